@@ -1,0 +1,61 @@
+# `make quickstart` does the main job on this machine; `make test` runs the tests. The rest is for developers.
+VENV ?= .venv
+BIN := $(VENV)/bin
+# A run's settings: make quickstart ARGS="--help"
+ARGS ?=
+# One thread per process: two processes with two threads each are slower than with one.
+export OMP_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test test-all lint format protos protos-check lock install install-dev clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+quickstart: install ## install, then generate, score, train and report on this machine
+	$(BIN)/xenolith quickstart $(ARGS)
+
+test: install-dev redis-server ## every test but the slow ones
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: install-dev redis-server ## every test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install-dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install-dev ## let ruff put things right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+protos: install-dev ## regenerate xenolith/v1 from protos/
+	protos/generate.sh
+
+protos-check: protos ## fail where the committed stubs are not what protos/ gives
+	@git diff --exit-code --stat -- xenolith/v1 && test -z "$$(git status --porcelain -- xenolith/v1)" \
+	  || { echo "xenolith/v1 differs from protos/: run 'make protos' and commit the result"; exit 1; }
+
+lock: install-dev ## resolve constraints.txt anew
+	scripts/lock.sh $(VENV)
+
+clean: ## remove the virtual environment and caches; runs stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+
+install: $(VENV)/.services
+install-dev: $(VENV)/.dev
+
+$(VENV)/.services: pyproject.toml constraints.txt scripts/install.sh
+	scripts/install.sh $(VENV) generator,oracle,trainer
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt scripts/install.sh
+	scripts/install.sh $(VENV) dev
+	@touch $@ $(VENV)/.services
+
+.PHONY: redis-server
+redis-server:
+	@command -v redis-server >/dev/null || { echo "The tests run a real redis-server, which is missing here. Install it with" \
+	  "'sudo apt-get install redis-server' (Debian, Ubuntu), 'sudo dnf install redis' (Fedora) or 'brew install redis'."; exit 1; }
