@@ -1,0 +1,1 @@
+"""The oracle: measures crystals (validity, stability, novelty, uniqueness, diversity)."""

@@ -1,0 +1,1 @@
+"""Energy calculators: CHGNet (default), MACE, and anything with an ASE calculator."""

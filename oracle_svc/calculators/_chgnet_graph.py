@@ -1,0 +1,162 @@
+"""Batched crystal graphs for CHGNet, built without a Python loop over atoms or bonds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pymatgen.optimization.neighbors import find_points_in_spheres
+
+ATOM_CUTOFF = 6.0
+"""Radius of the atom graph in Angstrom (CHGNet 0.3.0)."""
+BOND_CUTOFF = 3.0
+"""Longest bond that takes part in an angle, in Angstrom (CHGNet 0.3.0)."""
+
+_PERIODIC = np.ones(3, dtype=np.int64)
+_TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bonds:
+    """Undirected bonds of one crystal: each periodic pair of atoms appears once."""
+
+    first: np.ndarray
+    """(U,) int64, one end."""
+    second: np.ndarray
+    """(U,) int64, the other end."""
+    length: np.ndarray
+    """(U,) float64, Angstrom."""
+    direction: np.ndarray
+    """(U, 3) float64, unit vector from `second` to `first`."""
+    num_atoms: int
+
+    @property
+    def num_isolated(self) -> int:
+        """Atoms without any neighbour inside the atom cutoff."""
+        ends = np.concatenate([self.first, self.second])
+        return self.num_atoms - len(np.unique(ends))
+
+    @property
+    def num_angles(self) -> int:
+        """Ordered pairs of different short edges at one atom."""
+        short = self.length < BOND_CUTOFF
+        degree = np.bincount(np.concatenate([self.first[short], self.second[short]]))
+        return int((degree * (degree - 1)).sum())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """Several crystals as one graph.
+
+    Directed bonds ("edges") are sorted by their centre; angles are the ordered pairs of short
+    edges at one centre, sorted by their first edge. Both orders make sums contiguous.
+    """
+
+    numbers: np.ndarray
+    """(A,) int64 atomic numbers."""
+    owner: np.ndarray
+    """(A,) int64, the crystal of each atom."""
+    num_crystals: int
+    length: np.ndarray
+    """(U,) float32 bond lengths in Angstrom."""
+    center: np.ndarray
+    """(E,) int64 atom, E = 2 U."""
+    neighbor: np.ndarray
+    """(E,) int64 atom."""
+    bond: np.ndarray
+    """(E,) int64 index into `length`."""
+    short_center: np.ndarray
+    """(S,) int64 atom at which each short edge starts."""
+    short_bond: np.ndarray
+    """(S,) int64 index into `angle_bond`."""
+    angle_bond: np.ndarray
+    """(V,) int64, the undirected bonds that are short, as indices into `length`."""
+    angle_first: np.ndarray
+    """(G,) int64 index into the short edges."""
+    angle_second: np.ndarray
+    """(G,) int64 index into the short edges."""
+    angle_cosine: np.ndarray
+    """(G,) float32."""
+
+
+def find_bonds(lattice: np.ndarray, frac_coords: np.ndarray) -> Bonds:
+    """Return the undirected bonds of one crystal inside the atom cutoff.
+
+    Parameters
+    ----------
+    lattice
+        (3, 3) row vectors in Angstrom.
+    frac_coords
+        (N, 3) fractional coordinates; any image of an atom is accepted.
+    """
+    lattice = np.ascontiguousarray(lattice, dtype=np.float64)
+    cartesian = np.ascontiguousarray((frac_coords - np.floor(frac_coords)) @ lattice)
+    center, neighbor, image, length = find_points_in_spheres(
+        cartesian, cartesian, ATOM_CUTOFF, _PERIODIC, lattice, _TOLERANCE
+    )
+    keep = _one_of_each_pair(center, neighbor, image) & ~((center == neighbor) & (length < _TOLERANCE))
+    first, second, image, length = center[keep], neighbor[keep], image[keep], length[keep]
+    vector = cartesian[first] - cartesian[second] - image @ lattice
+    with np.errstate(invalid="ignore", divide="ignore"):
+        direction = vector / length[:, None]
+    return Bonds(first=first, second=second, length=length, direction=direction, num_atoms=len(cartesian))
+
+
+def _one_of_each_pair(center: np.ndarray, neighbor: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Keep i -> j for i < j; for an atom and its own image keep the lexicographically positive one."""
+    x, y, z = image.T
+    positive = (x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0))))
+    return (center < neighbor) | ((center == neighbor) & positive)
+
+
+def merge(bonds: list[Bonds], numbers: list[np.ndarray]) -> Graph:
+    """Merge the bonds of several crystals into one graph, adding directed edges and angles."""
+    sizes = np.array([b.num_atoms for b in bonds], dtype=np.int64)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    first = np.concatenate([b.first + s for b, s in zip(bonds, starts, strict=True)])
+    second = np.concatenate([b.second + s for b, s in zip(bonds, starts, strict=True)])
+    length = np.concatenate([b.length for b in bonds])
+    direction = np.concatenate([b.direction for b in bonds])
+
+    center = np.concatenate([first, second])
+    order = np.argsort(center, kind="stable")
+    count = len(first)
+    bond = np.concatenate([np.arange(count), np.arange(count)])[order]
+    angles = _angles(center[order], bond, length, np.concatenate([direction, -direction])[order])
+    return Graph(
+        numbers=np.concatenate(numbers).astype(np.int64),
+        owner=np.repeat(np.arange(len(bonds)), sizes),
+        num_crystals=len(bonds),
+        length=length.astype(np.float32),
+        center=center[order],
+        neighbor=np.concatenate([second, first])[order],
+        bond=bond,
+        **angles,
+    )
+
+
+def _angles(
+    center: np.ndarray, bond: np.ndarray, length: np.ndarray, direction: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Enumerate the ordered pairs of different short edges that share a centre."""
+    is_short = length < BOND_CUTOFF
+    edges = np.flatnonzero(is_short[bond])
+    short_center = center[edges]
+    degree = np.bincount(short_center) if len(edges) else np.zeros(0, dtype=np.int64)
+    begin = np.cumsum(degree) - degree
+    per_edge = degree[short_center]
+    first = np.repeat(np.arange(len(edges)), per_edge)
+    block = np.cumsum(per_edge) - per_edge
+    second = np.arange(len(first)) - np.repeat(block, per_edge) + np.repeat(begin[short_center], per_edge)
+    different = first != second
+    first, second = first[different], second[different]
+    unit = direction[edges]
+    rank = np.cumsum(is_short) - 1
+    return {
+        "short_center": short_center,
+        "short_bond": rank[bond[edges]],
+        "angle_bond": np.flatnonzero(is_short),
+        "angle_first": first,
+        "angle_second": second,
+        "angle_cosine": np.einsum("ij,ij->i", unit[first], unit[second]).astype(np.float32),
+    }

@@ -1,0 +1,155 @@
+"""CHGNet 0.3.0: energies and crystal features in batches, with the weights of the `chgnet` package.
+
+Source: Deng et al., Nature Machine Intelligence 5, 1031 (2023). Energies are on the scale of the
+Materials Project with its 2020 corrections, so they compare with MP2020-corrected DFT entries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from oracle_svc.calculators._chgnet_graph import ATOM_CUTOFF, Bonds, find_bonds, merge
+from oracle_svc.calculators._chgnet_network import ChgnetNetwork
+from oracle_svc.calculators._screen import MAX_ROWS, screen
+from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
+from oracle_svc.status import Status
+
+if TYPE_CHECKING:
+    from xenolith.crystal import CrystalBatch
+
+__all__ = ["ChgnetCalculator"]
+
+_CHECKPOINT = "pretrained/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar"
+_CHECKPOINT_SHA256 = "d14ab7c0f093efe64b60a7bcd540bca10e74fb7f46c86108a079af60524659d1"
+# Elements of its training set, MPtrj: hydrogen to plutonium without Po, At, Rn, Fr and Ra.
+_ELEMENTS = frozenset(range(1, 84)) | frozenset(range(89, 95))
+# Rows (edges and angles) of one pass: large enough to hide Python, small enough to stay in cache.
+_ROWS_PER_PASS = 16_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Item:
+    index: int
+    numbers: np.ndarray
+    bonds: Bonds
+    rows: int
+
+
+class ChgnetCalculator:
+    """CHGNet 0.3.0 on any torch device.
+
+    Parameters
+    ----------
+    device
+        Torch device, `cpu` by default.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the `chgnet` package or its 0.3.0 weights are not installed.
+    ValueError
+        If the installed weights are not the published ones.
+    """
+
+    id = "chgnet"
+    version = "0.3.0"
+    elements = _ELEMENTS
+    embedding_size = 64
+    settings_digest = digest_of({"id": "chgnet", "version": "0.3.0", "weights": _CHECKPOINT_SHA256})
+
+    def __init__(self, *, device: str = "cpu") -> None:
+        checkpoint = torch.load(_verified_checkpoint(), map_location="cpu", weights_only=True)
+        self._network = ChgnetNetwork(checkpoint["model"]["state_dict"], torch.device(device))
+
+    def evaluate(self, batch: CrystalBatch) -> Evaluation:
+        """Return energies (eV/atom) and crystal features.
+
+        The features are CHGNet's `crystal_fea` divided by the number of atoms, i.e. the mean of the
+        normalised atom features, so that a supercell has the features of its cell. Each energy
+        is independent of the batch to rounding (about 1e-6 eV/atom).
+        """
+        builder = EvaluationBuilder(len(batch), self.embedding_size)
+        items = list(self._prepare(batch, builder))
+        for group in _pack(items):
+            self._evaluate_group(group, builder)
+        return builder.build()
+
+    def _prepare(self, batch: CrystalBatch, builder: EvaluationBuilder) -> Iterator[_Item]:
+        """Yield what can be evaluated; record why the rest cannot."""
+        ends = np.cumsum(batch.num_atoms)
+        for index, (count, end) in enumerate(zip(batch.num_atoms, ends, strict=True)):
+            atoms = slice(end - count, end)
+            numbers, coords = batch.numbers[atoms], batch.frac_coords[atoms]
+            problem = screen(batch.lattices[index], numbers, coords, self.elements, ATOM_CUTOFF)
+            if problem is None:
+                bonds = find_bonds(batch.lattices[index], coords)
+                rows = 2 * len(bonds.length) + bonds.num_angles
+                problem = _graph_problem(bonds, rows)
+            if problem is not None:
+                builder.fail(index, *problem)
+                continue
+            yield _Item(index=index, numbers=numbers, bonds=bonds, rows=rows)
+
+    def _evaluate_group(self, group: list[_Item], builder: EvaluationBuilder) -> None:
+        try:
+            energies, embeddings = self._network(merge([i.bonds for i in group], [i.numbers for i in group]))
+        except RuntimeError as error:  # out of memory, above all: find the one that is to blame
+            if len(group) == 1:
+                builder.fail(group[0].index, Status.CALCULATOR_FAILED, f"CHGNet stopped: {error}")
+                return
+            for item in group:
+                self._evaluate_group([item], builder)
+            return
+        rows = zip(group, energies.double().cpu().numpy(), embeddings.cpu().numpy(), strict=True)
+        for item, energy, embedding in rows:
+            builder.add(item.index, float(energy), embedding)
+
+
+def _graph_problem(bonds: Bonds, rows: int) -> tuple[Status, str] | None:
+    if bonds.num_isolated:
+        return Status.CALCULATOR_FAILED, (
+            f"{bonds.num_isolated} of its atoms have no neighbour within {ATOM_CUTOFF:g} A, "
+            "where CHGNet is not defined"
+        )
+    if not bool((bonds.length > 0).all()):
+        return Status.TOO_CLOSE, "two of its atoms lie on one point"
+    if rows > MAX_ROWS:
+        return Status.CALCULATOR_FAILED, f"its atoms form {rows} bonds and angles, more than {MAX_ROWS}"
+    return None
+
+
+def _pack(items: list[_Item]) -> Iterator[list[_Item]]:
+    """Group items of similar size up to the row limit of one pass."""
+    group: list[_Item] = []
+    rows = 0
+    for item in sorted(items, key=lambda i: i.rows):
+        if group and rows + item.rows > _ROWS_PER_PASS:
+            yield group
+            group, rows = [], 0
+        group.append(item)
+        rows += item.rows
+    if group:
+        yield group
+
+
+def _verified_checkpoint() -> Path:
+    """Return the path of the package's checkpoint after comparing its digest."""
+    spec = find_spec("chgnet")
+    path = Path(spec.origin).parent / _CHECKPOINT if spec and spec.origin else None
+    if path is None or not path.is_file():
+        raise FileNotFoundError(
+            "CHGNet 0.3.0 is not installed: install Xenolith with its oracle extra "
+            "(pip install 'xenolith[oracle]')"
+        )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != _CHECKPOINT_SHA256:
+        raise ValueError(f"{path} has SHA-256 {digest}, not the published {_CHECKPOINT_SHA256}: reinstall chgnet")
+    return path

@@ -1,0 +1,27 @@
+"""What became of one structure. The names are those of the contract's `StructureStatus`."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    """Outcome for one structure; anything but `OK` comes with a message for the user."""
+
+    OK = 1
+    MALFORMED = 2
+    """No atoms, or arrays that do not fit together."""
+    NONFINITE = 3
+    """NaN or infinity in the cell or the coordinates."""
+    BAD_CELL = 4
+    """Singular, flat or far too small or large a cell."""
+    TOO_CLOSE = 5
+    """Two atoms (or an atom and its own image) nearer than the limit."""
+    BAD_DENSITY = 6
+    UNSUPPORTED_ELEMENT = 7
+    TOO_LARGE = 8
+    """More atoms than the oracle accepts."""
+    NO_REFERENCE = 9
+    """An element has no end member on the hull."""
+    CALCULATOR_FAILED = 10
+    TIMEOUT = 11
