@@ -1,0 +1,127 @@
+"""What every test may ask for: a real Redis server, the real crystals, and one thread per process."""
+
+from __future__ import annotations
+
+import os
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+# Before anything imports numpy or torch, and inherited by the processes that tests start.
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder with the Materials Project's crystals: XENOLITH_DATA, or ``../shared/data`` beside the root."""
+    folder = Path(os.environ.get("XENOLITH_DATA") or ROOT.parent / "shared" / "data")
+    if not (folder / "mp20.parquet").is_file():
+        pytest.skip(f"no mp20.parquet in {folder}: set XENOLITH_DATA to the folder that has it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bundle_dir() -> Path:
+    """Folder of the bundle that ships with the repository."""
+    cards = sorted((ROOT / "bundles").glob("*/card.json"))
+    if not cards:
+        pytest.skip("no bundle under bundles/")
+    return cards[0].parent
+
+
+@dataclass(kw_only=True)
+class RedisServer:
+    """A ``redis-server`` process that a test may stop and start again."""
+
+    folder: Path
+    port: int
+    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        quiet = ["--save", "", "--appendonly", "no", "--logfile", str(self.folder / "redis.log")]
+        self._process = subprocess.Popen(command + quiet)
+        self._wait()
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def flush(self) -> None:
+        self._command(b"FLUSHALL\r\n")
+
+    def _command(self, line: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(line)
+            return connection.recv(64)
+
+    def _wait(self) -> None:
+        for _ in range(200):
+            try:
+                if self._command(b"PING\r\n").startswith(b"+PONG"):
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError(f"redis-server does not answer: see {self.folder / 'redis.log'}")
+
+
+def free_port() -> int:
+    """Return a TCP port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def _shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = _new_redis(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_server(_shared_redis: RedisServer) -> RedisServer:
+    """A running, empty Redis server, shared by all tests: do not stop this one."""
+    _shared_redis.flush()
+    return _shared_redis
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """``redis://`` address of a running, empty Redis server."""
+    return redis_server.url
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis server of this test alone, to be stopped and started at will."""
+    server = _new_redis(tmp_path)
+    yield server
+    server.stop()
+
+
+def _new_redis(folder: Path) -> RedisServer:
+    if shutil.which("redis-server") is None:
+        pytest.fail(
+            "no redis-server: 'apt-get install redis-server' or 'brew install redis'",
+            pytrace=False,
+        )
+    server = RedisServer(folder=folder, port=free_port())
+    server.start()
+    return server
