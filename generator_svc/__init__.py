@@ -1,0 +1,1 @@
+"""The generator: autoencoder, latent diffusion, pretraining, bundles and the gRPC service."""

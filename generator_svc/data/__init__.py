@@ -1,0 +1,1 @@
+"""Training data: tables of crystals and ragged batches drawn from them."""

@@ -1,0 +1,1 @@
+"""Latent diffusion: schedule, sampler and the log-probabilities policy gradients need."""

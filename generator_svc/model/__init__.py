@@ -1,0 +1,1 @@
+"""Networks of the generator: ragged transformer blocks, the autoencoder and the denoiser."""

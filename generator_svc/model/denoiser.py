@@ -1,0 +1,77 @@
+"""Denoiser of the latent diffusion: a DiT over the atoms of a crystal (arXiv 2212.09748, 2511.07158).
+
+No atom index and no position enter: the network is permutation-equivariant, and all it knows of an atom is
+its noisy latent. The atom count is embedded explicitly.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from generator_svc.model.ragged import Ragged
+from generator_svc.model.transformer import AdaptiveBlock, attention_mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiserConfig:
+    """Size of the denoiser."""
+
+    width: int = 192
+    """Channels of every block."""
+    heads: int = 6
+    """Attention heads."""
+    layers: int = 7
+    """adaLN-Zero blocks."""
+    latent_dim: int = 8
+    """Numbers per atom."""
+    max_atoms: int = 20
+    """Largest atom count with an embedding."""
+    time_features: int = 128
+    """Sinusoids of the diffusion time."""
+
+
+class Denoiser(nn.Module):
+    """Predicts the velocity v = alpha eps - sigma z_0 from noisy standardised latents (arXiv 2202.00512)."""
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.embed = nn.Linear(config.latent_dim, width)
+        self.time = nn.Sequential(nn.Linear(config.time_features, width), nn.SiLU(), nn.Linear(width, width))
+        self.count = nn.Embedding(config.max_atoms + 1, width)
+        self.blocks = nn.ModuleList(AdaptiveBlock(width, config.heads) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.modulation = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, config.latent_dim)
+        for last in (self.modulation, self.out):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, latents: Tensor, time: Tensor, ragged: Ragged, condition: Tensor | None = None) -> Tensor:
+        """Velocity (T, latent_dim) of latents (T, latent_dim) at times (B,) in [0, 1].
+
+        `condition` (B, width), where given, is added to the embedding of time and atom count.
+        """
+        context = self.time(time_features(time, self.config.time_features)) + self.count(ragged.num_atoms)
+        if condition is not None:
+            context = context + condition
+        x = self.embed(latents)
+        mask = attention_mask(ragged)
+        for block in self.blocks:
+            x = block(x, context, ragged, mask)
+        shift, scale = ragged.expand(self.modulation(F.silu(context))).chunk(2, dim=-1)
+        return self.out(self.norm(x) * (1 + scale) + shift)
+
+
+def time_features(time: Tensor, size: int) -> Tensor:
+    """(B,) times in [0, 1] to (B, size) sinusoids of 1000 t with geometric frequencies."""
+    half = size // 2
+    frequencies = torch.exp(-math.log(10_000) * torch.arange(half, device=time.device) / half)
+    angle = 1000 * time[:, None] * frequencies
+    return torch.cat([angle.cos(), angle.sin()], dim=-1)

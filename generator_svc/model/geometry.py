@@ -1,0 +1,115 @@
+"""Periodic geometry the networks see: cells as logarithms of their metric, coordinates as phases.
+
+A cell with row vectors L has the metric tensor G = L L^T, symmetric and positive definite. Its matrix
+logarithm is any symmetric matrix, so six free numbers always decode to a cell that exists; raw lengths
+and angles do not have that property. The metric does not depend on the cell's orientation.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor
+
+_ROWS = (0, 1, 2, 0, 0, 1)
+_COLUMNS = (0, 1, 2, 1, 2, 2)
+# Bounds on the logarithm of the eigenvalues of G / N^(2/3) (Angstrom^2). Every cell of MP-20 lies well
+# inside; latents far outside the training range decode to a finite cell at the bound.
+_LOG_EIGENVALUE_MIN, _LOG_EIGENVALUE_MAX = -6.0, 12.0
+_IMAGES = tuple(itertools.product((-1.0, 0.0, 1.0), repeat=3))
+
+
+def metric_to_features(lattice: Tensor, num_atoms: Tensor) -> Tensor:
+    """Six numbers of log(G / N^(2/3)) for each cell.
+
+    Parameters
+    ----------
+    lattice : (B, 3, 3) row vectors, Angstrom.
+    num_atoms : (B,) atom counts.
+
+    Returns
+    -------
+    (B, 6): diagonal xx, yy, zz, then xy, xz, yz.
+    """
+    metric = lattice @ lattice.transpose(1, 2)
+    metric = metric / num_atoms.to(metric.dtype).pow(2 / 3)[:, None, None]
+    values, vectors = torch.linalg.eigh(metric.double())
+    log = vectors @ torch.diag_embed(values.clamp_min(1e-12).log()) @ vectors.transpose(1, 2)
+    return log[:, _ROWS, _COLUMNS].to(lattice.dtype)
+
+
+def features_to_metric(features: Tensor, num_atoms: Tensor) -> Tensor:
+    """Inverse of `metric_to_features`: (B, 6) to the metric tensor (B, 3, 3) in Angstrom^2.
+
+    Any finite input gives a positive definite metric. Differentiable everywhere, also for degenerate
+    eigenvalues (cubic cells), because the matrix exponential is used and no eigenvectors.
+    """
+    log = _symmetric(features)
+    shift = log.diagonal(dim1=1, dim2=2).mean(dim=1)
+    deviator = log - torch.diag_embed(shift[:, None].expand(-1, 3))
+    # Gershgorin-like bound on the deviator keeps all eigenvalues between the two limits.
+    half = (_LOG_EIGENVALUE_MAX - _LOG_EIGENVALUE_MIN) / 2
+    shift = shift.clamp(_LOG_EIGENVALUE_MIN + half / 2, _LOG_EIGENVALUE_MAX - half / 2)
+    norm = deviator.flatten(1).norm(dim=1).clamp_min(1e-12)
+    deviator = deviator * (norm.clamp_max(half / 2) / norm)[:, None, None]
+    scale = num_atoms.to(features.dtype).pow(2 / 3) * shift.exp()
+    return torch.matrix_exp(deviator) * scale[:, None, None]
+
+
+def metric_to_lattice(metric: Tensor) -> Tensor:
+    """Lower-triangular row vectors (B, 3, 3), right-handed, with L L^T equal to the metric."""
+    return torch.linalg.cholesky(metric.double()).to(metric.dtype)
+
+
+def _symmetric(features: Tensor) -> Tensor:
+    matrix = features.new_zeros(features.shape[0], 3, 3)
+    matrix[:, _ROWS, _COLUMNS] = features
+    matrix[:, _COLUMNS, _ROWS] = features
+    return matrix
+
+
+def phases(frac_coords: Tensor) -> Tensor:
+    """(T, 3) fractional coordinates to (T, 6): cos then sin of 2 pi f."""
+    angle = 2 * math.pi * frac_coords
+    return torch.cat([angle.cos(), angle.sin()], dim=-1)
+
+
+def phases_to_frac(phase: Tensor) -> Tensor:
+    """Inverse of `phases` for any finite (T, 6), in [0, 1)."""
+    cosine, sine = phase.chunk(2, dim=-1)
+    return torch.remainder(torch.atan2(sine, cosine) / (2 * math.pi), 1.0)
+
+
+def minimum_image(frac_padded: Tensor, metric: Tensor) -> tuple[Tensor, Tensor]:
+    """Shortest displacement of every pair among the 27 nearest images.
+
+    Parameters
+    ----------
+    frac_padded : (B, M, 3) fractional coordinates.
+    metric : (B, 3, 3) Angstrom^2.
+
+    Returns
+    -------
+    displacement : (B, M, M, 3) fractional, from i to j; for i = j the shortest is zero.
+    distance : (B, M, M) Angstrom.
+    """
+    difference = frac_padded[:, None, :, :] - frac_padded[:, :, None, :]
+    difference = difference - difference.round()
+    images = torch.tensor(_IMAGES, dtype=metric.dtype, device=metric.device)
+    # |d + n|^2 = d G d + 2 n G d + n G n, so the 27 candidates cost one small matrix product.
+    projected = difference @ metric[:, None]
+    square = (projected * difference).sum(-1)
+    cross = projected @ images.T
+    self_term = torch.einsum("kx,bxy,ky->bk", images, metric, images)
+    candidates = square[..., None] + 2 * cross + self_term[:, None, None, :]
+    shortest, choice = candidates.min(dim=-1)
+    return difference + images[choice], shortest.clamp_min(0).sqrt()
+
+
+def radial_basis(distance: Tensor, size: int, cutoff: float) -> Tensor:
+    """Gaussians of the distance (..., size), evenly spaced on [0, cutoff] Angstrom."""
+    centres = torch.linspace(0, cutoff, size, dtype=distance.dtype, device=distance.device)
+    width = cutoff / size
+    return torch.exp(-(((distance[..., None] - centres) / width) ** 2) / 2)

@@ -1,0 +1,57 @@
+"""Training state on disk, written atomically, nothing pickled."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from generator_svc.pretrain.ema import Ema
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file so that a reader sees the old one or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary)
+    os.replace(temporary, path)
+
+
+def save_state(path: Path, step: int, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> None:
+    """Write everything a run needs to continue at `step`."""
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"ema.{k}": v for k, v in ema.model.state_dict().items()}
+    for index, slot in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in slot.items()}
+    tensors["step"] = torch.tensor(step)
+    save_tensors(path, tensors)
+
+
+def load_state(path: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> int:
+    """Restore what `save_state` wrote; returns the step to continue at."""
+    tensors = load_file(path)
+    model.load_state_dict(_below(tensors, "model."))
+    ema.model.load_state_dict(_below(tensors, "ema."))
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in _below(tensors, "optimizer.").items():
+        index, key = name.split(".", 1)
+        slots.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+    return int(tensors["step"])
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(json.dumps(value, indent=2, default=str) + "\n")
+    os.replace(temporary, path)
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}

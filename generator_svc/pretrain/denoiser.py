@@ -1,0 +1,104 @@
+"""Pretraining of the denoiser on the latents of a finished autoencoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from generator_svc.data.table import CrystalTable, read_parquet
+from generator_svc.diffusion.schedule import alpha_sigma
+from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig
+from generator_svc.model.denoiser import Denoiser
+from generator_svc.model.ragged import Ragged
+from generator_svc.pretrain.autoencoder import shift_origin
+from generator_svc.pretrain.checkpoint import save_tensors, write_json
+from generator_svc.pretrain.loop import train
+from generator_svc.pretrain.settings import AutoencoderRun, DenoiserRun
+
+
+class DenoiserTask:
+    """Loss and validation of the denoiser."""
+
+    model: Denoiser
+
+    def __init__(self, run: DenoiserRun) -> None:
+        self.run = run
+        self.device = torch.device(run.loop.device)
+        self.autoencoder = load_autoencoder(run.autoencoder).to(self.device)
+        self.table = _read(run, run.data.split)
+        self.validation = _read(run, run.data.validation_split)
+        self.rows = len(self.table)
+        self.model = Denoiser(run.model).to(self.device)
+        self.mean, self.std = latent_statistics(self.autoencoder, self.table, self.device)
+
+    def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Mean squared error of the velocity at times stratified over the batch."""
+        latents, ragged = self._latents(self.table.take(rows))
+        return self._velocity_loss(self.model, latents, ragged), {}
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """The same loss on validation crystals, with fixed noise."""
+        assert isinstance(model, Denoiser)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            rows = np.random.default_rng(0).permutation(len(self.validation))[:1024]
+            latents, ragged = self._latents(self.validation.take(rows))
+            return {"loss": self._velocity_loss(model, latents, ragged).item()}
+
+    @torch.no_grad()
+    def _latents(self, table: CrystalTable) -> tuple[Tensor, Ragged]:
+        crystals = shift_origin(table.tensors(self.device))
+        mean, log_variance = self.autoencoder.encode(crystals)
+        latents = mean + torch.randn_like(mean) * (log_variance / 2).exp()
+        return (latents - self.mean) / self.std, crystals.ragged
+
+    def _velocity_loss(self, model: nn.Module, latents: Tensor, ragged: Ragged) -> Tensor:
+        slots = torch.randperm(ragged.size, device=self.device)
+        time = (slots + torch.rand(ragged.size, device=self.device)) / ragged.size
+        alpha, sigma = (ragged.expand(x[:, None]) for x in alpha_sigma(time))
+        eps = torch.randn_like(latents)
+        target = alpha * eps - sigma * latents
+        return F.mse_loss(model(alpha * latents + sigma * eps, time, ragged), target)
+
+
+@torch.no_grad()
+def latent_statistics(
+    autoencoder: Autoencoder, table: CrystalTable, device: torch.device, batch: int = 512
+) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (latent_dim,) of every channel over the whole table."""
+    total = torch.zeros(2, autoencoder.config.latent_dim, dtype=torch.float64, device=device)
+    for start in range(0, len(table), batch):
+        crystals = table.take(np.arange(start, min(start + batch, len(table)))).tensors(device)
+        mean, log_variance = autoencoder.encode(crystals)
+        total[0] += mean.double().sum(0)
+        total[1] += (mean.double().square() + log_variance.double().exp()).sum(0)
+    first, second = total / len(table.numbers)
+    return first.float(), (second - first.square()).sqrt().float()
+
+
+def load_autoencoder(directory: Path) -> Autoencoder:
+    """The averaged autoencoder of a finished run, frozen."""
+    run = AutoencoderRun.model_validate_json((directory / "run.json").read_text())
+    model = Autoencoder(AutoencoderConfig(**vars(run.model)))
+    model.load_state_dict(load_file(directory / "autoencoder.safetensors"))
+    return model.eval().requires_grad_(False)
+
+
+def run_denoiser(run: DenoiserRun, directory: Path) -> Path:
+    """Train, then write `denoiser.safetensors` (averaged), `latents.json` and `run.json` into `directory`."""
+    task = DenoiserTask(run)
+    write_json(directory / "run.json", run.model_dump(mode="json"))
+    write_json(directory / "latents.json", {"mean": task.mean.tolist(), "std": task.std.tolist()})
+    ema = train(task, run.loop, directory)
+    save_tensors(directory / "denoiser.safetensors", ema.model.state_dict())
+    return directory
+
+
+def _read(run: DenoiserRun, split: str | None) -> CrystalTable:
+    return read_parquet(run.data.path, split=split, max_atoms=run.data.max_atoms)

@@ -1,0 +1,88 @@
+"""Settings of a pretraining run, read from TOML; unknown keys fail."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from generator_svc.model.autoencoder import AutoencoderConfig, LossWeights
+from generator_svc.model.denoiser import DenoiserConfig
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(_Settings):
+    """Which crystals to train on."""
+
+    path: Path
+    """Parquet file with columns lattice, numbers and frac."""
+    split: str | None = "train"
+    """Value of the column `split` to keep; none keeps every row."""
+    validation_split: str | None = "val"
+    """Rows the validation figures come from."""
+    max_atoms: int = Field(default=20, ge=1)
+    """Larger crystals are left out."""
+
+
+class LoopSettings(_Settings):
+    """How long and how to train."""
+
+    seed: int = 0
+    epochs: int = Field(default=50, ge=1)
+    batch_size: int = Field(default=128, ge=1)
+    learning_rate: float = Field(default=6e-4, gt=0)
+    warmup_steps: int = Field(default=300, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    grad_clip: float = Field(default=1.0, gt=0)
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    validate_every: int = Field(default=5, ge=1)
+    """Epochs between validations."""
+    checkpoint_every: int = Field(default=300, ge=1)
+    """Steps between checkpoints."""
+    device: str = "cpu"
+    threads: int = Field(default=0, ge=0)
+    """Torch threads; 0 leaves torch's choice."""
+
+
+class NoiseSettings(_Settings):
+    """Latent noise the decoder learns to tolerate, beside the posterior's own."""
+
+    max_scale: float = Field(default=0.1, ge=0)
+    """Largest standard deviation added, as a fraction of each channel's; per structure it is max_scale u^2, u uniform."""
+
+
+class AutoencoderRun(_Settings):
+    """`xenolith pretrain autoencoder`."""
+
+    data: DataSettings
+    loop: LoopSettings = LoopSettings()
+    model: AutoencoderConfig = AutoencoderConfig()
+    loss: LossWeights = LossWeights()
+    noise: NoiseSettings = NoiseSettings()
+    freeze_encoder: bool = False
+    """Train the decoder alone, on the latents of `initial_weights`."""
+    initial_weights: Path | None = None
+    """Safetensors file to start from."""
+
+
+class DenoiserRun(_Settings):
+    """`xenolith pretrain denoiser`."""
+
+    data: DataSettings
+    autoencoder: Path
+    """Directory of a finished autoencoder run."""
+    loop: LoopSettings = LoopSettings()
+    model: DenoiserConfig = DenoiserConfig()
+
+
+Run = TypeVar("Run", AutoencoderRun, DenoiserRun)
+
+
+def read_settings(path: Path, kind: type[Run]) -> Run:
+    """Read and check a TOML file; relative paths in it are relative to the working directory."""
+    return kind.model_validate(tomllib.loads(path.read_text()))
