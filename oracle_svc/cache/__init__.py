@@ -1,0 +1,42 @@
+"""The oracle's cache: one protocol (`base`), one file per backend, chosen by a URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from oracle_svc.cache.base import Cache, NoCache
+
+__all__ = ["Cache", "NoCache", "open_cache"]
+
+
+def open_cache(url: str, *, max_bytes: int = 2**30, ttl_s: float = 30 * 86400.0) -> Cache:
+    """Open the cache a URL names.
+
+    Parameters
+    ----------
+    url
+        `sqlite:///relative.db`, `sqlite:////absolute.db`, `redis://[:password@]host:port/db`, `rediss://...`,
+        `unix:///path/redis.sock`, or `none:`.
+    max_bytes
+        Size limit of the embedded store. Redis has its own (`maxmemory`, `allkeys-lru`).
+    ttl_s
+        Life of an entry in Redis, seconds. Results are deterministic: it bounds memory, not staleness.
+
+    Raises
+    ------
+    ValueError
+        The scheme is none of these.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        from oracle_svc.cache.sqlite import SqliteCache
+
+        return SqliteCache(Path(url.removeprefix("sqlite:///")), max_bytes=max_bytes)
+    if scheme in {"redis", "rediss", "unix"}:
+        from oracle_svc.cache.redis_ import RedisCache
+
+        return RedisCache(url, ttl_s=ttl_s)
+    if scheme == "none":
+        return NoCache()
+    raise ValueError(f"cache {url!r}: expected sqlite:///FILE, redis://HOST:PORT/DB, rediss://, unix:// or none:")
