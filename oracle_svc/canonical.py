@@ -1,0 +1,169 @@
+"""One name for one crystal, however it is written down.
+
+A crystal rotated, reflected, translated, relabelled or written in another cell has the same energy and the same
+neighbours, so it shares one cache entry. No rounding can decide that alone: whatever is rounded, some crystal sits on
+the edge. Hence two steps.
+
+1. *Address*: a few smooth invariants of the crystal (they change as little as it does) are put on a coarse grid. A
+   crystal near an edge of the grid is looked up on both sides, and stored on its own.
+2. *Proof*: the entry carries the crystal it belongs to, and counts only if an isometry maps it onto the one asked for,
+   every atom within `TOLERANCE`. Two crystals that merely share an address never share a value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+from pymatgen.optimization.neighbors import find_points_in_spheres
+
+from oracle_svc.lattice import lattice_maps, primitive_cell
+from xenolith.crystal import Crystal
+
+__all__ = ["TOLERANCE", "CanonicalForm", "canonical_form", "same_crystal"]
+
+TOLERANCE = 2e-5
+"""Largest displacement of an atom, Angstrom, between two descriptions of one crystal."""
+
+_CUTOFF = 6.0
+_CHANNELS = 3
+_GRID = 1e-2
+_MARGIN = 1.5e-4
+"""How far the invariants of one crystal may differ between two descriptions; several times `TOLERANCE`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanonicalForm:
+    """A crystal's primitive cell on a reduced basis, and its addresses."""
+
+    lattice: np.ndarray
+    """(3, 3) row vectors, Angstrom."""
+    numbers: np.ndarray
+    """(n,) atomic numbers."""
+    frac_coords: np.ndarray
+    """(n, 3), in [0, 1)."""
+    invariants: np.ndarray
+    """(4,) smooth invariants: edge of the cube per atom (Angstrom) and three weighted pair sums."""
+
+    @cached_property
+    def addresses(self) -> tuple[str, ...]:
+        """Digests to look under; the first is the one to store under."""
+        species, counts = np.unique(self.numbers, return_counts=True)
+        formula = ",".join(f"{z}:{n}" for z, n in zip(species.tolist(), counts.tolist(), strict=True))
+        cells = [_cells_near(value) for value in (self.invariants / _GRID).tolist()]
+        return tuple(_digest(formula, corner) for corner in product(*cells))
+
+    @property
+    def key(self) -> str:
+        """The first address: a name for sorting and logs, equal for nearly all descriptions of one crystal."""
+        return self.addresses[0]
+
+    @cached_property
+    def crystal(self) -> Crystal:
+        """The primitive cell as a crystal: the smallest, least skewed description, which is also cheapest to compute."""
+        return Crystal(lattice=self.lattice, numbers=self.numbers.astype(np.int32), frac_coords=self.frac_coords)
+
+
+def canonical_form(crystal: Crystal) -> CanonicalForm:
+    """Canonical form of a crystal whose numbers are finite and whose cell is not singular.
+
+    Parameters
+    ----------
+    crystal
+        Any description of it. A supercell is recognised if its copies agree within `TOLERANCE`.
+    """
+    numbers = np.asarray(crystal.numbers, dtype=np.int64)
+    lattice, numbers, frac = primitive_cell(
+        np.asarray(crystal.lattice, dtype=np.float64),
+        numbers,
+        np.asarray(crystal.frac_coords, dtype=np.float64),
+        tolerance=TOLERANCE,
+    )
+    return CanonicalForm(
+        lattice=lattice, numbers=numbers, frac_coords=frac, invariants=_invariants(lattice, numbers, frac)
+    )
+
+
+def same_crystal(a: CanonicalForm, b: CanonicalForm) -> bool:
+    """Whether an isometry, improper ones included, maps one crystal onto the other within `TOLERANCE`.
+
+    Complete: for every map of a's lattice onto b's, and every atom of b that a's first rarest atom may land on, all
+    other atoms are checked.
+    """
+    if len(a.numbers) != len(b.numbers) or not np.array_equal(np.sort(a.numbers), np.sort(b.numbers)):
+        return False
+    if float(np.abs(a.invariants - b.invariants).max()) > _MARGIN:
+        return False
+    order_a, order_b = np.argsort(a.numbers, kind="stable"), np.argsort(b.numbers, kind="stable")
+    frac_a, frac_b = a.frac_coords[order_a], b.frac_coords[order_b]
+    _, counts = np.unique(a.numbers, return_counts=True)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    blocks = [slice(int(i), int(j)) for i, j in zip(starts[:-1], starts[1:], strict=True)]
+    blocks.sort(key=lambda block: block.stop - block.start)
+    # A cell vector is the sum of few bonds, so the cells may differ by somewhat more than the atoms.
+    for coefficients in lattice_maps(a.lattice, b.lattice, tolerance=5.0 * TOLERANCE):
+        if _atoms_agree(frac_a, frac_b @ np.linalg.inv(coefficients), coefficients @ b.lattice, blocks):
+            return True
+    return False
+
+
+def _atoms_agree(frac_a: np.ndarray, frac_b: np.ndarray, lattice: np.ndarray, blocks: list[slice]) -> bool:
+    """Whether some translation takes the atoms of a onto those of b, both in one basis, species by species."""
+    anchor = frac_a[blocks[0].start]
+    for landing in frac_b[blocks[0]]:
+        if all(_block_agrees(frac_a[block] + (landing - anchor), frac_b[block], lattice) for block in blocks):
+            return True
+    return False
+
+
+def _block_agrees(moved: np.ndarray, target: np.ndarray, lattice: np.ndarray) -> bool:
+    gaps = moved[:, None, :] - target[None, :, :]
+    gaps = (gaps - np.round(gaps)) @ lattice
+    squared = np.einsum("ijk,ijk->ij", gaps, gaps)
+    nearest = squared.argmin(axis=1)
+    reached = squared[np.arange(len(moved)), nearest] <= (2.0 * TOLERANCE) ** 2
+    return bool(reached.all()) and len(set(nearest.tolist())) == len(target)
+
+
+def _invariants(lattice: np.ndarray, numbers: np.ndarray, frac: np.ndarray) -> np.ndarray:
+    """(1 + channels,) invariants: size per atom, and pair sums with element weights that fade out at the cutoff."""
+    atoms = len(numbers)
+    size = float(abs(np.linalg.det(lattice)) / atoms) ** (1.0 / 3.0)
+    coords = np.ascontiguousarray(frac @ lattice)
+    first, second, _, distance = find_points_in_spheres(
+        all_coords=coords,
+        center_coords=coords,
+        r=_CUTOFF,
+        pbc=np.ones(3, dtype=np.int64),
+        lattice=np.ascontiguousarray(lattice),
+        tol=1e-8,
+    )
+    apart = distance > 1e-6
+    first, second, distance = first[apart], second[apart], distance[apart]
+    fade = (1.0 - (distance / _CUTOFF) ** 2) ** 3
+    sums = [size]
+    for channel in range(1, _CHANNELS + 1):
+        # Element weights in [0.5, 1.5] from multiples of the golden ratio: fixed, and unequal for unequal elements.
+        weight = 0.5 + np.modf(numbers * channel * 0.6180339887498949)[0]
+        wave = fade * np.cos(np.pi * channel * distance / _CUTOFF)
+        sums.append(float((weight[first] * weight[second] * wave).sum()) / atoms)
+    return np.array(sums)
+
+
+def _cells_near(scaled: float) -> list[int]:
+    """Grid cell of a scaled invariant, and the neighbour it may have fallen into."""
+    cell = int(np.floor(scaled))
+    inside = scaled - cell
+    margin = _MARGIN / _GRID
+    if inside < margin:
+        return [cell, cell - 1]
+    if inside > 1.0 - margin:
+        return [cell, cell + 1]
+    return [cell]
+
+
+def _digest(formula: str, corner: tuple[int, ...]) -> str:
+    return hashlib.blake2b(f"{formula}|{corner}".encode(), digest_size=16).hexdigest()
