@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,14 +69,16 @@ def _rows(ids: list[str], evaluation: Evaluation, digest: str) -> pa.Table:
 def _write(path: Path, rows: pa.Table) -> None:
     partial = path.with_suffix(".partial")
     pq.write_table(rows, partial, compression="zstd")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def _read(path: Path, ids: list[str], digest: str) -> pa.Table:
     rows = pq.read_table(path)
     found = (rows.schema.metadata or {}).get(b"calculator", b"").decode()
     if found != digest:
-        raise ValueError(f"{path} was computed with other calculator settings ({found}): remove it or its folder")
+        raise ValueError(
+            f"{path} was computed with other calculator settings ({found}): remove it or its folder"
+        )
     if rows["id"].to_pylist() != ids:
         raise ValueError(f"{path} belongs to other structures: remove it or its folder")
     return rows

@@ -1,4 +1,4 @@
-"""What became of one structure. The names are those of the contract's `StructureStatus`."""
+"""What became of one structure. Names and numbers are those of the contract's `StructureStatus`."""
 
 from __future__ import annotations
 
@@ -25,3 +25,8 @@ class Status(IntEnum):
     """An element has no end member on the hull."""
     CALCULATOR_FAILED = 10
     TIMEOUT = 11
+    DISORDERED = 12
+    RELAXATION_FAILED = 13
+    SKIPPED = 14
+    """Not evaluated because an earlier stage failed."""
+    CANCELLED = 15

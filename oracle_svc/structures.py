@@ -77,7 +77,11 @@ def lattices_from_parameters(parameters: np.ndarray | Sequence[Sequence[float]])
 def _offsets(column: pa.ChunkedArray) -> np.ndarray:
     lengths = [len(chunk) for chunk in column.chunks]
     sizes = [np.diff(chunk.offsets.to_numpy()) for chunk in column.chunks if len(chunk)]
-    return np.concatenate([[0], np.cumsum(np.concatenate(sizes))]) if sum(lengths) else np.zeros(1, dtype=np.int64)
+    return (
+        np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
+        if sum(lengths)
+        else np.zeros(1, dtype=np.int64)
+    )
 
 
 def _flat(column: pa.ChunkedArray) -> np.ndarray:

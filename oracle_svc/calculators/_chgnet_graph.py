@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from pymatgen.optimization.neighbors import find_points_in_spheres
+
+from oracle_svc.neighbors import find_neighbors
 
 ATOM_CUTOFF = 6.0
 """Radius of the atom graph in Angstrom (CHGNet 0.3.0)."""
 BOND_CUTOFF = 3.0
 """Longest bond that takes part in an angle, in Angstrom (CHGNet 0.3.0)."""
-
-_PERIODIC = np.ones(3, dtype=np.int64)
-_TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,18 +86,19 @@ def find_bonds(lattice: np.ndarray, frac_coords: np.ndarray) -> Bonds:
         (3, 3) row vectors in Angstrom.
     frac_coords
         (N, 3) fractional coordinates; any image of an atom is accepted.
+
+    Raises
+    ------
+    SearchTooLargeError
+        If the cell would need unbounded work.
     """
-    lattice = np.ascontiguousarray(lattice, dtype=np.float64)
-    cartesian = np.ascontiguousarray((frac_coords - np.floor(frac_coords)) @ lattice)
-    center, neighbor, image, length = find_points_in_spheres(
-        cartesian, cartesian, ATOM_CUTOFF, _PERIODIC, lattice, _TOLERANCE
-    )
-    keep = _one_of_each_pair(center, neighbor, image) & ~((center == neighbor) & (length < _TOLERANCE))
-    first, second, image, length = center[keep], neighbor[keep], image[keep], length[keep]
-    vector = cartesian[first] - cartesian[second] - image @ lattice
+    found = find_neighbors(lattice, frac_coords, ATOM_CUTOFF)
+    keep = _one_of_each_pair(found.center, found.neighbor, found.image)
+    first, second, length = found.center[keep], found.neighbor[keep], found.distance[keep]
+    vector = found.positions[first] - found.positions[second] - found.image[keep] @ found.lattice
     with np.errstate(invalid="ignore", divide="ignore"):
         direction = vector / length[:, None]
-    return Bonds(first=first, second=second, length=length, direction=direction, num_atoms=len(cartesian))
+    return Bonds(first=first, second=second, length=length, direction=direction, num_atoms=len(frac_coords))
 
 
 def _one_of_each_pair(center: np.ndarray, neighbor: np.ndarray, image: np.ndarray) -> np.ndarray:

@@ -117,9 +117,7 @@ class ChgnetNetwork:
         basis = torch.cat([constant, phase.sin(), phase.cos()], dim=1)
         return F.linear(basis, self._w["angle_embedding.weight"] / math.sqrt(math.pi))
 
-    def _update_atoms(
-        self, layer: int, t: Weights, atoms: Tensor, bonds: Tensor, weight: Tensor
-    ) -> Tensor:
+    def _update_atoms(self, layer: int, t: Weights, atoms: Tensor, bonds: Tensor, weight: Tensor) -> Tensor:
         (w_center, w_bond, w_neighbor), bias, out = self._atom[layer]
         hidden = F.linear(bonds, w_bond, bias).index_select(0, t["bond"])
         hidden += F.linear(atoms, w_center).index_select(0, t["center"])
@@ -154,9 +152,7 @@ class ChgnetNetwork:
         update = F.linear(per_bond, self._w[f"bond_conv_layers.{layer}.mlp_out.layers.1.weight"])
         return bonds.index_add(0, t["angle_bond"], update)
 
-    def _update_angles(
-        self, layer: int, t: Weights, atoms: Tensor, bonds: Tensor, angles: Tensor
-    ) -> Tensor:
+    def _update_angles(self, layer: int, t: Weights, atoms: Tensor, bonds: Tensor, angles: Tensor) -> Tensor:
         blocks, bias, out = self._angle[layer]
         short = bonds.index_select(0, t["angle_bond"])
         return out(self._hidden_angles(blocks, bias, t, atoms, short, angles)).add_(angles)

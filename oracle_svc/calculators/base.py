@@ -43,12 +43,22 @@ class Calculator(Protocol):
 
     @property
     def id(self) -> str:
-        """Short name, such as `chgnet`."""
+        """Model and parameters, such as `chgnet-0.3.0`: equal ids give equal energies."""
         ...
 
     @property
     def version(self) -> str:
-        """Version of the model or scheme, such as `0.3.0`."""
+        """Version of the software that carries the model, such as `0.4.2`."""
+        ...
+
+    @property
+    def scheme(self) -> str:
+        """Energy scheme, such as `MP2020-corrected GGA/GGA+U`; different schemes never share a hull."""
+        ...
+
+    @property
+    def licence(self) -> str:
+        """Licence of the model or code."""
         ...
 
     @property

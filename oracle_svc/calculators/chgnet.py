@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +19,9 @@ import torch
 
 from oracle_svc.calculators._chgnet_graph import ATOM_CUTOFF, Bonds, find_bonds, merge
 from oracle_svc.calculators._chgnet_network import ChgnetNetwork
-from oracle_svc.calculators._screen import MAX_ROWS, screen
+from oracle_svc.calculators._screen import screen
 from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
+from oracle_svc.neighbors import SearchTooLargeError
 from oracle_svc.status import Status
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ _CHECKPOINT_SHA256 = "d14ab7c0f093efe64b60a7bcd540bca10e74fb7f46c86108a079af6052
 _ELEMENTS = frozenset(range(1, 84)) | frozenset(range(89, 95))
 # Rows (edges and angles) of one pass: large enough to hide Python, small enough to stay in cache.
 _ROWS_PER_PASS = 16_000
+# Most rows of one structure: about 600 MB of work space.
+_MAX_ROWS = 400_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +63,15 @@ class ChgnetCalculator:
         If the installed weights are not the published ones.
     """
 
-    id = "chgnet"
-    version = "0.3.0"
+    id = "chgnet-0.3.0"
+    scheme = "MP2020-corrected GGA/GGA+U"
+    licence = "weights and model: BSD-3-Clause, CHGNet developers"
     elements = _ELEMENTS
     embedding_size = 64
     settings_digest = digest_of({"id": "chgnet", "version": "0.3.0", "weights": _CHECKPOINT_SHA256})
 
     def __init__(self, *, device: str = "cpu") -> None:
+        self.version = version("chgnet")
         checkpoint = torch.load(_verified_checkpoint(), map_location="cpu", weights_only=True)
         self._network = ChgnetNetwork(checkpoint["model"]["state_dict"], torch.device(device))
 
@@ -88,15 +94,23 @@ class ChgnetCalculator:
         for index, (count, end) in enumerate(zip(batch.num_atoms, ends, strict=True)):
             atoms = slice(end - count, end)
             numbers, coords = batch.numbers[atoms], batch.frac_coords[atoms]
-            problem = screen(batch.lattices[index], numbers, coords, self.elements, ATOM_CUTOFF)
-            if problem is None:
-                bonds = find_bonds(batch.lattices[index], coords)
-                rows = 2 * len(bonds.length) + bonds.num_angles
-                problem = _graph_problem(bonds, rows)
-            if problem is not None:
-                builder.fail(index, *problem)
-                continue
-            yield _Item(index=index, numbers=numbers, bonds=bonds, rows=rows)
+            problem = screen(batch.lattices[index], numbers, coords, self.elements)
+            item = problem or self._item(index, batch.lattices[index], numbers, coords)
+            if isinstance(item, _Item):
+                yield item
+            else:
+                builder.fail(index, *item)
+
+    @staticmethod
+    def _item(
+        index: int, lattice: np.ndarray, numbers: np.ndarray, coords: np.ndarray
+    ) -> _Item | tuple[Status, str]:
+        try:
+            bonds = find_bonds(lattice, coords)
+        except SearchTooLargeError as error:
+            return Status.CALCULATOR_FAILED, str(error)
+        rows = 2 * len(bonds.length) + bonds.num_angles
+        return _graph_problem(bonds, rows) or _Item(index=index, numbers=numbers, bonds=bonds, rows=rows)
 
     def _evaluate_group(self, group: list[_Item], builder: EvaluationBuilder) -> None:
         try:
@@ -121,8 +135,8 @@ def _graph_problem(bonds: Bonds, rows: int) -> tuple[Status, str] | None:
         )
     if not bool((bonds.length > 0).all()):
         return Status.TOO_CLOSE, "two of its atoms lie on one point"
-    if rows > MAX_ROWS:
-        return Status.CALCULATOR_FAILED, f"its atoms form {rows} bonds and angles, more than {MAX_ROWS}"
+    if rows > _MAX_ROWS:
+        return Status.CALCULATOR_FAILED, f"its atoms form {rows} bonds and angles, more than {_MAX_ROWS}"
     return None
 
 
@@ -151,5 +165,7 @@ def _verified_checkpoint() -> Path:
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != _CHECKPOINT_SHA256:
-        raise ValueError(f"{path} has SHA-256 {digest}, not the published {_CHECKPOINT_SHA256}: reinstall chgnet")
+        raise ValueError(
+            f"{path} has SHA-256 {digest}, not the published {_CHECKPOINT_SHA256}: reinstall chgnet"
+        )
     return path
