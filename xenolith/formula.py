@@ -1,0 +1,62 @@
+"""Reduced formulas, written as pymatgen writes them, without pymatgen."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+
+from xenolith.elements import ELECTRONEGATIVITY, SYMBOLS
+
+__all__ = ["reduced_formula"]
+
+# Formulas that chemists do not reduce fully.
+_SPECIAL = {
+    "LiO": "Li2O2", "NaO": "Na2O2", "KO": "K2O2", "HO": "H2O2", "CsO": "Cs2O2", "RbO": "Rb2O2",
+    "O": "O2", "N": "N2", "F": "F2", "Cl": "Cl2", "H": "H2",
+}  # fmt: skip
+# Two last elements closer than this in electronegativity are a polyanion, as the PO4 of LiFePO4.
+_POLYANION_GAP = 1.65
+
+
+def reduced_formula(numbers: Iterable[int]) -> str:
+    """Return the reduced formula of atoms, such as ``SrTiO3`` or ``Mg3(PO4)2``.
+
+    Elements come in order of electronegativity; elements without one come last.
+
+    Parameters
+    ----------
+    numbers
+        Atomic number of each atom.
+
+    Returns
+    -------
+    str
+        The formula; empty if there are no atoms or a number is no element.
+    """
+    counts = Counter(int(number) for number in numbers)
+    if not counts or any(not 1 <= number < len(SYMBOLS) for number in counts):
+        return ""
+    formula, _ = _reduce({number: counts[number] for number in sorted(counts, key=_order)})
+    return _SPECIAL.get(formula, formula)
+
+
+def _order(number: int) -> tuple[float, str]:
+    value = ELECTRONEGATIVITY[number]
+    return (math.inf if math.isnan(value) else value, SYMBOLS[number])
+
+
+def _reduce(counts: dict[int, int]) -> tuple[str, int]:
+    factor = math.gcd(*counts.values())
+    elements = list(counts)
+    anion = ""
+    if (
+        len(elements) >= 3
+        and ELECTRONEGATIVITY[elements[-1]] - ELECTRONEGATIVITY[elements[-2]] < _POLYANION_GAP
+    ):
+        inner, inner_factor = _reduce({number: counts[number] // factor for number in elements[-2:]})
+        if inner_factor != 1:
+            anion, elements = f"({inner}){inner_factor}", elements[:-2]
+    return "".join(_part(number, counts[number] // factor) for number in elements) + anion, factor
+
+
+def _part(number: int, amount: int) -> str:
+    return SYMBOLS[number] if amount == 1 else f"{SYMBOLS[number]}{amount}"
