@@ -1,0 +1,93 @@
+# One target per service, over shared layers: generator, oracle, trainer, and client (the SDK with its command line).
+#   docker build --target oracle -t xenolith-oracle .
+# Build arguments:
+#   TORCH_INDEX    package index for PyTorch; the default leaves the CUDA libraries out. For a GPU:
+#                  --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130. Empty: only PyPI and wheels/.
+#   ORACLE_EXTRAS  extras of the oracle's image: "oracle", or "oracle,mace" for the MACE calculators as well.
+# Wheels found in wheels/ are used before those of an index.
+FROM python:3.11-slim-bookworm AS base
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    OMP_NUM_THREADS=1 \
+    MKL_NUM_THREADS=1 \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    UV_NO_CACHE=1 \
+    UV_INDEX_STRATEGY=unsafe-best-match
+RUN groupadd --gid 10001 xenolith \
+    && useradd --uid 10001 --gid xenolith --home-dir /home/xenolith --create-home xenolith \
+    && install -d -o xenolith -g xenolith /data /runs
+WORKDIR /opt/xenolith
+COPY constraints.txt ./
+RUN python -m venv /opt/venv \
+    && pip install --no-cache-dir --disable-pip-version-check "$(grep ^uv== constraints.txt)"
+COPY pyproject.toml ./
+
+# The SDK and its command line, without torch.
+FROM base AS client-packages
+RUN uv pip install --python /opt/venv --compile-bytecode -c constraints.txt -r pyproject.toml --extra cli
+
+# What every service stands on.
+FROM client-packages AS torch
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+RUN --mount=type=bind,source=wheels,target=/wheels \
+    uv pip install --python /opt/venv --compile-bytecode -c constraints.txt --find-links /wheels \
+    ${TORCH_INDEX:+--index "$TORCH_INDEX"} torch
+
+FROM torch AS generator-packages
+RUN --mount=type=bind,source=wheels,target=/wheels \
+    uv pip install --python /opt/venv --compile-bytecode -c constraints.txt --find-links /wheels \
+    -r pyproject.toml --extra generator
+
+FROM torch AS oracle-packages
+ARG ORACLE_EXTRAS=oracle
+RUN --mount=type=bind,source=wheels,target=/wheels \
+    uv pip install --python /opt/venv --compile-bytecode -c constraints.txt --find-links /wheels \
+    -r pyproject.toml $(printf -- ' --extra %s' $(echo "$ORACLE_EXTRAS" | tr , ' '))
+
+FROM generator-packages AS trainer-packages
+RUN --mount=type=bind,source=wheels,target=/wheels \
+    uv pip install --python /opt/venv --compile-bytecode -c constraints.txt --find-links /wheels \
+    -r pyproject.toml --extra trainer
+
+FROM client-packages AS client
+COPY LICENSE README.md ./
+COPY xenolith xenolith
+RUN uv pip install --python /opt/venv --compile-bytecode --no-deps .
+USER xenolith
+ENTRYPOINT ["xenolith"]
+CMD ["--help"]
+
+FROM generator-packages AS generator
+COPY bundles bundles
+COPY LICENSE README.md ./
+COPY xenolith xenolith
+COPY generator_svc generator_svc
+RUN uv pip install --python /opt/venv --compile-bytecode --no-deps .
+USER xenolith
+EXPOSE 50051
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "xenolith.serving.healthcheck", "127.0.0.1:50051"]
+CMD ["python", "-m", "generator_svc", "--host", "0.0.0.0", "--port", "50051"]
+
+FROM oracle-packages AS oracle
+COPY bundles bundles
+COPY LICENSE README.md ./
+COPY xenolith xenolith
+COPY oracle_svc oracle_svc
+RUN uv pip install --python /opt/venv --compile-bytecode --no-deps .
+USER xenolith
+EXPOSE 50052
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "xenolith.serving.healthcheck", "127.0.0.1:50052"]
+CMD ["python", "-m", "oracle_svc", "--host", "0.0.0.0", "--port", "50052"]
+
+# The trainer takes denoiser and sampler from generator_svc, so that both sides compute the same log-probabilities.
+FROM trainer-packages AS trainer
+COPY LICENSE README.md ./
+COPY xenolith xenolith
+COPY generator_svc generator_svc
+COPY trainer_svc trainer_svc
+RUN uv pip install --python /opt/venv --compile-bytecode --no-deps .
+USER xenolith
+EXPOSE 50053
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "xenolith.serving.healthcheck", "127.0.0.1:50053"]
+CMD ["python", "-m", "trainer_svc", "--host", "0.0.0.0", "--port", "50053"]
