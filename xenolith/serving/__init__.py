@@ -1,0 +1,32 @@
+"""What every service process needs beside its own science.
+
+A service's ``__main__`` is three lines of it::
+
+    parser = add_arguments(argparse.ArgumentParser("oracle_svc"))
+    settings = settings_from(parser.parse_args())
+    asyncio.run(serve([OracleService(...)], settings, name="oracle"))
+
+Servicers are plain ``grpc.aio`` ones: ``async def`` for one answer, an async generator for a stream. They raise
+`xenolith.errors`, which reach the client with code, message and details, and hand computing to a `Worker`, so that the
+loop stays free for health checks.
+"""
+
+from xenolith.serving.app import RunningServer, running_server, serve
+from xenolith.serving.identity import request_id, run_id
+from xenolith.serving.settings import ServingSettings, add_arguments, settings_from
+from xenolith.serving.threaded import threaded_server
+from xenolith.serving.worker import Stop, Worker
+
+__all__ = [
+    "RunningServer",
+    "ServingSettings",
+    "Stop",
+    "Worker",
+    "add_arguments",
+    "request_id",
+    "run_id",
+    "running_server",
+    "serve",
+    "settings_from",
+    "threaded_server",
+]
