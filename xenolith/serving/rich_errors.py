@@ -38,6 +38,11 @@ def rich_errors() -> Around:
             else:
                 log.info("call refused", code=error.code.name, reason=str(error))
             await _abort(context, error)
+        except (
+            NotImplementedError
+        ):  # what the generated base class raises for a method that a service leaves out
+            method = call.method.rpartition("/")[2]
+            await _abort(context, UnimplementedError(f"{method} is not served here; Describe lists what is"))
         except Exception as error:  # the last line of defence: no fault may end a process
             log.exception("call failed")
             hidden = InternalError(f"{type(error).__name__} in the service; its log has the rest")

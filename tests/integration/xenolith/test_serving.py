@@ -180,7 +180,9 @@ def test_reflection_lists_the_service(echo: Any) -> None:
 def test_messages_beyond_the_default_of_4_mib_arrive(echo: Any) -> None:
     async def body(_servicer: Any, stub: Any, _channel: Any) -> None:
         atoms = 500_000
-        batch = crystal_pb2.CrystalBatch(num_atoms=[atoms], numbers=[11] * atoms, frac_coords=[0.5] * (3 * atoms))
+        batch = crystal_pb2.CrystalBatch(
+            num_atoms=[atoms], numbers=[11] * atoms, frac_coords=[0.5] * (3 * atoms)
+        )
         assert batch.ByteSize() > 12e6
         assert (await stub.Score(oracle_pb2.ScoreRequest(crystals=batch))).scores[0].message == str(atoms)
 
