@@ -1,0 +1,59 @@
+"""Ask a service whether it serves: ``python -m xenolith.serving.healthcheck HOST:PORT``, for containers.
+
+Exit status 0: it serves. 1: it answers otherwise, or not at all.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+__all__ = ["check", "main"]
+
+
+def check(address: str, *, service: str = "", timeout_s: float = 3.0, authority: Path | None = None) -> str:
+    """Return the health that the service at `address` reports, such as ``SERVING``, or why there is none.
+
+    Parameters
+    ----------
+    address
+        ``host:port``.
+    service
+        Full name such as ``xenolith.v1.OracleService``; empty for the whole process.
+    timeout_s
+        Seconds to wait for the answer.
+    authority
+        Certificate (PEM) that the service's certificate is checked against; without it, no TLS.
+    """
+    with _channel(address, authority) as channel:
+        request = health_pb2.HealthCheckRequest(service=service)
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            return f"{error.code().name}: {error.details()}"
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def _channel(address: str, authority: Path | None) -> grpc.Channel:
+    if authority is None:
+        return grpc.insecure_channel(address)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(authority.read_bytes()))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Check as the command line says; return the exit status."""
+    parser = argparse.ArgumentParser("xenolith.serving.healthcheck", description=__doc__)
+    parser.add_argument("address", metavar="HOST:PORT")
+    parser.add_argument("--service", default="", help="full name of one service; default: the whole process")
+    parser.add_argument("--timeout-s", type=float, default=3.0)
+    parser.add_argument("--tls-ca", type=Path, help="certificate authority (PEM); use TLS")
+    given = parser.parse_args(arguments)
+    health = check(given.address, service=given.service, timeout_s=given.timeout_s, authority=given.tls_ca)
+    print(f"{given.address}: {health}")  # noqa: T201  # what the command is for
+    return 0 if health == "SERVING" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
