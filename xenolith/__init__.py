@@ -1,4 +1,4 @@
-"""Xenolith: guide a generative model toward crystals that nobody has listed yet and that are likely to exist."""
+"""Guide a generative model toward crystals that nobody has listed yet and that are likely to exist."""
 
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import XenolithError

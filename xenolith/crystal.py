@@ -21,8 +21,8 @@ Ints = npt.NDArray[np.int32]
 class Crystal:
     """One periodic crystal.
 
-    Shapes are checked, values are not: NaN, overlapping atoms, a singular cell or an atomic number of 0 or 119 are
-    data, for which the services have a status. Arrays are read-only copies.
+    Shapes are checked, values are not: NaN, overlapping atoms, a singular cell or an atomic number of 0 or
+    119 are data, for which the services have a status. Arrays are read-only copies.
 
     Raises
     ------
@@ -57,7 +57,7 @@ class Crystal:
 
     @cached_property
     def formula(self) -> str:
-        """Reduced formula such as ``SrTiO3``, as pymatgen writes it; empty if an atomic number is no element."""
+        """Reduced formula such as ``SrTiO3``, as pymatgen writes it; empty if a number is no element."""
         return reduced_formula(self.numbers)
 
     def __eq__(self, other: object) -> bool:

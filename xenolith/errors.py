@@ -1,7 +1,7 @@
 """Everything that Xenolith raises: one root, and one class for each gRPC status code.
 
-The same classes serve both ends: a service raises them, the transport carries code, message and details, and the
-client raises the same class again.
+The same classes serve both ends: a service raises them, the transport carries code, message and details, and
+the client raises the same class again.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,28 @@ from typing import ClassVar
 import grpc
 
 __all__ = [
-    "AbortedError", "AlreadyExistsError", "AuthenticationError", "CancelledError", "CrystalError", "DataLossError",
-    "DeadlineError", "FailedPreconditionError", "FieldViolation", "InternalError", "InvalidArgumentError",
-    "NotFoundError", "OutOfRangeError", "OverloadedError", "PermissionDeniedError", "ReadError", "UnavailableError",
-    "UnimplementedError", "UnknownError", "XenolithError", "error_class",
-]  # fmt: skip
+    "AbortedError",
+    "AlreadyExistsError",
+    "AuthenticationError",
+    "CancelledError",
+    "CrystalError",
+    "DataLossError",
+    "DeadlineError",
+    "FailedPreconditionError",
+    "FieldViolation",
+    "InternalError",
+    "InvalidArgumentError",
+    "NotFoundError",
+    "OutOfRangeError",
+    "OverloadedError",
+    "PermissionDeniedError",
+    "ReadError",
+    "UnavailableError",
+    "UnimplementedError",
+    "UnknownError",
+    "XenolithError",
+    "error_class",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,11 +190,24 @@ class InternalError(XenolithError):
 _CLASSES: dict[grpc.StatusCode, type[XenolithError]] = {
     cls.code: cls
     for cls in (
-        UnknownError, InvalidArgumentError, NotFoundError, AlreadyExistsError, FailedPreconditionError, AbortedError,
-        OutOfRangeError, OverloadedError, UnavailableError, DeadlineError, CancelledError, UnimplementedError,
-        AuthenticationError, PermissionDeniedError, DataLossError, InternalError,
+        UnknownError,
+        InvalidArgumentError,
+        NotFoundError,
+        AlreadyExistsError,
+        FailedPreconditionError,
+        AbortedError,
+        OutOfRangeError,
+        OverloadedError,
+        UnavailableError,
+        DeadlineError,
+        CancelledError,
+        UnimplementedError,
+        AuthenticationError,
+        PermissionDeniedError,
+        DataLossError,
+        InternalError,
     )
-}  # fmt: skip
+}
 
 
 def error_class(code: grpc.StatusCode) -> type[XenolithError]:

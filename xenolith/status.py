@@ -13,7 +13,7 @@ __all__ = ["error_from_call", "status_from_error"]
 
 
 def status_from_error(error: XenolithError, request_id: str | None = None) -> status_pb2.Status:
-    """Return the status that carries `error` with its details; `request_id` is used where the error has none."""
+    """Return the status that carries `error` and its details; `request_id` fills in where it has none."""
     status = status_pb2.Status(code=error.code.value[0], message=error.message)
     if error.violations:
         bad = error_details_pb2.BadRequest()

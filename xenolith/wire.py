@@ -28,7 +28,8 @@ _NUMPY: dict[int, np.dtype[np.generic]] = {
     crystal_pb2.DTYPE_BOOL: np.dtype("?"),
 }
 _WIRE = {dtype: number for number, dtype in _NUMPY.items()}
-# numpy has no bfloat16: its bits travel as 16-bit words and are widened to float32 on arrival, which is exact.
+# numpy has no bfloat16: its bits travel as 16-bit words and are widened to float32 on arrival, which is
+# exact.
 _BFLOAT16_BITS = np.dtype("<u2")
 
 
@@ -55,7 +56,8 @@ def batch_from_proto(message: crystal_pb2.CrystalBatch, field: str = "crystals")
     Raises
     ------
     InvalidArgumentError
-        If the columns do not fit together, or hold site occupancies (disorder), which this version does not measure.
+        If the columns do not fit together, or hold site occupancies (disorder), which this version does not
+        measure.
     """
     if message.HasField("occupancies"):
         raise _invalid(

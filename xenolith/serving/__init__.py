@@ -6,9 +6,9 @@ A service's ``__main__`` is three lines of it::
     settings = settings_from(parser.parse_args())
     asyncio.run(serve([OracleService(...)], settings, name="oracle"))
 
-Servicers are plain ``grpc.aio`` ones: ``async def`` for one answer, an async generator for a stream. They raise
-`xenolith.errors`, which reach the client with code, message and details, and hand computing to a `Worker`, so that the
-loop stays free for health checks.
+Servicers are plain ``grpc.aio`` ones: ``async def`` for one answer, an async generator for a stream. They
+raise `xenolith.errors`, which reach the client with code, message and details, and hand computing to a
+`Worker`, so that the loop stays free for health checks.
 """
 
 from xenolith.serving.app import RunningServer, running_server, serve

@@ -11,7 +11,7 @@ __all__ = ["admission"]
 
 
 def admission(max_in_flight: int, retry_after_s: float, unlimited: Collection[str] = ()) -> Around:
-    """Refuse calls beyond `max_in_flight` with RESOURCE_EXHAUSTED; health checks and `unlimited` methods pass."""
+    """Refuse calls beyond `max_in_flight` as RESOURCE_EXHAUSTED; health checks and `unlimited` ones pass."""
     in_flight = 0
 
     @asynccontextmanager
@@ -22,7 +22,7 @@ def admission(max_in_flight: int, retry_after_s: float, unlimited: Collection[st
             return
         if in_flight >= max_in_flight:
             raise OverloadedError(
-                f"{in_flight} calls are being served, the most this service takes; come again in {retry_after_s:g} s",
+                f"this service is serving its limit of {in_flight} calls; come again in {retry_after_s:g} s",
                 retry_after_s=retry_after_s,
             )
         in_flight += 1

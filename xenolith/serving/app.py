@@ -72,7 +72,8 @@ async def serve(
     name
         Name of the service in log lines.
     unlimited
-        Full names of long-lived methods (``/xenolith.v1.TrainerService/WatchRun``) that take no admission slot.
+        Full names of long-lived methods (``/xenolith.v1.TrainerService/WatchRun``) that take no admission
+        slot.
     on_start
         Awaited once the server answers.
     on_stop

@@ -1,4 +1,4 @@
-"""A server in a thread of its own, for callers without an event loop: scripts, notebooks, tests of sync code."""
+"""A server in a thread of its own, for callers without an event loop: scripts, notebooks, tests."""
 
 import asyncio
 import threading

@@ -43,7 +43,7 @@ class Worker:
             raise
 
     async def iterate(self, function: Callable[[Stop], Iterator[T]]) -> AsyncIterator[T]:
-        """Yield what the iterator made by `function` yields, each item computed in the thread when asked for."""
+        """Yield from the iterator that `function` makes, computing each item in the thread when asked for."""
         stop = Stop()
         items: Iterator[T] = await self.run(function, stop)
         try:
