@@ -1,27 +1,50 @@
 """The trainer's errors; each message says what to do next."""
 
-from xenolith.errors import XenolithError
+from xenolith.errors import (
+    AlreadyExistsError,
+    DataLossError,
+    FailedPreconditionError,
+    InternalError,
+    InvalidArgumentError,
+    NotFoundError,
+)
 
-__all__ = ["CheckpointError", "ConfigError", "RatioError", "RunError", "TrainerError"]
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "NoSuchRunError",
+    "RatioError",
+    "RunExistsError",
+    "RunStateError",
+    "SourceChangedError",
+]
 
 
-class TrainerError(XenolithError):
-    """Anything the trainer refuses or cannot do."""
-
-
-class ConfigError(TrainerError):
+class ConfigError(InvalidArgumentError):
     """A run configuration or reward spec that cannot be used."""
 
 
-class RunError(TrainerError):
-    """A run directory or run that cannot be used as asked."""
+class NoSuchRunError(NotFoundError):
+    """No run has this name."""
 
 
-class CheckpointError(RunError):
-    """A checkpoint that is absent, incomplete or of another run."""
+class RunExistsError(AlreadyExistsError):
+    """The name is taken by a run with another configuration."""
 
 
-class RatioError(TrainerError):
+class RunStateError(FailedPreconditionError):
+    """The run is not in a state that allows what was asked."""
+
+
+class SourceChangedError(FailedPreconditionError):
+    """Bundle, calculator or reference are not those that the run began with, so numbers would not compare."""
+
+
+class CheckpointError(DataLossError):
+    """A checkpoint that is incomplete or does not fit its run."""
+
+
+class RatioError(InternalError):
     """Trainer and generator disagree on the log-probability of the same step.
 
     The importance ratio of an on-policy rollout is exactly 1 before the first update; a different value

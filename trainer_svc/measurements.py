@@ -1,6 +1,5 @@
 """What the oracle measured on a batch of structures, as columns ready for reward arithmetic."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,10 +18,14 @@ class Measurements:
     """(B,) overall status names, ``OK`` when every requested component succeeded."""
     values: dict[str, FloatColumn] = field(default_factory=dict)
     """Field name -> (B,) float64: energies in eV/atom, distances in Angstrom, booleans as 0 and 1."""
+    nearest_reference: tuple[str, ...] = ()
+    """(B,) id of the nearest known crystal, empty where there is none."""
     duplicate_of: NDArray[np.int64] | None = None
     """(B,) index of the first equal structure of the batch, -1 for a structure equal to none before it."""
 
     def __post_init__(self) -> None:
+        if not self.nearest_reference:
+            object.__setattr__(self, "nearest_reference", ("",) * len(self.status))
         for name, column in self.values.items():
             if column.shape != (len(self.status),):
                 raise ValueError(f"field {name!r} has shape {column.shape}, expected ({len(self.status)},)")
@@ -39,19 +42,10 @@ class Measurements:
         """(B,) whether each structure was measured completely."""
         return np.array([status == "OK" for status in self.status], dtype=bool)
 
-    @classmethod
-    def concat(cls, parts: Sequence["Measurements"]) -> "Measurements":
-        """Join batches; duplicate indices are shifted with their batch."""
-        names = sorted({name for part in parts for name in part.values})
-        starts = np.cumsum([0, *(len(part) for part in parts)])[:-1]
-        duplicates = [
-            np.where(part.duplicate_of >= 0, part.duplicate_of + start, -1)
-            if part.duplicate_of is not None
-            else np.full(len(part), -1)
-            for part, start in zip(parts, starts, strict=True)
-        ]
-        return cls(
-            status=tuple(status for part in parts for status in part.status),
-            values={name: np.concatenate([part.column(name) for part in parts]) for name in names},
-            duplicate_of=np.concatenate(duplicates) if parts else None,
+    def take(self, indices: NDArray[np.int64]) -> "Measurements":
+        """Give the structures at `indices`; which are duplicates of which is not carried over."""
+        return Measurements(
+            status=tuple(self.status[index] for index in indices),
+            values={name: column[indices] for name, column in self.values.items()},
+            nearest_reference=tuple(self.nearest_reference[index] for index in indices),
         )

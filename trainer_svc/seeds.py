@@ -11,8 +11,8 @@ def derive_seed(*path: int | str) -> int:
     Parameters
     ----------
     *path
-        What the seed is for, for example ``(run_seed, "sample", step, group, member)``. Equal paths give equal
-        seeds on every machine; paths that differ anywhere give unrelated ones.
+        What the seed is for, for example ``(run_seed, "sample", step, group, member)``. Equal paths give
+        equal seeds on every machine; paths that differ anywhere give unrelated ones.
 
     Returns
     -------

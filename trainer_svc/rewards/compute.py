@@ -1,4 +1,4 @@
-"""From measurements to rewards: field, transform, floor, normalisation, weighted sum."""
+"""From measurements to rewards: metric, transform, normalisation, weighted sum, floor."""
 
 from dataclasses import dataclass
 
@@ -6,27 +6,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_svc.measurements import FloatColumn, Measurements
-from trainer_svc.rewards.fields import field_values, is_suspicious
-from trainer_svc.rewards.spec import RewardSpec, TermSpec
+from trainer_svc.rewards.metrics import invalid_reasons, metric_values
+from trainer_svc.rewards.spec import RewardSpec, RewardTerm
 
 __all__ = ["Rewards", "TermValues", "compute_rewards"]
 
-_DEVIATION_FLOOR = 1e-6
+_ZERO_SPREAD = 1e-6
+"""Equal values carry no preference; dividing by a tiny spread would turn rounding into one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TermValues:
     """One term of a batch of B structures, at each stage."""
 
-    label: str
+    name: str
     raw: FloatColumn
     """(B,) as measured; NaN where absent."""
     transformed: FloatColumn
-    """(B,) after transform and floor; always finite."""
+    """(B,) after the transform, with failed_value where given; NaN where the term says nothing."""
     normalised: FloatColumn
     """(B,) what enters the weighted sum; always finite."""
-    floored: NDArray[np.bool_]
-    """(B,) whether the floor was given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +33,12 @@ class Rewards:
     """Rewards of a batch of B structures."""
 
     total: FloatColumn
-    """(B,) weighted sum of the normalised terms; always finite."""
+    """(B,) what the policy learns from; always finite."""
     plain: FloatColumn
-    """(B,) weighted sum of the transformed terms before normalisation: comparable between steps."""
+    """(B,) weighted sum without any normalisation: comparable between steps; always finite."""
     terms: tuple[TermValues, ...]
-    reason: tuple[str, ...]
-    """(B,) why floors were given: a status, ``SUSPICIOUS_ENERGY``, or empty."""
+    reasons: tuple[str, ...]
+    """(B,) why the floor was given: a status, ``SUSPICIOUS_ENERGY``, or empty."""
 
 
 def compute_rewards(measured: Measurements, groups: NDArray[np.int64], spec: RewardSpec) -> Rewards:
@@ -50,7 +49,7 @@ def compute_rewards(measured: Measurements, groups: NDArray[np.int64], spec: Rew
     measured
         Oracle measurements of B structures.
     groups
-        (B,) group index of each structure; normalisation ``group`` stays inside.
+        (B,) group index of each structure; normalisations named ``group_*`` stay inside.
     spec
         What is worth how much.
 
@@ -61,59 +60,56 @@ def compute_rewards(measured: Measurements, groups: NDArray[np.int64], spec: Rew
     """
     if groups.shape != (len(measured),):
         raise ValueError(f"groups has shape {groups.shape}, expected ({len(measured)},)")
+    reasons = invalid_reasons(measured, spec)
+    valid = np.array([not reason for reason in reasons], dtype=bool)
     terms = tuple(
-        _term(label, term, measured, groups, spec)
-        for label, term in zip(spec.labels, spec.terms, strict=True)
+        _term(term, metric_values(term.metric, measured, spec), valid, groups) for term in spec.terms
     )
     weights = np.array([term.weight for term in spec.terms])
+    total = weights @ np.stack([term.normalised for term in terms])
+    plain = weights @ np.stack([_neutral(term.transformed, term.transformed[valid]) for term in terms])
     return Rewards(
-        total=weights @ np.stack([term.normalised for term in terms]),
-        plain=weights @ np.stack([term.transformed for term in terms]),
+        total=_with_floor(total, valid, spec),
+        plain=_with_floor(plain, valid, spec),
         terms=terms,
-        reason=_reasons(measured, spec),
+        reasons=reasons,
     )
 
 
 def _term(
-    label: str, term: TermSpec, measured: Measurements, groups: NDArray[np.int64], spec: RewardSpec
+    term: RewardTerm, raw: FloatColumn, valid: NDArray[np.bool_], groups: NDArray[np.int64]
 ) -> TermValues:
-    raw = field_values(term.field, measured, spec)
-    # A structure that failed anywhere earns every floor: a partial measurement is no way to a reward.
-    floored = np.isnan(raw) | ~measured.ok
     values = term.transform(raw)
-    values = np.where(floored, _floor(term, values, floored), values)
-    return TermValues(
-        label=label, raw=raw, transformed=values, floored=floored, normalised=_normalise(values, groups, term)
-    )
+    if term.failed_value is not None:
+        values = np.where(np.isnan(values), term.failed_value, values)
+    values = np.where(valid, values, np.nan)
+    normalised = np.zeros_like(values)
+    scopes = groups if term.normalization.startswith("group") else np.zeros_like(groups)
+    for scope in np.unique(scopes):
+        members = scopes == scope
+        normalised[members] = _normalise(values[members], term)
+    return TermValues(name=term.name, raw=raw, transformed=values, normalised=normalised)
 
 
-def _floor(term: TermSpec, values: FloatColumn, floored: NDArray[np.bool_]) -> float:
-    if not isinstance(term.floor, str):
-        return term.floor
-    good = values[~floored]
-    return float(good.min()) if good.size else 0.0
+def _normalise(values: FloatColumn, term: RewardTerm) -> FloatColumn:
+    good = values[np.isfinite(values)]
+    if good.size == 0:
+        return np.zeros_like(values)
+    if term.normalization == "none":
+        return _neutral(values, good)
+    standard = term.normalization.endswith("standard")
+    centre, spread = (good.mean(), good.std()) if standard else (good.min(), np.ptp(good))
+    if spread < _ZERO_SPREAD:
+        return np.zeros_like(values)
+    return _neutral((values - centre) / spread, (good - centre) / spread)
 
 
-def _normalise(values: FloatColumn, groups: NDArray[np.int64], term: TermSpec) -> FloatColumn:
-    if term.normalise == "none":
-        return values
-    if term.normalise == "batch":
-        return _standardise(values)
-    normalised = np.empty_like(values)
-    for group in np.unique(groups):
-        normalised[groups == group] = _standardise(values[groups == group])
-    return normalised
+def _neutral(values: FloatColumn, good: FloatColumn) -> FloatColumn:
+    """Give structures without a value the mean of the others, which moves them neither up nor down."""
+    good = good[np.isfinite(good)]
+    return np.where(np.isfinite(values), values, good.mean() if good.size else 0.0)
 
 
-def _standardise(values: FloatColumn) -> FloatColumn:
-    deviation = values.std()
-    # Equal values carry no preference; dividing by a tiny deviation would turn rounding into one.
-    return (values - values.mean()) / deviation if deviation > _DEVIATION_FLOOR else np.zeros_like(values)
-
-
-def _reasons(measured: Measurements, spec: RewardSpec) -> tuple[str, ...]:
-    suspicious = is_suspicious(measured, spec.stability)
-    return tuple(
-        status if status != "OK" else ("SUSPICIOUS_ENERGY" if odd else "")
-        for status, odd in zip(measured.status, suspicious, strict=True)
-    )
+def _with_floor(total: FloatColumn, valid: NDArray[np.bool_], spec: RewardSpec) -> FloatColumn:
+    worst = float(total[valid].min()) if valid.any() else 0.0
+    return np.where(valid, total, worst if spec.invalid_reward is None else spec.invalid_reward)

@@ -5,14 +5,22 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from trainer_svc.errors import ConfigError
-from trainer_svc.rewards.transforms import Identity, Transform
+from trainer_svc.rewards.transforms import Transform
 
-__all__ = ["CreativitySpec", "RewardSpec", "StabilitySpec", "TermSpec", "builtin_specs", "load_spec"]
+__all__ = [
+    "CreativitySpec",
+    "Normalization",
+    "RewardSpec",
+    "RewardTerm",
+    "builtin_specs",
+    "explain",
+    "load_spec",
+]
 
-Normalisation = Literal["none", "group", "batch"]
+Normalization = Literal["none", "group_standard", "group_min_max", "step_standard", "step_min_max"]
 
 
 class _Model(BaseModel):
@@ -20,7 +28,7 @@ class _Model(BaseModel):
 
 
 class CreativitySpec(_Model):
-    """How uniqueness and novelty become the creativity field, in [0, 1]."""
+    """How uniqueness and novelty become the metric ``creativity``, in [0, 1]."""
 
     partial: float = Field(default=0.5, ge=0.0, lt=1.0)
     """Upper bound for structures that are not novel; less than the 1 of a creative one."""
@@ -30,54 +38,47 @@ class CreativitySpec(_Model):
     """Copies in a batch share one credit; otherwise the first keeps it and the others earn nothing."""
 
 
-class StabilitySpec(_Model):
-    """How e_above_hull becomes the stability field (its negative, eV/atom)."""
+class RewardTerm(_Model):
+    """One term of the weighted sum: ``weight * normalise(transform(metric))``."""
 
-    suspicious_below: float = Field(default=0.5, gt=0.0)
-    """Energies further below the hull than this (eV/atom) count as artefacts and earn the floor."""
-
-
-class TermSpec(_Model):
-    """One term of the weighted sum."""
-
-    field: str
-    """``creativity``, ``stability``, or any field that the oracle reports."""
+    name: str = ""
+    """For events and reports; the metric's own name when empty."""
+    metric: str = Field(min_length=1)
+    """A scalar that the oracle reports, ``properties.<name>``, or ``creativity``."""
     weight: float = 1.0
-    transform: Transform = Field(default_factory=Identity)
-    normalise: Normalisation = "none"
-    """Standardise (subtract the mean, divide by the deviation) inside the group or batch before weighting."""
-    floor: float | Literal["worst"] = "worst"
-    """Transformed value of a structure that failed or lacks the field; ``worst``: the batch's lowest."""
+    """0 logs the term without using it."""
+    transform: Transform = Field(default_factory=Transform)
+    normalization: Normalization = "group_standard"
+    failed_value: float | None = None
+    """Transformed value of a valid structure that lacks the metric; absent: the term does not touch it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: object) -> object:
+        return (
+            {**data, "name": data.get("name") or data.get("metric", "")} if isinstance(data, dict) else data
+        )
 
 
 class RewardSpec(_Model):
     """A complete reward."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    name: str = Field(default="custom", pattern=r"^[a-z0-9][a-z0-9_-]*$")
     description: str = ""
+    invalid_reward: float | None = None
+    """Reward of a structure that fails the validity gate; absent: the worst reward of a valid one."""
+    suspicious_below: float = Field(default=0.5, gt=0.0)
+    """An energy further below the hull than this (eV/atom) is an artefact: the floor is earned."""
     creativity: CreativitySpec = Field(default_factory=CreativitySpec)
-    stability: StabilitySpec = Field(default_factory=StabilitySpec)
-    terms: tuple[TermSpec, ...] = Field(min_length=1)
+    terms: tuple[RewardTerm, ...] = Field(min_length=1)
 
-    @field_validator("terms")
-    @classmethod
-    def _unique_terms(cls, terms: tuple[TermSpec, ...]) -> tuple[TermSpec, ...]:
-        keys = [(term.field, term.transform) for term in terms]
-        if len(set(keys)) != len(keys):
-            raise ValueError("two terms have the same field and transform; add their weights instead")
-        return terms
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """One distinct label per term: its field, with the transform's kind where a field occurs twice."""
-        fields = [term.field for term in self.terms]
-        labels = [
-            term.field if fields.count(term.field) == 1 else f"{term.field}:{term.transform.kind}"
-            for term in self.terms
-        ]
-        return tuple(
-            label if labels.count(label) == 1 else f"{label}#{index}" for index, label in enumerate(labels)
-        )
+    @model_validator(mode="after")
+    def _distinct_names(self) -> "RewardSpec":
+        names = [term.name for term in self.terms]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two terms are named {twice[0]!r}; give each its own name")
+        return self
 
 
 def builtin_specs() -> tuple[str, ...]:
@@ -105,7 +106,7 @@ def load_spec(source: str | Path) -> RewardSpec:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"reward spec {origin} is not TOML: {error}") from error
     except ValidationError as error:
-        raise ConfigError(f"reward spec {origin}: {_explain(error)}") from error
+        raise ConfigError(f"reward spec {origin}: {explain(error)}") from error
 
 
 def _read(source: str | Path) -> tuple[str, str]:
@@ -120,7 +121,9 @@ def _read(source: str | Path) -> tuple[str, str]:
     return path.read_text("utf-8"), str(path)
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """Say which keys are wrong and why, in one line."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'spec'}: {item['msg']}" for item in error.errors()
+        f"{'.'.join(str(part) for part in item['loc']) or 'document'}: {item['msg']}"
+        for item in error.errors()
     )

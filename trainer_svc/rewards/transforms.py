@@ -1,35 +1,41 @@
-"""Transforms: how a measured quantity becomes a value, as declared in a reward spec."""
+"""Transforms: how a measured quantity becomes a value; the contract's RewardTransform, field by field."""
 
-from typing import Annotated, Literal
+from typing import Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trainer_svc.measurements import FloatColumn
 
-__all__ = ["Clamp", "Identity", "NegativeClamp", "Sigmoid", "Target", "Threshold", "Transform"]
+__all__ = ["Transform"]
 
 
-class _Transform(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class _Kind(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Identity(_Transform):
-    """``y = x``."""
+class _Function(Protocol):
+    def __call__(self, x: FloatColumn) -> FloatColumn: ...
 
-    kind: Literal["identity"] = "identity"
+
+class Linear(_Kind):
+    """``scale * x + offset``."""
+
+    scale: float = 1.0
+    offset: float = 0.0
 
     def __call__(self, x: FloatColumn) -> FloatColumn:
         """Apply to a column; NaN stays NaN (true of every transform)."""
-        return x
+        return self.scale * x + self.offset
 
 
-class Clamp(_Transform):
-    """``y = min(max(x, low), high)``."""
+class Clamp(_Kind):
+    """``scale * min(max(x, low), high) + offset``; a negative scale makes less better."""
 
-    kind: Literal["clamp"] = "clamp"
     low: float = 0.0
     high: float = 1.0
+    scale: float = 1.0
+    offset: float = 0.0
 
     @model_validator(mode="after")
     def _ordered(self) -> "Clamp":
@@ -39,75 +45,81 @@ class Clamp(_Transform):
 
     def __call__(self, x: FloatColumn) -> FloatColumn:
         """Apply to a column."""
-        return np.clip(x, self.low, self.high)
+        return self.scale * np.clip(x, self.low, self.high) + self.offset
 
 
-class NegativeClamp(Clamp):
-    """``y = -min(max(x, low), high)``: less is better."""
+class Target(_Kind):
+    """``-((x - target) / width)^2``: best at a value, for example a band gap of 3 eV."""
 
-    kind: Literal["negative_clamp"] = "negative_clamp"  # type: ignore[assignment]
+    target: float
+    width: float = Field(default=1.0, gt=0.0)
 
     def __call__(self, x: FloatColumn) -> FloatColumn:
         """Apply to a column."""
-        return -np.clip(x, self.low, self.high)
+        return -(((x - self.target) / self.width) ** 2)
 
 
-class Sigmoid(_Transform):
-    """``y = 1 / (1 + exp(-(x - centre) / width))``; a negative width makes less better."""
+class Sigmoid(_Kind):
+    """``1 / (1 + exp(-(x - midpoint) / width))``; a negative width makes less better."""
 
-    kind: Literal["sigmoid"] = "sigmoid"
-    centre: float
+    midpoint: float
     width: float
 
     @model_validator(mode="after")
     def _has_width(self) -> "Sigmoid":
         if self.width == 0.0:
-            raise ValueError("width must not be 0; use kind = 'threshold' for a step")
+            raise ValueError("width must not be 0; use a threshold for a step")
         return self
 
     def __call__(self, x: FloatColumn) -> FloatColumn:
         """Apply to a column."""
         # The clip only avoids overflow: beyond 60 widths the result is 0 or 1 in float64 anyway.
-        return 1.0 / (1.0 + np.exp(-np.clip((x - self.centre) / self.width, -60.0, 60.0)))
+        return 1.0 / (1.0 + np.exp(-np.clip((x - self.midpoint) / self.width, -60.0, 60.0)))
 
 
-class Target(_Transform):
-    """``y = max(-|(x - value) / scale| ** power, -limit)``: best at a value, for example a band gap of 3 eV."""
+class Threshold(_Kind):
+    """1 on the wanted side of a threshold, else 0."""
 
-    kind: Literal["target"] = "target"
-    value: float
-    scale: float = Field(default=1.0, gt=0.0)
-    power: float = Field(default=2.0, gt=0.0)
-    limit: float = Field(default=10.0, gt=0.0)
+    threshold: float
+    below: bool = False
 
     def __call__(self, x: FloatColumn) -> FloatColumn:
         """Apply to a column."""
-        return np.maximum(-(np.abs((x - self.value) / self.scale) ** self.power), -self.limit)
+        wanted = x < self.threshold if self.below else x > self.threshold
+        return np.where(np.isnan(x), np.nan, wanted.astype(np.float64))
 
 
-class Threshold(_Transform):
-    """1 where the condition holds, else 0; give ``below``, ``above`` (both strict) or both."""
+class Decay(_Kind):
+    """``exp(-max(x, 0) / scale)``."""
 
-    kind: Literal["threshold"] = "threshold"
-    below: float | None = None
-    above: float | None = None
+    scale: float = Field(gt=0.0)
+
+    def __call__(self, x: FloatColumn) -> FloatColumn:
+        """Apply to a column."""
+        return np.exp(-np.maximum(x, 0.0) / self.scale)
+
+
+class Transform(_Kind):
+    """At most one function; none is the identity."""
+
+    linear: Linear | None = None
+    clamp: Clamp | None = None
+    target: Target | None = None
+    sigmoid: Sigmoid | None = None
+    threshold: Threshold | None = None
+    decay: Decay | None = None
 
     @model_validator(mode="after")
-    def _has_bound(self) -> "Threshold":
-        if self.below is None and self.above is None:
-            raise ValueError("give at least one of below and above")
+    def _at_most_one(self) -> "Transform":
+        if len(self._chosen()) > 1:
+            raise ValueError("give one function, not " + " and ".join(sorted(self.model_fields_set)))
         return self
+
+    def _chosen(self) -> list[_Function]:
+        kinds = (self.linear, self.clamp, self.target, self.sigmoid, self.threshold, self.decay)
+        return [kind for kind in kinds if kind is not None]
 
     def __call__(self, x: FloatColumn) -> FloatColumn:
         """Apply to a column."""
-        passed = np.ones_like(x)
-        if self.below is not None:
-            passed = passed * (x < self.below)
-        if self.above is not None:
-            passed = passed * (x > self.above)
-        return np.where(np.isnan(x), np.nan, passed)
-
-
-Transform = Annotated[
-    Identity | Clamp | NegativeClamp | Sigmoid | Target | Threshold, Field(discriminator="kind")
-]
+        chosen = self._chosen()
+        return chosen[0](x) if chosen else x

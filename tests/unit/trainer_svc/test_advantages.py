@@ -13,7 +13,7 @@ REWARDS = np.array([0.0, 1.0, 2.0, 10.0, 14.0, 18.0, 5.0, 5.0, 5.0])
 def test_each_group_is_its_own_baseline(std):
     advantages = compute_advantages(REWARDS, GROUPS, std=std)
     for group in range(3):
-        assert advantages.values[GROUPS == group].sum() == pytest.approx(0.0)
+        assert advantages.values[group == GROUPS].sum() == pytest.approx(0.0)
     assert advantages.dropped == (2,)
     assert (advantages.values[GROUPS == 2] == 0.0).all()
 

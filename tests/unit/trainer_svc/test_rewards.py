@@ -8,11 +8,13 @@ from trainer_svc.measurements import Measurements
 from trainer_svc.rewards import builtin_specs, compute_rewards, load_spec
 
 SPEC = load_spec("discovery")
+ONE_GROUP = np.zeros(5, dtype=np.int64)
 
 
 def measured(**columns):
-    """Five structures: creative and stable, novel twin of it, known, far off the hull, failed."""
+    """Five structures: creative and stable, its copy, a known one, one far off the hull, an invalid one."""
     values = {
+        "valid": [1, 1, 1, 1, 0],
         "novel": [1, 1, 0, 1, np.nan],
         "unique": [1, 0, 1, 1, np.nan],
         "amd_distance": [1.2, 1.2, 0.02, 0.9, np.nan],
@@ -28,11 +30,11 @@ def measured(**columns):
 
 
 def rewards_of(batch, spec=SPEC):
-    return compute_rewards(batch, np.zeros(len(batch), dtype=np.int64), spec)
+    return compute_rewards(batch, ONE_GROUP, spec)
 
 
-def term(rewards, label):
-    return next(item for item in rewards.terms if item.label == label)
+def term(rewards, name):
+    return next(item for item in rewards.terms if item.name == name)
 
 
 def test_creativity_is_one_only_for_unique_and_novel():
@@ -40,112 +42,143 @@ def test_creativity_is_one_only_for_unique_and_novel():
     assert values[3] == 1.0
     assert values[0] == values[1] == 0.5  # two copies share one credit
     assert 0.0 < values[2] < 0.05  # a near copy of a known structure
-    assert values[4] == 0.0
 
 
 @pytest.mark.parametrize("distance", [0.0, 7.13, 1e9, np.inf, np.nan, -1.0])
 def test_creativity_stays_bounded_for_any_amd_distance(distance):
-    batch = measured(novel=[0, 0, 0, 0, 0], amd_distance=[distance] * 5)
-    values = term(rewards_of(batch), "creativity").transformed
-    assert (values >= 0.0).all() and (values < 0.5 + 1e-12).all()
+    batch = measured(novel=[0, 0, 0, 0, np.nan], amd_distance=[distance] * 5)
+    values = term(rewards_of(batch), "creativity").transformed[:4]
+    assert (values >= 0.0).all()
+    assert (values <= 0.5).all()
 
 
 def test_first_copy_keeps_the_credit_when_copies_do_not_share():
-    spec = SPEC.model_copy(
-        update={"creativity": SPEC.creativity.model_copy(update={"share_duplicates": False})}
-    )
-    values = term(rewards_of(measured(), spec), "creativity").transformed
-    assert values[0] == 1.0 and values[1] == 0.0
+    greedy = SPEC.creativity.model_copy(update={"share_duplicates": False})
+    values = term(
+        rewards_of(measured(), SPEC.model_copy(update={"creativity": greedy})), "creativity"
+    ).transformed
+    assert values[0] == 1.0
+    assert values[1] == 0.0
 
 
-def test_stability_is_clamped_and_failures_get_the_floor():
+def test_stability_is_clamped():
+    stability = term(rewards_of(measured()), "stability")
+    np.testing.assert_allclose(stability.transformed, [-0.01, -0.01, 0.0, -1.0, np.nan])
+    assert stability.raw[3] == 3.0
+
+
+def test_invalid_structures_get_the_floor_and_their_reason():
     rewards = rewards_of(measured())
-    stability = term(rewards, "stability")
-    np.testing.assert_allclose(stability.transformed, [-0.01, -0.01, 0.0, -1.0, -1.0])
-    assert stability.floored.tolist() == [False, False, False, False, True]
-    assert rewards.reason[4] == "TOO_CLOSE"
+    assert rewards.total[4] == rewards.plain[4] == -1.0
+    assert rewards.reasons == ("", "", "", "", "TOO_CLOSE")
+    assert rewards.total[4] < rewards.total[:4].min()
+
+
+def test_floor_is_the_worst_valid_reward_when_none_is_given():
+    rewards = rewards_of(measured(), SPEC.model_copy(update={"invalid_reward": None}))
+    assert rewards.total[4] == rewards.total[:4].min()
 
 
 def test_suspiciously_low_energy_earns_the_floor_not_the_prize():
-    batch = measured(e_above_hull=[-0.2, 0.0, 0.0, -40.0, np.nan])
+    rewards = rewards_of(measured(e_above_hull=[-0.2, 0.0, 0.0, -40.0, np.nan]))
+    stability = term(rewards, "stability").transformed
+    assert stability[0] == stability[1] == 0.0  # below the hull earns no more than on it
+    assert rewards.total[3] == -1.0
+    assert rewards.reasons[3] == "SUSPICIOUS_ENERGY"
+
+
+def test_a_valid_structure_without_reference_gets_the_failed_value():
+    batch = measured(e_above_hull=[0.01, np.nan, 0.0, 3.0, np.nan])
     rewards = rewards_of(batch)
-    stability = term(rewards, "stability")
-    assert (
-        stability.transformed[0] == stability.transformed[1] == 0.0
-    )  # below the hull earns no more than on it
-    assert stability.transformed[3] == -1.0
-    assert rewards.reason[3] == "SUSPICIOUS_ENERGY"
+    assert term(rewards, "stability").transformed[1] == -1.0
+    assert rewards.reasons[1] == ""
+
+
+def test_a_term_without_failed_value_says_nothing_where_it_is_absent():
+    batch = measured(structure_diversity=[1.0, np.nan, 3.0, 5.0, np.nan])
+    diversity = term(rewards_of(batch), "structure_diversity")
+    assert diversity.normalised[1] == pytest.approx(0.0)
+    assert np.isnan(diversity.transformed[1])
 
 
 def test_rewards_are_finite_for_any_measurement():
     rng = np.random.default_rng(0)
-    junk = np.array([np.nan, np.inf, -np.inf, 1e300, -1e300, 0.0])
-    for _ in range(200):
-        columns = {
-            name: rng.choice(junk, 5) for name in ("e_above_hull", "amd_distance", "structure_diversity")
-        }
-        rewards = rewards_of(measured(**columns))
-        assert np.isfinite(rewards.total).all() and np.isfinite(rewards.plain).all()
+    junk = np.array([np.nan, np.inf, -np.inf, 1e300, -1e300, 0.0, 1.0])
+    names = list(measured().values)
+    for _ in range(300):
+        rewards = rewards_of(measured(**{name: rng.choice(junk, 5) for name in names}))
+        assert np.isfinite(rewards.total).all()
+        assert np.isfinite(rewards.plain).all()
 
 
 def test_batch_without_any_measurement_is_valued():
     batch = Measurements(status=("MALFORMED",) * 3)
     rewards = compute_rewards(batch, np.zeros(3, dtype=np.int64), SPEC)
-    assert len(set(rewards.total.tolist())) == 1
+    assert rewards.total.tolist() == [-1.0] * 3
 
 
-def test_failed_structures_never_beat_the_worst_good_one():
-    rewards = rewards_of(measured())
-    assert rewards.total[4] <= rewards.total[:4].min()
+def density(normalization, values, groups):
+    spec = load_spec(f'[[terms]]\nmetric = "density"\nnormalization = "{normalization}"\n')
+    values = {"valid": np.ones(len(values)), "density": np.array(values)}
+    batch = Measurements(status=("OK",) * len(groups), values=values)
+    return compute_rewards(batch, np.array(groups), spec).total
 
 
-def test_group_normalisation_stays_inside_the_group():
-    spec = load_spec('name = "x"\n[[terms]]\nfield = "density"\nnormalise = "group"\n')
-    batch = Measurements(status=("OK",) * 4, values={"density": np.array([1.0, 3.0, 100.0, 300.0])})
-    rewards = compute_rewards(batch, np.array([0, 0, 1, 1]), spec)
-    np.testing.assert_allclose(rewards.total, [-1.0, 1.0, -1.0, 1.0])
-    whole = spec.model_copy(update={"terms": (spec.terms[0].model_copy(update={"normalise": "batch"}),)})
-    assert compute_rewards(batch, np.array([0, 0, 1, 1]), whole).total[1] < 0.0
+@pytest.mark.parametrize(
+    ("normalization", "expected"),
+    [
+        ("none", [1.0, 3.0, 100.0, 300.0]),
+        ("group_standard", [-1.0, 1.0, -1.0, 1.0]),
+        ("group_min_max", [0.0, 1.0, 0.0, 1.0]),
+        ("step_min_max", [0.0, 2 / 299, 99 / 299, 1.0]),
+    ],
+)
+def test_normalization(normalization, expected):
+    np.testing.assert_allclose(density(normalization, [1.0, 3.0, 100.0, 300.0], [0, 0, 1, 1]), expected)
+
+
+def test_step_standard_has_mean_zero_and_deviation_one():
+    total = density("step_standard", [1.0, 3.0, 100.0, 300.0], [0, 0, 1, 1])
+    assert total.mean() == pytest.approx(0.0)
+    assert total.std() == pytest.approx(1.0)
 
 
 def test_equal_values_normalise_to_zero():
-    spec = load_spec('name = "x"\n[[terms]]\nfield = "density"\nnormalise = "group"\n')
-    batch = Measurements(status=("OK",) * 3, values={"density": np.array([2.0, 2.0, 2.0 + 1e-12])})
-    assert compute_rewards(batch, np.zeros(3, dtype=np.int64), spec).total.tolist() == [0.0, 0.0, 0.0]
+    assert density("group_standard", [2.0, 2.0, 2.0 + 1e-12], [0, 0, 0]).tolist() == [0.0, 0.0, 0.0]
 
 
 TRANSFORMS = [
-    ('kind = "identity"', -0.3, -0.3),
-    ('kind = "clamp", low = 0.0, high = 1.0', 1.7, 1.0),
-    ('kind = "negative_clamp", low = 0.0, high = 1.0', 0.3, -0.3),
-    ('kind = "sigmoid", centre = 0.1, width = -0.05', 0.1, 0.5),
-    ('kind = "target", value = 3.0, scale = 2.0', 1.0, -1.0),
-    ('kind = "target", value = 3.0, limit = 4.0', 90.0, -4.0),
-    ('kind = "threshold", below = 0.1', 0.05, 1.0),
-    ('kind = "threshold", below = 0.1', 0.1, 0.0),
-    ('kind = "threshold", above = 1.0, below = 2.0', 3.0, 0.0),
+    ("linear = { scale = 2.0, offset = 1.0 }", -0.3, 0.4),
+    ("clamp = { low = 0.0, high = 1.0 }", 1.7, 1.0),
+    ("clamp = { low = 0.0, high = 1.0, scale = -1.0 }", 0.3, -0.3),
+    ("sigmoid = { midpoint = 0.1, width = -0.05 }", 0.1, 0.5),
+    ("target = { target = 3.0, width = 2.0 }", 1.0, -1.0),
+    ("threshold = { threshold = 0.1, below = true }", 0.05, 1.0),
+    ("threshold = { threshold = 0.1, below = true }", 0.1, 0.0),
+    ("threshold = { threshold = 0.1 }", 0.2, 1.0),
+    ("decay = { scale = 2.0 }", -5.0, 1.0),
 ]
 
 
 @pytest.mark.parametrize(("text", "raw", "expected"), TRANSFORMS)
 def test_transforms(text, raw, expected):
-    spec = load_spec(f'name = "x"\n[[terms]]\nfield = "q"\ntransform = {{ {text} }}\n')
-    batch = Measurements(status=("OK", "OK"), values={"q": np.array([raw, np.nan])})
+    spec = load_spec(f'[[terms]]\nmetric = "q"\nnormalization = "none"\ntransform = {{ {text} }}\n')
+    batch = Measurements(status=("OK", "OK"), values={"valid": np.ones(2), "q": np.array([raw, np.nan])})
     rewards = compute_rewards(batch, np.zeros(2, dtype=np.int64), spec)
     assert rewards.total[0] == pytest.approx(expected)
-    assert rewards.terms[0].floored.tolist() == [False, True]
     assert rewards.terms[0].raw[0] == raw
+    assert np.isnan(rewards.terms[0].transformed[1])
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ('name = "x"\nterms = []\n', "terms"),
-        ('name = "x"\n[[terms]]\nfield = "q"\nwieght = 2\n', "wieght"),
-        ('name = "x"\n[[terms]]\nfield = "q"\ntransform = { kind = "cube" }\n', "cube"),
-        ('name = "x"\n[[terms]]\nfield = "q"\ntransform = { kind = "threshold" }\n', "below"),
-        ('name = "x"\n[[terms]]\nfield = "q"\ntransform = { kind = "clamp", low = 2.0 }\n', "low"),
-        ('name = "x"\n[[terms]]\nfield = "q"\n[[terms]]\nfield = "q"\n', "same field"),
+        ('[[terms]]\nmetric = "q"\nwieght = 2\n', "wieght"),
+        ('[[terms]]\nmetric = "q"\ntransform = { cube = {} }\n', "cube"),
+        ('[[terms]]\nmetric = "q"\ntransform = { clamp = { low = 2.0 } }\n', "low"),
+        ('[[terms]]\nmetric = "q"\ntransform = { decay = { scale = 1.0 }, linear = {} }\n', "one function"),
+        ('[[terms]]\nmetric = "q"\n[[terms]]\nmetric = "q"\n', "own name"),
         ("name = \n", "TOML"),
     ],
 )

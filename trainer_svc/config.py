@@ -1,0 +1,186 @@
+"""Run configuration: one document that fixes a run, with the contract's names. Unknown keys are refused."""
+
+import tomllib
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from trainer_svc.errors import ConfigError
+from trainer_svc.rewards.spec import RewardSpec, explain, load_spec
+
+__all__ = [
+    "AtomCounts",
+    "EarlyStopping",
+    "EvaluationSettings",
+    "OptimizerSettings",
+    "RunConfig",
+    "Sampler",
+    "parse_config",
+    "validate_config",
+]
+
+UNSERVED = {
+    "max_staleness": "overlapping sampling with updates is not served yet; leave max_staleness at 0",
+    "adapter_rank": "low-rank adapters are not served yet; leave adapter_rank at 0 to train all weights",
+    "ema_decay": "averaged weights are not served yet; leave ema_decay at 0",
+    "relax": "relaxed evaluation is not served yet; leave evaluation.relax out",
+    "audit_calculator_ids": "audits are not served yet; score the candidates with the other calculator",
+}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class AtomCounts(_Model):
+    """How a group's atom count is chosen."""
+
+    min: int = Field(default=1, ge=1)
+    max: int | None = Field(default=None, ge=1)
+    """Absent: the generator's max_atoms."""
+    choices: tuple[int, ...] = ()
+    """Draw from these alone, equally likely; empty: from the generator's prior within [min, max]."""
+
+
+class Sampler(_Model):
+    """Sampler settings; what is absent is taken from the rollout's sampler or the generator's default."""
+
+    steps: int | None = Field(default=None, ge=1)
+    eta: float | None = Field(default=None, ge=0.0, le=1.0)
+    guidance_scale: float | None = Field(default=None, ge=0.0)
+
+
+class OptimizerSettings(_Model):
+    """Optimiser and loss.
+
+    Log-probabilities are averaged over the D = atoms x channels latent numbers of a structure, so ratios stay
+    close to 1: a step whose mean moves by delta deviations in all has a log-ratio of order delta / D. The
+    clip range is of that order, not the 0.2 of language models.
+    """
+
+    learning_rate: float = Field(default=1e-4, gt=0.0)
+    weight_decay: float = Field(default=0.0, ge=0.0)
+    max_grad_norm: float = Field(default=1.0, gt=0.0)
+    clip_low: float = Field(default=2e-3, gt=0.0, lt=1.0)
+    clip_high: float = Field(default=3e-3, gt=0.0)
+    """Higher than below keeps exploration alive (DAPO, arXiv 2503.14476)."""
+    kl_weight: float = Field(default=0.01, ge=0.0)
+    """Weight of the divergence to the frozen base policy; 0 skips its computation."""
+    timestep_fraction: float = Field(default=0.5, gt=0.0, le=1.0)
+    """Share of the noisy timesteps trained in a pass, drawn anew for each pass."""
+    passes: int = Field(default=1, ge=1)
+    minibatches: int = Field(default=2, ge=1)
+    advantage_clip: float = Field(default=5.0, gt=0.0)
+    normalize_advantage: bool = True
+    """Divide by the group's deviation; otherwise by nothing (Dr. GRPO)."""
+    ema_decay: float = Field(default=0.0, ge=0.0, lt=1.0)
+    warmup_steps: int = Field(default=0, ge=0)
+
+
+class EvaluationSettings(_Model):
+    """How base and tuned policy are compared: both with these settings and the same seeds."""
+
+    n: int = Field(default=256, ge=0)
+    """Fresh samples of each policy; 0: none."""
+    every: int = Field(default=0, ge=0)
+    """Steps between evaluations during the run; 0: none."""
+    n_during: int = Field(default=64, ge=1)
+    seeds: tuple[int, ...] = ()
+    """One round of n samples each, pooled; empty: one seed derived from the run's."""
+    sampler: Sampler = Field(default_factory=Sampler)
+    relax: dict[str, Any] | None = None
+    audit_calculator_ids: tuple[str, ...] = ()
+    bootstrap: int = Field(default=1000, ge=100)
+
+
+class EarlyStopping(_Model):
+    """When to stop before the last step."""
+
+    patience: int = Field(default=0, ge=0)
+    """Steps without a better moving average of the reward; 0: never."""
+    window: int = Field(default=5, ge=1)
+    min_delta: float = Field(default=0.0, ge=0.0)
+    min_unique: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Stop when the share of unique samples falls below this (mode collapse)."""
+
+
+class RunConfig(_Model):
+    """Everything that determines a run, beside the bundle and the services it talks to."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    seed: int = Field(default=0, ge=0, lt=2**64)
+    """0 is a seed like any other."""
+    expected_bundle_digest: str = ""
+    base_policy_version: str = ""
+    steps: int = Field(default=100, ge=1)
+    groups: int = Field(default=5, ge=1)
+    group_size: int = Field(default=32, ge=2)
+    atom_counts: AtomCounts = Field(default_factory=AtomCounts)
+    conditions: tuple[dict[str, Any], ...] = ()
+    """Conditions in the contract's JSON form, taken by the groups in turn."""
+    sampler: Sampler = Field(default_factory=lambda: Sampler(steps=20, eta=1.0))
+    optimizer: OptimizerSettings = Field(default_factory=OptimizerSettings)
+    reward: RewardSpec = Field(default_factory=lambda: load_spec("discovery"))
+    """Name of a shipped spec, path of a TOML file, TOML text, or the table itself."""
+    score_settings: dict[str, Any] = Field(default_factory=dict)
+    """The contract's ScoreSettings in JSON form."""
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
+    early_stopping: EarlyStopping = Field(default_factory=EarlyStopping)
+    checkpoint_every: int = Field(default=1, ge=1)
+    max_staleness: int = Field(default=0, ge=0)
+    share_initial_noise: bool = False
+    adapter_rank: int = Field(default=0, ge=0)
+    labels: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("reward", mode="before")
+    @classmethod
+    def _load_reward(cls, value: Any) -> Any:
+        return load_spec(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RunConfig":
+        if self.sampler.eta == 0.0:
+            raise ValueError("sampler.eta must be above 0: without noise there are no log-probabilities")
+        return self
+
+    @model_validator(mode="after")
+    def _served(self) -> "RunConfig":
+        asked = {
+            "max_staleness": self.max_staleness,
+            "adapter_rank": self.adapter_rank,
+            "ema_decay": self.optimizer.ema_decay,
+            "relax": self.evaluation.relax,
+            "audit_calculator_ids": self.evaluation.audit_calculator_ids,
+        }
+        for name, value in asked.items():
+            if value:
+                raise ValueError(UNSERVED[name])
+        return self
+
+
+def validate_config(document: dict[str, Any]) -> RunConfig:
+    """Check a configuration given as plain data.
+
+    Raises
+    ------
+    ConfigError
+        Naming every key or value that is wrong.
+    """
+    try:
+        return RunConfig.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(f"run configuration: {explain(error)}") from error
+
+
+def parse_config(text: str) -> RunConfig:
+    """Parse the TOML text of a run configuration.
+
+    Raises
+    ------
+    ConfigError
+        Naming every key or value that is wrong.
+    """
+    try:
+        return validate_config(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"run configuration is not TOML: {error}") from error

@@ -1,0 +1,69 @@
+"""The policy under training: the generator's own denoiser and sampler, so both sides share every line."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from generator_svc.diffusion.sampler import SamplerSettings, log_density, transition
+from generator_svc.model.denoiser import Denoiser
+from generator_svc.model.ragged import Ragged
+from trainer_svc.grpo.rollouts import Rows
+
+__all__ = ["DiffusionPolicy", "Policy", "StepDistribution"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepDistribution:
+    """Gaussian transitions of R rows with P atoms together."""
+
+    mean: Tensor
+    """(P, L)."""
+    std: Tensor
+    """(P, 1) above 0."""
+    log_prob: Tensor
+    """(R,) log-density of the observed next states, averaged over atoms x channels."""
+
+
+class Policy(Protocol):
+    """What the update needs of a policy."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The weights that are trained."""
+        ...
+
+    def evaluate(self, rows: Rows) -> StepDistribution:
+        """Give the transitions of R rows under the current weights."""
+        ...
+
+    def mean_over_atoms(self, values: Tensor, rows: Rows) -> Tensor:
+        """Average (P,) over the atoms of each row: (R,)."""
+        ...
+
+
+class DiffusionPolicy:
+    """A denoiser with its sampler settings."""
+
+    def __init__(self, denoiser: Denoiser, settings: SamplerSettings) -> None:
+        self.denoiser = denoiser
+        self.settings = settings
+
+    @property
+    def network(self) -> nn.Module:
+        """The denoiser."""
+        return self.denoiser
+
+    def evaluate(self, rows: Rows) -> StepDistribution:
+        """Give the transitions of R rows under the current weights."""
+        ragged = Ragged(rows.num_atoms)
+        policy = transition(self.denoiser, rows.latents, rows.step, ragged, self.settings)
+        return StepDistribution(
+            mean=policy.mean,
+            std=ragged.expand(policy.std[:, None]),
+            log_prob=log_density(rows.latents_next, policy, ragged),
+        )
+
+    def mean_over_atoms(self, values: Tensor, rows: Rows) -> Tensor:
+        """Average (P,) over the atoms of each row: (R,)."""
+        return Ragged(rows.num_atoms).mean(values[:, None]).squeeze(1)

@@ -1,0 +1,71 @@
+"""Metrics that a reward values: the oracle's own, and creativity, which the trainer derives."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer_svc.measurements import FloatColumn, Measurements
+from trainer_svc.rewards.spec import CreativitySpec, RewardSpec
+
+__all__ = ["creativity", "duplicate_counts", "invalid_reasons", "metric_values"]
+
+_ABSURD = 1e12
+"""Beyond this no physical quantity lives, and squares of it would overflow."""
+
+
+def metric_values(metric: str, measured: Measurements, spec: RewardSpec) -> FloatColumn:
+    """Give one metric of a batch.
+
+    Returns
+    -------
+    (B,) float64
+        NaN where it was not measured or is no number.
+    """
+    column = creativity(measured, spec.creativity) if metric == "creativity" else measured.column(metric)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(column) < _ABSURD, column, np.nan)
+
+
+def creativity(measured: Measurements, spec: CreativitySpec) -> FloatColumn:
+    """Value uniqueness and novelty, bounded to [0, 1].
+
+    Chemeleon2's creativity (arXiv 2511.07158) falls back to an unbounded AMD distance, which can exceed the
+    reward of a truly creative structure; here the fallback is ``partial * d / (d + scale) < partial``.
+    """
+    novel, unique = measured.column("novel"), measured.column("unique")
+    distance = np.nan_to_num(np.maximum(measured.column("amd_distance"), 0.0), nan=0.0, posinf=0.0)
+    fallback = spec.partial * distance / (distance + spec.scale)
+    credit = np.where(novel == 1.0, 1.0, fallback)
+    shared = (
+        credit / duplicate_counts(measured) if spec.share_duplicates else np.where(unique == 1.0, credit, 0.0)
+    )
+    return np.where(np.isnan(novel) | np.isnan(unique), np.nan, shared)
+
+
+def duplicate_counts(measured: Measurements) -> NDArray[np.int64]:
+    """Count, for each structure, the equal structures of the batch, itself included; (B,) int64."""
+    own = np.arange(len(measured))
+    if measured.duplicate_of is None:
+        return np.ones_like(own)
+    first = np.where(measured.duplicate_of >= 0, measured.duplicate_of, own)
+    return np.bincount(first, minlength=len(measured))[first]
+
+
+def invalid_reasons(measured: Measurements, spec: RewardSpec) -> tuple[str, ...]:
+    """Say why each structure earns the floor; empty for those that do not.
+
+    Only a structure that passed the validity gate can earn; one whose energy lies so far below the hull that
+    the calculator was probably fooled counts as failed, or the policy would learn to fool it.
+    """
+    valid = measured.column("valid") == 1.0
+    with np.errstate(invalid="ignore"):
+        suspicious = measured.column("e_above_hull") < -spec.suspicious_below
+    return tuple(
+        status
+        if not good and status != "OK"
+        else "INVALID"
+        if not good
+        else "SUSPICIOUS_ENERGY"
+        if odd
+        else ""
+        for status, good, odd in zip(measured.status, valid, suspicious, strict=True)
+    )

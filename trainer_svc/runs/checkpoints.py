@@ -1,0 +1,131 @@
+"""Checkpoints: weights and AdamW state as safetensors, the rest as JSON; each published at once."""
+
+import re
+import shutil
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from trainer_svc.errors import CheckpointError
+from trainer_svc.runs.files import publish_directory, read_json, write_json
+
+__all__ = ["Checkpoints", "TrainingState"]
+
+_NAME = re.compile(r"step-(\d{6,})")
+
+
+class TrainingState(BaseModel):
+    """What a run needs beside weights and optimiser to go on as if never stopped."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    step: int = 0
+    """Steps done."""
+    policy_version: str
+    """Version of the weights beside this file."""
+    reward_means: list[float] = []
+    """Plain mean reward of every step, for early stopping."""
+    candidates_bytes: int = 0
+    """Length of candidates.extxyz; what lies beyond was written by a step that is going to be repeated."""
+    oracle_calls: int = 0
+    """Structures scored in training."""
+
+
+class Checkpoints:
+    """The checkpoints of one run, newest last."""
+
+    def __init__(self, root: Path, keep: int) -> None:
+        self._root, self._keep = root, keep
+        root.mkdir(parents=True, exist_ok=True)
+
+    def steps(self) -> list[int]:
+        """Steps that have a complete checkpoint, ascending."""
+        matches = (_NAME.fullmatch(path.name) for path in self._root.iterdir())
+        return sorted(int(match[1]) for match in matches if match)
+
+    def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState) -> Path:
+        """Write a checkpoint and delete the oldest beyond the limit; step 0 stays, it is the base policy."""
+        final = self._path(state.step)
+        temporary = self._root / f".{final.name}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        save_file(_contiguous(network.state_dict()), temporary / "weights.safetensors")
+        save_file(_optimizer_tensors(network, optimizer), temporary / "optimizer.safetensors")
+        write_json(temporary / "state.json", state.model_dump())
+        # A step repeated after an interruption finds its own earlier checkpoint, equal bit for bit.
+        shutil.rmtree(final, ignore_errors=True)
+        publish_directory(temporary, final)
+        self._prune()
+        return final
+
+    def load(
+        self, network: nn.Module, optimizer: torch.optim.Optimizer, step: int | None = None
+    ) -> TrainingState:
+        """Restore network and optimiser in place.
+
+        Parameters
+        ----------
+        network, optimizer
+            Of the run's architecture; overwritten.
+        step
+            Which checkpoint; absent: the newest.
+
+        Raises
+        ------
+        CheckpointError
+            There is none, or it does not fit the network.
+        """
+        path = self._path(self._newest() if step is None else step)
+        try:
+            network.load_state_dict(load_file(path / "weights.safetensors"))
+            _restore_optimizer(network, optimizer, load_file(path / "optimizer.safetensors"))
+            return TrainingState.model_validate(read_json(path / "state.json"))
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise CheckpointError(f"checkpoint {path} cannot be used: {error}") from error
+
+    def weights(self, step: int | None = None) -> tuple[int, dict[str, Tensor]]:
+        """Read the weights of one checkpoint, the newest by default, with its step."""
+        step = self._newest() if step is None else step
+        if step not in self.steps():
+            known = ", ".join(str(known) for known in self.steps())
+            raise CheckpointError(f"no checkpoint of step {step} is kept; there are: {known}")
+        return step, load_file(self._path(step) / "weights.safetensors")
+
+    def _newest(self) -> int:
+        steps = self.steps()
+        if not steps:
+            raise CheckpointError(f"no checkpoint in {self._root}; the run ended before its first one")
+        return steps[-1]
+
+    def _path(self, step: int) -> Path:
+        return self._root / f"step-{step:06d}"
+
+    def _prune(self) -> None:
+        for step in [step for step in self.steps() if step > 0][: -self._keep]:
+            shutil.rmtree(self._path(step))
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+
+
+def _optimizer_tensors(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Name AdamW's state after the weights it belongs to, so that no order of parameters is implied."""
+    return {
+        f"{key}/{name}": value.detach().contiguous()
+        for name, weight in network.named_parameters()
+        for key, value in optimizer.state.get(weight, {}).items()
+    }
+
+
+def _restore_optimizer(
+    network: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
+) -> None:
+    weights = dict(network.named_parameters())
+    optimizer.state.clear()
+    for path, value in tensors.items():
+        key, name = path.split("/", 1)
+        optimizer.state[weights[name]][key] = value
