@@ -18,9 +18,9 @@ from functools import cached_property
 from itertools import product
 
 import numpy as np
-from pymatgen.optimization.neighbors import find_points_in_spheres
 
 from oracle_svc.lattice import lattice_maps, primitive_cell
+from oracle_svc.neighbors import find_neighbors
 from xenolith.crystal import Crystal
 
 __all__ = ["TOLERANCE", "CanonicalForm", "canonical_form", "same_crystal"]
@@ -64,7 +64,9 @@ class CanonicalForm:
     @cached_property
     def crystal(self) -> Crystal:
         """The primitive cell as a crystal: the smallest, least skewed description, which is also cheapest to compute."""
-        return Crystal(lattice=self.lattice, numbers=self.numbers.astype(np.int32), frac_coords=self.frac_coords)
+        return Crystal(
+            lattice=self.lattice, numbers=self.numbers.astype(np.int32), frac_coords=self.frac_coords
+        )
 
 
 def canonical_form(crystal: Crystal) -> CanonicalForm:
@@ -74,6 +76,11 @@ def canonical_form(crystal: Crystal) -> CanonicalForm:
     ----------
     crystal
         Any description of it. A supercell is recognised if its copies agree within `TOLERANCE`.
+
+    Raises
+    ------
+    SearchTooLargeError
+        The cell is too crowded for its neighbours to be counted with bounded work.
     """
     numbers = np.asarray(crystal.numbers, dtype=np.int64)
     lattice, numbers, frac = primitive_cell(
@@ -132,17 +139,8 @@ def _invariants(lattice: np.ndarray, numbers: np.ndarray, frac: np.ndarray) -> n
     """(1 + channels,) invariants: size per atom, and pair sums with element weights that fade out at the cutoff."""
     atoms = len(numbers)
     size = float(abs(np.linalg.det(lattice)) / atoms) ** (1.0 / 3.0)
-    coords = np.ascontiguousarray(frac @ lattice)
-    first, second, _, distance = find_points_in_spheres(
-        all_coords=coords,
-        center_coords=coords,
-        r=_CUTOFF,
-        pbc=np.ones(3, dtype=np.int64),
-        lattice=np.ascontiguousarray(lattice),
-        tol=1e-8,
-    )
-    apart = distance > 1e-6
-    first, second, distance = first[apart], second[apart], distance[apart]
+    found = find_neighbors(lattice, frac, _CUTOFF)
+    first, second, distance = found.center, found.neighbor, found.distance
     fade = (1.0 - (distance / _CUTOFF) ** 2) ** 3
     sums = [size]
     for channel in range(1, _CHANNELS + 1):

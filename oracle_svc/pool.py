@@ -24,7 +24,14 @@ import structlog
 
 from oracle_svc.codec import decode, encode
 
-__all__ = ["PoolClosedError", "WorkerDiedError", "WorkerError", "WorkerPool", "WorkerStoppedError", "WorkerTimeoutError"]
+__all__ = [
+    "PoolClosedError",
+    "WorkerDiedError",
+    "WorkerError",
+    "WorkerPool",
+    "WorkerStoppedError",
+    "WorkerTimeoutError",
+]
 
 _POLL_S = 0.05
 _START_LIMIT_S = 180.0
@@ -52,7 +59,7 @@ class PoolClosedError(WorkerError):
     """The pool was closed."""
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class _Worker:
     process: subprocess.Popen[bytes]
     link: Connection
@@ -110,7 +117,9 @@ class WorkerPool:
             A worker ended before it was ready; its standard error says why.
         """
         slots = [self._idle.get() for _ in range(self.size)]
-        workers: list[_Worker | None] = [slot if slot is not None and slot.alive() else None for slot in slots]
+        workers: list[_Worker | None] = [
+            slot if slot is not None and slot.alive() else None for slot in slots
+        ]
         try:
             workers = [worker or self._start() for worker in workers]
             for index, worker in enumerate(workers):
@@ -118,7 +127,9 @@ class WorkerPool:
                     self._await_ready(worker, time.monotonic() + _START_LIMIT_S, None, index)
         finally:
             for worker in workers:
-                self._idle.put(worker)
+                if worker is not None and not worker.ready:
+                    self._discard(worker)
+                self._idle.put(worker if worker is not None and worker.ready else None)
 
     def call(
         self,
@@ -214,7 +225,9 @@ class WorkerPool:
         if not worker.ready:
             answer = self._receive(worker, until, stop)
             if "error" in answer:
-                raise WorkerError(f"worker {'' if index is None else index} could not start: {answer['error']}")
+                raise WorkerError(
+                    f"worker {'' if index is None else index} could not start: {answer['error']}"
+                )
             worker.ready = True
 
     def _exchange(
@@ -243,7 +256,9 @@ class WorkerPool:
             self._all.discard(worker)
             closed = self._closed
         if not closed:
-            log.warning("worker replaced", handler=self._handler, pid=worker.process.pid, served=worker.served)
+            log.warning(
+                "worker replaced", handler=self._handler, pid=worker.process.pid, served=worker.served
+            )
 
 
 def _obituary(worker: _Worker) -> str:

@@ -1,0 +1,61 @@
+"""Descriptions of one crystal, for tests of what must not depend on the description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from xenolith.crystal import Crystal
+
+
+@pytest.fixture(scope="session")
+def random_crystal() -> Callable[[np.random.Generator], Crystal]:
+    """A random crystal of 1 to 12 atoms in a random, often skewed cell."""
+
+    def make(rng: np.random.Generator) -> Crystal:
+        atoms = int(rng.integers(1, 13))
+        lattice = rng.normal(size=(3, 3)) + 2.0 * np.eye(3)
+        lattice *= (12.0 * atoms / abs(np.linalg.det(lattice))) ** (1 / 3)
+        species = rng.integers(1, 95, size=3)
+        return Crystal(lattice=lattice, numbers=rng.choice(species, size=atoms), frac_coords=rng.random((atoms, 3)))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def redescribe() -> Callable[..., Crystal]:
+    """The same crystal rotated, translated, relabelled and in another cell; mirrored if asked."""
+
+    def make(
+        crystal: Crystal, rng: np.random.Generator, *, supercell: bool = True, mirror: bool = False
+    ) -> Crystal:
+        lattice, numbers, frac = crystal.lattice, crystal.numbers, crystal.frac_coords + rng.random(3)
+        if supercell:
+            repeats = rng.integers(1, 3, size=3)
+            cells = np.array(list(np.ndindex(*repeats)))
+            frac = ((frac[:, None] + cells[None]) / repeats).reshape(-1, 3)
+            numbers, lattice = np.repeat(numbers, len(cells)), lattice * repeats[:, None]
+        change = _unimodular(rng)
+        lattice, frac = change @ lattice, frac @ np.linalg.inv(change)
+        order = rng.permutation(len(numbers))
+        frac = frac[order] + rng.integers(-3, 4, size=frac.shape)
+        return Crystal(
+            lattice=lattice @ _orthogonal(rng, -1.0 if mirror else 1.0), numbers=numbers[order], frac_coords=frac
+        )
+
+    return make
+
+
+def _unimodular(rng: np.random.Generator) -> np.ndarray:
+    matrix = np.eye(3, dtype=int)
+    for _ in range(4):
+        i, j = rng.choice(3, 2, replace=False)
+        matrix[i] += rng.integers(-2, 3) * matrix[j]
+    return matrix
+
+
+def _orthogonal(rng: np.random.Generator, sign: float) -> np.ndarray:
+    matrix, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    return matrix * (sign * np.sign(np.linalg.det(matrix)))

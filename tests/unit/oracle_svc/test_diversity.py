@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from oracle_svc.diversity import FeatureSpace, composition_vectors, contributions, kernel
+
+RNG = np.random.default_rng(0)
+
+
+def mmd(batch: np.ndarray, reference: np.ndarray) -> float:
+    return float(kernel(batch, batch).mean() - 2 * kernel(batch, reference).mean() + kernel(reference, reference).mean())
+
+
+def space() -> FeatureSpace:
+    return FeatureSpace.from_embeddings(RNG.normal(size=(300, 8)) * np.arange(1, 9) + 5.0)
+
+
+def test_contributions_are_the_differences_of_mmd():
+    known = space()
+    vectors = known.vectors(RNG.normal(size=(12, 8)) * np.arange(1, 9) + 5.0)
+    fast = contributions(vectors, known.reference_term(vectors))
+    reference = known.reference.astype(np.float64)
+    exact = vectors.astype(np.float64)
+    slow = [mmd(np.delete(exact, i, axis=0), reference) - mmd(exact, reference) for i in range(len(exact))]
+    np.testing.assert_allclose(fast, slow, atol=1e-6)
+
+
+def test_the_reference_term_is_the_mean_kernel_whatever_the_block_size(monkeypatch):
+    known = space()
+    vectors = known.vectors(RNG.normal(size=(5, 8)))
+    whole = known.reference_term(vectors)
+    np.testing.assert_allclose(whole, kernel(vectors, known.reference).mean(axis=1), rtol=1e-5)
+    monkeypatch.setattr("oracle_svc.diversity._REFERENCE_ROWS", 7)
+    np.testing.assert_allclose(known.reference_term(vectors), whole, rtol=1e-6)
+
+
+def test_a_copy_earns_less_than_the_one_that_differs():
+    directions = np.eye(8)
+    known = FeatureSpace.from_embeddings(np.concatenate([directions, -directions] * 20))
+    batch = np.concatenate([np.repeat(directions[:1], 9, axis=0), directions[1:2]])
+    values = contributions(known.vectors(batch), known.reference_term(known.vectors(batch)))
+    assert values[9] > 0 > values[0]
+    np.testing.assert_allclose(values[:9], values[0])
+
+
+def test_what_nobody_knows_earns_less_than_what_the_reference_has():
+    """An outlier where the reference has nothing does not help the batch to cover it."""
+    directions = np.eye(8)
+    known = FeatureSpace.from_embeddings(
+        np.concatenate([directions[:4] + 0.05 * RNG.normal(size=(4, 8)) for _ in range(50)])
+    )
+    inside, outside = known.vectors(directions[1:2]), known.vectors(-np.ones((1, 8)))
+    rest = known.vectors(np.repeat(directions[:1], 6, axis=0))
+    batch = np.concatenate([rest, inside, outside])
+    values = contributions(batch, known.reference_term(batch))
+    assert values[6] > values[7]
+
+
+def test_order_does_not_matter():
+    known = space()
+    vectors = known.vectors(RNG.normal(size=(9, 8)))
+    order = RNG.permutation(9)
+    term = known.reference_term(vectors)
+    np.testing.assert_allclose(contributions(vectors, term)[order], contributions(vectors[order], term[order]))
+
+
+def test_a_batch_of_one_has_no_diversity():
+    known = space()
+    assert np.isnan(contributions(known.vectors(np.ones((1, 8))), np.array([0.5]))).all()
+
+
+def test_an_exploding_embedding_buys_nothing():
+    known = space()
+    vectors = known.vectors(np.concatenate([RNG.normal(size=(5, 8)), np.full((1, 8), 1e12)]))
+    values = contributions(vectors, known.reference_term(vectors))
+    assert np.isfinite(values).all()
+    assert np.abs(values).max() < 2.0
+
+
+def test_a_reference_without_embeddings_is_refused():
+    with pytest.raises(ValueError, match="no embeddings"):
+        FeatureSpace.from_embeddings(np.full((3, 8), np.nan))
+
+
+def test_compositions_are_unit_vectors_of_fractions():
+    vectors = composition_vectors([np.array([11, 17]), np.array([11, 11, 17, 17]), np.array([8])])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, rtol=1e-6)
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+    assert vectors[0, 10] == pytest.approx(np.sqrt(0.5))
+    assert vectors[2, 7] == 1.0
+    assert float(kernel(vectors[:1], vectors[2:])[0, 0]) == pytest.approx(1 / 8)
