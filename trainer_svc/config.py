@@ -24,6 +24,8 @@ UNSERVED = {
     "adapter_rank": "low-rank adapters are not served yet; leave adapter_rank at 0 to train all weights",
     "ema_decay": "averaged weights are not served yet; leave ema_decay at 0",
     "relax": "relaxed evaluation is not served yet; leave evaluation.relax out",
+    "conditions": "conditional policies are not trained yet; leave conditions out",
+    "guidance_scale": "guided policies are not trained yet; leave guidance_scale at 1",
     "audit_calculator_ids": "audits are not served yet; score the candidates with the other calculator",
 }
 
@@ -43,11 +45,19 @@ class AtomCounts(_Model):
 
 
 class Sampler(_Model):
-    """Sampler settings; what is absent is taken from the rollout's sampler or the generator's default."""
+    """Sampler of an evaluation; what is absent is as for the rollouts."""
 
     steps: int | None = Field(default=None, ge=1)
     eta: float | None = Field(default=None, ge=0.0, le=1.0)
     guidance_scale: float | None = Field(default=None, ge=0.0)
+
+
+class RolloutSampler(_Model):
+    """Sampler of the rollouts."""
+
+    steps: int = Field(default=20, ge=2)
+    eta: float = Field(default=1.0, ge=0.0, le=1.0)
+    guidance_scale: float = Field(default=1.0, ge=0.0)
 
 
 class OptimizerSettings(_Model):
@@ -118,7 +128,7 @@ class RunConfig(_Model):
     atom_counts: AtomCounts = Field(default_factory=AtomCounts)
     conditions: tuple[dict[str, Any], ...] = ()
     """Conditions in the contract's JSON form, taken by the groups in turn."""
-    sampler: Sampler = Field(default_factory=lambda: Sampler(steps=20, eta=1.0))
+    sampler: RolloutSampler = Field(default_factory=RolloutSampler)
     optimizer: OptimizerSettings = Field(default_factory=OptimizerSettings)
     reward: RewardSpec = Field(default_factory=lambda: load_spec("discovery"))
     """Name of a shipped spec, path of a TOML file, TOML text, or the table itself."""
@@ -149,6 +159,8 @@ class RunConfig(_Model):
             "max_staleness": self.max_staleness,
             "adapter_rank": self.adapter_rank,
             "ema_decay": self.optimizer.ema_decay,
+            "conditions": self.conditions,
+            "guidance_scale": self.sampler.guidance_scale != 1.0,
             "relax": self.evaluation.relax,
             "audit_calculator_ids": self.evaluation.audit_calculator_ids,
         }

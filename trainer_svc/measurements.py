@@ -1,13 +1,27 @@
 """What the oracle measured on a batch of structures, as columns ready for reward arithmetic."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FloatColumn", "Measurements"]
+from xenolith.v1 import crystal_pb2, oracle_pb2
+
+__all__ = ["FloatColumn", "Measurements", "measurements_from"]
 
 FloatColumn = NDArray[np.float64]
+
+_PREFIX = "STRUCTURE_STATUS_"
+# Every optional number of a score, by its name in the contract; booleans become 0 and 1.
+_SCALARS = tuple(
+    field.name
+    for field in oracle_pb2.StructureScore.DESCRIPTOR.fields
+    if field.has_presence
+    and field.message_type is None
+    and field.name not in {"duplicate_of", "nearest_reference"}
+)
+_RELAXED = ("energy_per_atom", "e_above_hull")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,3 +63,47 @@ class Measurements:
             values={name: column[indices] for name, column in self.values.items()},
             nearest_reference=tuple(self.nearest_reference[index] for index in indices),
         )
+
+
+def measurements_from(scores: Sequence[oracle_pb2.StructureScore]) -> Measurements:
+    """Turn the oracle's answer into columns.
+
+    Parameters
+    ----------
+    scores
+        B results, in the order of the request.
+
+    Returns
+    -------
+    Measurements
+        One column for each scalar that any structure has, ``properties.<name>`` and
+        ``relaxation.<name>`` included.
+    """
+    columns: dict[str, FloatColumn] = {}
+
+    def put(name: str, index: int, value: float) -> None:
+        columns.setdefault(name, np.full(len(scores), np.nan))[index] = value
+
+    for index, score in enumerate(scores):
+        for name in _SCALARS:
+            if score.HasField(name):
+                put(name, index, float(getattr(score, name)))
+        for name, value in score.properties.items():
+            put(f"properties.{name}", index, value)
+        for name in _RELAXED if score.HasField("relaxation") else ():
+            if score.relaxation.HasField(name):
+                put(f"relaxation.{name}", index, float(getattr(score.relaxation, name)))
+    return Measurements(
+        status=tuple(status_name(score.status) for score in scores),
+        values=columns,
+        nearest_reference=tuple(score.nearest_reference for score in scores),
+        duplicate_of=np.array(
+            [score.duplicate_of if score.HasField("duplicate_of") else -1 for score in scores], dtype=np.int64
+        ),
+    )
+
+
+def status_name(status: int) -> str:
+    """Name a status without its prefix; a value of a later contract keeps its number."""
+    known = crystal_pb2.StructureStatus.DESCRIPTOR.values_by_number.get(status)
+    return known.name.removeprefix(_PREFIX) if known else f"STATUS_{status}"

@@ -172,7 +172,7 @@ class _Tally:
         if not deviation < RATIO_TOLERANCE:
             raise RatioError(
                 f"importance ratio before the first update is off by {deviation:.2e}, more than"
-                f" {RATIO_TOLERANCE:.0e}: the generator sampled with other weights or another sampler than the"
+                f" {RATIO_TOLERANCE:.0e}: the generator sampled with other weights or settings than the"
                 " trainer holds; check that both run the same version and that no other run updates it"
             )
         self.ratio_deviation = max(self.ratio_deviation, deviation)

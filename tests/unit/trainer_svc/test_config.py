@@ -1,0 +1,68 @@
+"""Run configuration: defaults, refusals, and the way over the wire and back."""
+
+import pytest
+
+from trainer_svc.config import parse_config, validate_config
+from trainer_svc.config_wire import config_from_proto, config_to_proto
+from trainer_svc.errors import ConfigError
+from xenolith.v1 import trainer_pb2
+
+
+def test_an_empty_configuration_gets_defaults():
+    config = config_from_proto(trainer_pb2.RunConfig(name="a"))
+    assert config.reward.name == "discovery"
+    assert config.sampler.eta == 1.0
+    assert config.seed == 0
+
+
+def test_every_default_survives_the_wire():
+    config = validate_config({"name": "a"})
+    back = config_from_proto(config_to_proto(config))
+    assert back.model_copy(update={"reward": config.reward}) == config
+    assert back.reward.terms == config.reward.terms
+    assert back.reward.invalid_reward == config.reward.invalid_reward
+
+
+def test_values_survive_the_wire():
+    message = trainer_pb2.RunConfig(
+        name="b", seed=2**63 + 5, steps=7, score_settings={"calculator_id": "mace"}
+    )
+    message.reward_terms.add(
+        metric="properties.band_gap",
+        weight=2.0,
+        transform={"target": {"target": 3.0}},
+        normalization=trainer_pb2.REWARD_NORMALIZATION_STEP_MIN_MAX,
+    )
+    message.evaluation.seeds.append(3)
+    config = config_from_proto(message)
+    assert config.seed == 2**63 + 5
+    assert config.reward.terms[0].transform.target.target == 3.0
+    assert config.reward.terms[0].normalization == "step_min_max"
+    assert config.evaluation.seeds == (3,)
+    assert config_to_proto(config).score_settings.calculator_id == "mace"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "name"),
+        ('name = "../x"', "name"),
+        ('name = "a"\nstepps = 3', "stepps"),
+        ('name = "a"\nsteps = 0', "steps"),
+        ('name = "a"\ngroup_size = 1', "group_size"),
+        ('name = "a"\n[sampler]\neta = 0.0', "eta must be above 0"),
+        ('name = "a"\nmax_staleness = 1', "not served yet"),
+        ('name = "a"\nadapter_rank = 4', "not served yet"),
+        ('name = "a"\n[optimizer]\nlearning_rate = nan', "learning_rate"),
+        ('name = "a"\nreward = "nothing"', "discovery"),
+        ("name = ", "TOML"),
+    ],
+)
+def test_bad_configurations_are_refused_with_the_key_named(text, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_config(text)
+
+
+def test_a_floor_without_terms_is_refused():
+    with pytest.raises(ConfigError, match="reward_terms"):
+        config_from_proto(trainer_pb2.RunConfig(name="a", invalid_reward=-1.0))

@@ -1,0 +1,130 @@
+"""Generator and oracle as the trainer calls them: contract messages in, typed errors out."""
+
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer_svc.samples import Samples, assemble
+from xenolith.chunks import ReceivedWeights, WeightsReceiver, send_weights
+from xenolith.serving.identity import RUN_ID_KEY
+from xenolith.status import error_from_call
+from xenolith.v1 import generator_pb2, generator_pb2_grpc, oracle_pb2, oracle_pb2_grpc
+
+__all__ = ["Generator", "Oracle", "connect"]
+
+T = TypeVar("T")
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    # A killed service is noticed by its closed connection; pings notice a machine that went away.
+    ("grpc.keepalive_time_ms", 20_000),
+    # Reconnect soon after a restart: our own pauses decide when to try.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+]
+
+
+class _Service:
+    def __init__(self, address: str, channel: grpc.aio.Channel, run_name: str, timeout_s: float) -> None:
+        self._address, self._timeout = address, timeout_s
+        self._metadata = ((RUN_ID_KEY, run_name),) if run_name else ()
+        self._channel = channel
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"timeout": self._timeout, "metadata": self._metadata}
+
+    async def _typed(self, method: str, call: Awaitable[T]) -> T:
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise error_from_call(error, where=f"{self._address} {method}") from error
+
+
+class Generator(_Service):
+    """A generator service."""
+
+    def __init__(
+        self, address: str, channel: grpc.aio.Channel, run_name: str = "", timeout_s: float = 600.0
+    ) -> None:
+        super().__init__(address, channel, run_name, timeout_s)
+        self._stub = generator_pb2_grpc.GeneratorServiceStub(channel)
+
+    async def describe(self) -> generator_pb2.GeneratorServiceDescribeResponse:
+        """Ask what is loaded."""
+        request = generator_pb2.GeneratorServiceDescribeRequest()
+        return await self._typed("Describe", self._stub.Describe(request, **self._options))
+
+    async def sample(self, request: generator_pb2.SampleRequest) -> Samples:
+        """Sample; the result is in the order of the request."""
+
+        async def collect() -> list[generator_pb2.SampleResponse]:
+            return [message async for message in self._stub.Sample(request, **self._options)]
+
+        messages = await self._typed("Sample", collect())
+        return assemble(messages, len(request.num_atoms) or request.num_samples)
+
+    async def weights(self, policy_version: str = "") -> ReceivedWeights:
+        """Read the weights of a version, verified; whichever is loaded by default."""
+        request = generator_pb2.GetWeightsRequest(
+            kind=generator_pb2.WEIGHTS_KIND_FULL, expected_policy_version=policy_version
+        )
+
+        async def collect() -> ReceivedWeights:
+            receiver = WeightsReceiver()
+            async for message in self._stub.GetWeights(request, **self._options):
+                receiver.add(message)
+            return receiver.finish()
+
+        return await self._typed("GetWeights", collect())
+
+    async def push(
+        self, header: generator_pb2.WeightsHeader, tensors: Mapping[str, NDArray[np.generic]]
+    ) -> generator_pb2.UpdateWeightsResponse:
+        """Replace the policy."""
+
+        async def messages() -> AsyncIterator[generator_pb2.UpdateWeightsRequest]:
+            for message in send_weights(generator_pb2.UpdateWeightsRequest, header, tensors):
+                yield message
+
+        return await self._typed("UpdateWeights", self._stub.UpdateWeights(messages(), **self._options))
+
+
+class Oracle(_Service):
+    """An oracle service."""
+
+    def __init__(
+        self, address: str, channel: grpc.aio.Channel, run_name: str = "", timeout_s: float = 600.0
+    ) -> None:
+        super().__init__(address, channel, run_name, timeout_s)
+        self._stub = oracle_pb2_grpc.OracleServiceStub(channel)
+
+    async def describe(self) -> oracle_pb2.OracleServiceDescribeResponse:
+        """Ask what can be measured."""
+        request = oracle_pb2.OracleServiceDescribeRequest()
+        return await self._typed("Describe", self._stub.Describe(request, **self._options))
+
+    async def score(self, request: oracle_pb2.ScoreRequest) -> oracle_pb2.ScoreResponse:
+        """Measure a batch."""
+        return await self._typed("Score", self._stub.Score(request, **self._options))
+
+
+@asynccontextmanager
+async def connect(
+    generator: str, oracle: str, *, run_name: str = "", timeout_s: float = 600.0
+) -> AsyncIterator[tuple[Generator, Oracle]]:
+    """Open channels to both services; connecting happens at the first call."""
+    async with (
+        grpc.aio.insecure_channel(generator, options=_OPTIONS) as to_generator,
+        grpc.aio.insecure_channel(oracle, options=_OPTIONS) as to_oracle,
+    ):
+        yield (
+            Generator(generator, to_generator, run_name, timeout_s),
+            Oracle(oracle, to_oracle, run_name, timeout_s),
+        )
