@@ -68,7 +68,9 @@ class FeatureSpace:
     def from_compositions(cls, vectors: np.ndarray) -> FeatureSpace:
         """Space of `composition_vectors`, (R, 118)."""
         width = vectors.shape[1]
-        return cls(reference=np.asarray(vectors, dtype=np.float32), mean=np.zeros(width), scale=np.ones(width))
+        return cls(
+            reference=np.asarray(vectors, dtype=np.float32), mean=np.zeros(width), scale=np.ones(width)
+        )
 
     def vectors(self, features: np.ndarray) -> np.ndarray:
         """(B, D) float32 unit vectors of (B, D) features."""
@@ -78,7 +80,9 @@ class FeatureSpace:
         """(B,) mean kernel of each vector with the reference, exact, in row blocks."""
         total = np.zeros(len(vectors))
         for start in range(0, len(self.reference), _REFERENCE_ROWS):
-            total += kernel(vectors, self.reference[start : start + _REFERENCE_ROWS]).sum(axis=1, dtype=np.float64)
+            total += kernel(vectors, self.reference[start : start + _REFERENCE_ROWS]).sum(
+                axis=1, dtype=np.float64
+            )
         return total / len(self.reference)
 
 

@@ -58,7 +58,12 @@ class Claim(AbstractContextManager["Claim"]):
     """
 
     def __init__(
-        self, *, cache: Cache, flight: SingleFlight, candidates: set[str], near: dict[str, Future[bytes | None]]
+        self,
+        *,
+        cache: Cache,
+        flight: SingleFlight,
+        candidates: set[str],
+        near: dict[str, Future[bytes | None]],
     ) -> None:
         self._cache = cache
         self._flight = flight

@@ -114,7 +114,10 @@ def worker() -> Callable[[dict[str, Any]], dict[str, Any]]:
 
     def compare(request: dict[str, Any]) -> dict[str, Any]:
         matcher = StructureMatcher(
-            ltol=request["ltol"], stol=request["stol"], angle_tol=request["angle_tol"], attempt_supercell=False
+            ltol=request["ltol"],
+            stol=request["stol"],
+            angle_tol=request["angle_tol"],
+            attempt_supercell=False,
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -39,4 +39,6 @@ def open_cache(url: str, *, max_bytes: int = 2**30, ttl_s: float = 30 * 86400.0)
         return RedisCache(url, ttl_s=ttl_s)
     if scheme == "none":
         return NoCache()
-    raise ValueError(f"cache {url!r}: expected sqlite:///FILE, redis://HOST:PORT/DB, rediss://, unix:// or none:")
+    raise ValueError(
+        f"cache {url!r}: expected sqlite:///FILE, redis://HOST:PORT/DB, rediss://, unix:// or none:"
+    )

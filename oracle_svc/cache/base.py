@@ -24,6 +24,11 @@ class Cache(Protocol):
         """What the cache is, for logs and Describe, without credentials."""
         ...
 
+    @property
+    def outage(self) -> str | None:
+        """For the user, while the store does not answer; None while it does."""
+        ...
+
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Values of the keys that are present, in one round trip. An unreachable store is an empty one."""
         ...
@@ -66,6 +71,7 @@ class NoCache:
     """The cache of an oracle that is told to remember nothing (`none:`)."""
 
     name = "none:"
+    outage: str | None = None
     lock_ttl_s: float | None = None
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:

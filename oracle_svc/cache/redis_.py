@@ -57,7 +57,9 @@ class RedisCache:
         retry_after_s: float = 5.0,
     ) -> None:
         parts = urlsplit(url)
-        self.name = f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+        self.name = (
+            f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+        )
         self.lock_ttl_s: float | None = lock_ttl_s
         self._ttl_ms = int(ttl_s * 1000)
         self._lock_ms = int(lock_ttl_s * 1000)
@@ -72,12 +74,19 @@ class RedisCache:
             socket_connect_timeout=timeout_s,
         )
 
+    @property
+    def outage(self) -> str | None:
+        """For the user, while Redis does not answer."""
+        return f"{self.name} does not answer; scoring without cache" if self._failing else None
+
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Values of the keys that are present, by one MGET."""
         wanted = list(dict.fromkeys(keys))
         if not wanted:
             return {}
-        values: Any = self._guarded(lambda: self._client.mget([_PREFIX + key for key in wanted]), [None] * len(wanted))
+        values: Any = self._guarded(
+            lambda: self._client.mget([_PREFIX + key for key in wanted]), [None] * len(wanted)
+        )
         return {key: bytes(value) for key, value in zip(wanted, values, strict=True) if value is not None}
 
     def set_many(self, items: Mapping[str, bytes]) -> None:
@@ -130,7 +139,9 @@ class RedisCache:
         wanted = list(keys)
         if not wanted:
             return set()
-        holders: Any = self._guarded(lambda: self._client.mget([_lock_name(key) for key in wanted]), [None] * len(wanted))
+        holders: Any = self._guarded(
+            lambda: self._client.mget([_lock_name(key) for key in wanted]), [None] * len(wanted)
+        )
         return {key for key, holder in zip(wanted, holders, strict=True) if holder is not None}
 
     def close(self) -> None:

@@ -60,8 +60,15 @@ class SqliteCache:
             self._db = sqlite3.connect(str(path), timeout=2.0, check_same_thread=False, isolation_level=None)
             self._prepare()
         except sqlite3.DatabaseError as error:
-            raise ValueError(f"{path} cannot be used as a cache ({error}): delete it or name another file") from error
+            raise ValueError(
+                f"{path} cannot be used as a cache ({error}): delete it or name another file"
+            ) from error
         self._bytes = self._stored_bytes()
+
+    @property
+    def outage(self) -> str | None:
+        """For the user, while the file cannot be read or written."""
+        return f"{self.name} cannot be used; scoring without cache" if self._failing else None
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Values of the keys that are present."""

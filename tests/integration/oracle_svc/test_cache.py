@@ -142,6 +142,7 @@ def test_a_right_is_renewed_while_its_holder_works_and_expires_with_him(redis_se
 def test_redis_may_die_and_come_back(own_redis):
     cache = RedisCache(own_redis.url, retry_after_s=0.3)
     cache.set_many({"a": b"1"})
+    assert cache.outage is None
     own_redis.stop()
     with capture_logs() as logs:
         for _ in range(20):
@@ -154,12 +155,14 @@ def test_redis_may_die_and_come_back(own_redis):
     assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == [
         "redis unavailable, computing without the cache"
     ]
+    assert cache.outage == f"{cache.name} does not answer; scoring without cache"
     own_redis.start()
     deadline = time.monotonic() + 30
     while cache.get_many(["a"]) == {} and time.monotonic() < deadline:
         cache.set_many({"a": b"3"})
         time.sleep(0.05)
     assert cache.get_many(["a"]) == {"a": b"3"}
+    assert cache.outage is None
 
 
 def test_the_password_is_never_shown():

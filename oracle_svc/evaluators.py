@@ -1,0 +1,263 @@
+"""The calculator, in worker processes: a crash or a hang costs one structure, not the service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import structlog
+
+from oracle_svc.calculators.base import Calculator, Evaluation, EvaluationBuilder
+from oracle_svc.pool import WorkerDiedError, WorkerPool, WorkerTimeoutError
+from oracle_svc.status import Status
+from xenolith.crystal import CrystalBatch
+
+__all__ = ["CalculatorIdentity", "CalculatorPool", "worker"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalculatorIdentity:
+    """What a calculator says of itself."""
+
+    id: str
+    """Model and parameters, such as `chgnet-0.3.0`."""
+    version: str
+    """Version of the software that evaluates it."""
+    scheme: str
+    """Energy scheme; different schemes never share a hull."""
+    licence: str
+    """Licence of model or code."""
+    elements: frozenset[int]
+    """Atomic numbers covered."""
+    embedding_size: int
+    """Length of its embeddings, 0 if it has none."""
+    settings_digest: str
+    """SHA-256 (hex) of everything that changes its numbers."""
+
+
+class CalculatorPool:
+    """Evaluates batches on several processes, each with its own copy of the calculator.
+
+    Parameters
+    ----------
+    calculator
+        Name for `oracle_svc.calculators.open_calculator`.
+    settings
+        Its settings, JSON values.
+    workers
+        Number of processes.
+    threads
+        Threads of each.
+    atoms_per_batch
+        Atoms in one request to a worker: the grain of cancellation, of load balance, and of what a crash repeats.
+    structure_limit_s
+        Time limit of a structure, seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        calculator: str = "chgnet",
+        settings: Mapping[str, Any] | None = None,
+        workers: int = 1,
+        threads: int = 1,
+        atoms_per_batch: int = 256,
+        structure_limit_s: float = 60.0,
+    ) -> None:
+        self._pool = WorkerPool(
+            handler="oracle_svc.evaluators:worker",
+            options={"calculator": calculator, "settings": dict(settings or {})},
+            size=workers,
+            threads=threads,
+        )
+        self._atoms_per_batch = atoms_per_batch
+        self._limit_s = structure_limit_s
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="calculator")
+        self.identity = self._introduce()
+
+    @property
+    def workers(self) -> int:
+        """Number of processes."""
+        return self._pool.size
+
+    def pids(self) -> list[int]:
+        """Process ids of the living workers."""
+        return self._pool.pids()
+
+    def evaluate(
+        self,
+        batch: CrystalBatch,
+        *,
+        stop: Callable[[], bool] | None = None,
+        structure_limit_s: float | None = None,
+    ) -> Evaluation:
+        """Energies of every structure; as `portions`, put together."""
+        builder = EvaluationBuilder(len(batch), self.identity.embedding_size)
+        for rows, evaluation in self.portions(batch, stop=stop, structure_limit_s=structure_limit_s):
+            _collect(builder, rows, evaluation)
+        return builder.build()
+
+    def portions(
+        self,
+        batch: CrystalBatch,
+        *,
+        stop: Callable[[], bool] | None = None,
+        structure_limit_s: float | None = None,
+    ) -> Iterator[tuple[list[int], Evaluation]]:
+        """Yield indices and their energies as workers finish them; each index comes once.
+
+        A structure that ends or holds its process gets a status, all others their energy.
+
+        Parameters
+        ----------
+        batch
+            Structures that passed the validity gate.
+        stop
+            Asked between and during requests; once it says True nothing more is computed.
+        structure_limit_s
+            Time limit of a structure, seconds; the pool's own if None.
+
+        Raises
+        ------
+        WorkerStoppedError
+            `stop` said so.
+        """
+        limit = self._limit_s if structure_limit_s is None else structure_limit_s
+        futures = {
+            self._threads.submit(self._evaluate_part, batch, part, limit, stop): part
+            for part in self._packed(batch.num_atoms)
+        }
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            _abandon(list(futures))
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _introduce(self) -> CalculatorIdentity:
+        try:
+            self._pool.warm_up()
+            answer = self._pool.call({"describe": True}, time_limit_s=30.0)
+        except BaseException:
+            self.close()
+            raise
+        return CalculatorIdentity(
+            id=answer["id"],
+            version=answer["version"],
+            scheme=answer["scheme"],
+            licence=answer["licence"],
+            elements=frozenset(answer["elements"]),
+            embedding_size=answer["embedding_size"],
+            settings_digest=answer["settings_digest"],
+        )
+
+    def _packed(self, num_atoms: np.ndarray) -> Iterator[list[int]]:
+        """Indices in requests of similar sizes, large structures first so that no worker ends long after the others."""
+        # No more than an even share for each worker, or a small batch would keep one busy and the others idle.
+        share = -(-int(num_atoms.sum()) // self._pool.size)
+        most = min(self._atoms_per_batch, share)
+        part: list[int] = []
+        atoms = 0
+        for index in np.argsort(-num_atoms, kind="stable").tolist():
+            if part and atoms + int(num_atoms[index]) > most:
+                yield part
+                part, atoms = [], 0
+            part.append(index)
+            atoms += int(num_atoms[index])
+        if part:
+            yield part
+
+    def _evaluate_part(
+        self, batch: CrystalBatch, part: Sequence[int], limit_s: float, stop: Callable[[], bool] | None
+    ) -> Evaluation:
+        """Evaluate some structures together; if their process is lost, find out one by one whose fault it was."""
+        try:
+            return self._request(batch.take(part), limit_s, stop)
+        except (WorkerDiedError, WorkerTimeoutError) as error:
+            log.warning("calculator process lost, repeating one by one", structures=len(part), error=str(error))
+        builder = EvaluationBuilder(len(part), self.identity.embedding_size)
+        for row, index in enumerate(part):
+            try:
+                _collect(builder, [row], self._request(batch.take([index]), limit_s, stop))
+            except WorkerTimeoutError:
+                builder.fail(row, Status.TIMEOUT, f"the calculator took longer than {limit_s:g} s")
+            except WorkerDiedError as error:
+                builder.fail(row, Status.CALCULATOR_FAILED, f"the calculator's process was lost twice: {error}")
+        return builder.build()
+
+    def _request(self, batch: CrystalBatch, limit_s: float, stop: Callable[[], bool] | None) -> Evaluation:
+        columns = {
+            "num_atoms": batch.num_atoms,
+            "lattices": batch.lattices,
+            "numbers": batch.numbers,
+            "frac_coords": batch.frac_coords,
+        }
+        answer = self._pool.call(columns, time_limit_s=limit_s, stop=stop)
+        if "error" in answer:
+            failed = tuple(Status.CALCULATOR_FAILED for _ in range(len(batch)))
+            return _nothing(failed, tuple(str(answer["error"]) for _ in failed))
+        return Evaluation(
+            energy_per_atom=answer["energy_per_atom"],
+            embeddings=answer.get("embeddings"),
+            statuses=tuple(Status(value) for value in answer["statuses"]),
+            messages=tuple(answer["messages"]),
+        )
+
+
+def worker(*, calculator: str, settings: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Handler of a worker process: evaluates the batch of a request."""
+    from oracle_svc.calculators import open_calculator
+
+    loaded: Calculator = open_calculator(calculator, **settings)
+
+    def evaluate(request: dict[str, Any]) -> dict[str, Any]:
+        if "describe" in request:
+            return {
+                "id": loaded.id,
+                "version": loaded.version,
+                "scheme": loaded.scheme,
+                "licence": loaded.licence,
+                "elements": sorted(loaded.elements),
+                "embedding_size": loaded.embedding_size,
+                "settings_digest": loaded.settings_digest,
+            }
+        evaluation = loaded.evaluate(CrystalBatch(**request))
+        answer: dict[str, Any] = {
+            "energy_per_atom": evaluation.energy_per_atom,
+            "statuses": [int(status) for status in evaluation.statuses],
+            "messages": list(evaluation.messages),
+        }
+        if evaluation.embeddings is not None:
+            answer["embeddings"] = evaluation.embeddings
+        return answer
+
+    return evaluate
+
+
+def _collect(builder: EvaluationBuilder, rows: Sequence[int], evaluation: Evaluation) -> None:
+    for position, row in enumerate(rows):
+        if evaluation.statuses[position] is Status.OK:
+            embedding = None if evaluation.embeddings is None else evaluation.embeddings[position]
+            builder.add(row, float(evaluation.energy_per_atom[position]), embedding)
+        else:
+            builder.fail(row, evaluation.statuses[position], evaluation.messages[position])
+
+
+def _nothing(statuses: tuple[Status, ...], messages: tuple[str, ...]) -> Evaluation:
+    energies = np.full(len(statuses), np.nan)
+    return Evaluation(energy_per_atom=energies, embeddings=None, statuses=statuses, messages=messages)
+
+
+def _abandon(futures: Sequence[Future[Evaluation]]) -> None:
+    """Cancel what has not begun; what runs looks at `stop` itself."""
+    for future in futures:
+        future.cancel()

@@ -1,0 +1,122 @@
+"""What is asked of the oracle and what it answers, free of the wire. Names and units are the contract's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+
+from oracle_svc.matcher import MatcherOptions
+from oracle_svc.status import Status
+from xenolith.crystal import CrystalBatch
+
+__all__ = ["Component", "Outcome", "Provenance", "Score", "ScoreOptions", "ScoredBatch", "Stats"]
+
+
+class Component(IntEnum):
+    """What can be measured; the numbers are those of the contract."""
+
+    VALIDITY = 1
+    STABILITY = 2
+    NOVELTY = 3
+    UNIQUENESS = 4
+    STRUCTURE_DIVERSITY = 5
+    COMPOSITION_DIVERSITY = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """How to score a batch."""
+
+    components: frozenset[Component] = frozenset(
+        {Component.VALIDITY, Component.STABILITY, Component.NOVELTY, Component.UNIQUENESS}
+    )
+    amd_tolerance: float | None = None
+    """Largest AMD distance of the same crystal, Angstrom; None: the reference's calibrated one."""
+    matcher: MatcherOptions | None = None
+    """Judge sameness by StructureMatcher with these tolerances instead of AMD."""
+    known: CrystalBatch | None = None
+    """Further crystals that count as known."""
+    structure_limit_s: float | None = None
+    """Time limit of a structure in the calculator, seconds; None: the oracle's."""
+    return_amd: bool = False
+    return_embeddings: bool = False
+    use_cache: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How one component fared for one structure."""
+
+    status: Status
+    message: str = ""
+    cached: bool = False
+
+
+@dataclass(kw_only=True)
+class Score:
+    """Everything measured of one structure; None is "not measured"."""
+
+    outcomes: dict[Component, Outcome] = field(default_factory=dict)
+    formula: str = ""
+    valid: bool | None = None
+    min_distance: float | None = None
+    density: float | None = None
+    volume_per_atom: float | None = None
+    charge_neutral: bool | None = None
+    energy_per_atom: float | None = None
+    e_above_hull: float | None = None
+    formation_energy_per_atom: float | None = None
+    novel: bool | None = None
+    nearest_reference: str | None = None
+    amd_distance: float | None = None
+    unique: bool | None = None
+    duplicate_of: int | None = None
+    batch_amd_distance: float | None = None
+    structure_diversity: float | None = None
+    composition_diversity: float | None = None
+    amd: np.ndarray | None = None
+    embedding: np.ndarray | None = None
+
+    @property
+    def verdict(self) -> Outcome:
+        """OK if every component is, else the first failure in the order of the components' numbers."""
+        for component in sorted(self.outcomes):
+            if self.outcomes[component].status is not Status.OK:
+                return self.outcomes[component]
+        return Outcome(status=Status.OK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What measured."""
+
+    calculator_id: str
+    calculator_version: str
+    reference_id: str
+    hull_id: str
+    settings_digest: str
+    """SHA-256 (hex) of everything that influences a value."""
+    amd_tolerance: float
+    matcher: MatcherOptions | None
+
+
+@dataclass(kw_only=True)
+class Stats:
+    """What a batch cost."""
+
+    cache_hits: int = 0
+    cache_misses: int = 0
+    calculator_calls: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredBatch:
+    """Scores of a batch, in its order."""
+
+    scores: tuple[Score, ...]
+    provenance: Provenance
+    stats: Stats
+    warnings: tuple[str, ...]

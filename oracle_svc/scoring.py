@@ -1,0 +1,196 @@
+"""The oracle's pipeline: what scores are measured against, and one batch on its way through it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import Lock
+
+from oracle_svc.amd import DEFAULT_K, amd_vectors
+from oracle_svc.background import Background
+from oracle_svc.cache import Cache
+from oracle_svc.calculators.base import digest_of
+from oracle_svc.evaluators import CalculatorPool
+from oracle_svc.matcher import PairMatcher
+from oracle_svc.novelty import GivenCrystals
+from oracle_svc.results import Component, Provenance, ScoredBatch, ScoreOptions
+from oracle_svc.status import Status
+from oracle_svc.store import CrystalStore, Kind
+from oracle_svc.validity import ValidityLimits
+from xenolith.crystal import CrystalBatch
+from xenolith.errors import FailedPreconditionError
+
+__all__ = ["AMD_KIND", "Scorer"]
+
+AMD_KIND = Kind(component="amd", digest=digest_of({"amd": 1, "k": DEFAULT_K}))
+_KNOWN_KEPT = 4
+_DEFAULT_AMD_TOLERANCE = 0.1
+"""Where there is no reference to have calibrated one, Angstrom."""
+
+
+class Scorer:
+    """Scores batches; thread-safe, so that requests can be served side by side.
+
+    Parameters
+    ----------
+    calculators
+        Where energies come from.
+    background
+        What is known; None for an oracle without a reference, which measures energies and uniqueness alone.
+    cache
+        Where measurements are kept.
+    limits
+        Limits of the validity gate.
+    matcher
+        StructureMatcher's processes.
+    """
+
+    def __init__(
+        self,
+        *,
+        calculators: CalculatorPool,
+        background: Background | None,
+        cache: Cache,
+        limits: ValidityLimits,
+        matcher: PairMatcher,
+    ) -> None:
+        self.calculators = calculators
+        self.background = background
+        self.limits = limits
+        self.matcher = matcher
+        self.store = CrystalStore(cache)
+        self.energy_kind = Kind(component="energy", digest=calculators.identity.settings_digest)
+        self._known: OrderedDict[str, tuple[GivenCrystals, tuple[str, ...]]] = OrderedDict()
+        self._lock = Lock()
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """What can be measured with this calculator and reference."""
+        return tuple(component for component in Component if self._obstacle(component) is None)
+
+    def score(self, batch: CrystalBatch, options: ScoreOptions, *, stop: Callable[[], bool]) -> ScoredBatch:
+        """Score a batch: one result per structure, whatever the structures are.
+
+        Parameters
+        ----------
+        stop
+            Asked between portions of work; once it says True the call ends.
+
+        Raises
+        ------
+        FailedPreconditionError
+            A component was asked for that this calculator and reference cannot give.
+        WorkerStoppedError
+            `stop` said so.
+        """
+        from oracle_svc.batch_run import BatchRun
+
+        provenance = self.provenance(options)
+        return BatchRun(self, batch, options, provenance, stop).run()
+
+    def provenance(self, options: ScoreOptions) -> Provenance:
+        """What would measure with these options.
+
+        Raises
+        ------
+        FailedPreconditionError
+            As `score`.
+        """
+        for component in sorted(options.components):
+            obstacle = self._obstacle(component)
+            if obstacle is not None:
+                raise FailedPreconditionError(f"{component.name.lower()} cannot be measured: {obstacle}")
+        if options.matcher is not None and Component.NOVELTY in options.components:
+            raise FailedPreconditionError(
+                "novelty cannot be judged by StructureMatcher, since the reference holds no structures: judge it by "
+                "AMD, and ask for uniqueness by StructureMatcher in a call of its own"
+            )
+        return self._provenance(options)
+
+    def known(self, batch: CrystalBatch) -> tuple[GivenCrystals, tuple[str, ...]]:
+        """The caller's own known crystals, named `known:<index>`, and warnings about those that cannot be used.
+
+        The last few sets are kept: a run sends the same one with every batch.
+        """
+        digest = digest_of({"bytes": [part.tobytes().hex() for part in _columns(batch)]})
+        with self._lock:
+            if digest in self._known:
+                self._known.move_to_end(digest)
+                return self._known[digest]
+        made = _known_crystals(batch)
+        with self._lock:
+            self._known[digest] = made
+            if len(self._known) > _KNOWN_KEPT:
+                self._known.popitem(last=False)
+        return made
+
+    def amd_tolerance(self, options: ScoreOptions) -> float:
+        """AMD distance of the same crystal, resolved, Angstrom."""
+        if options.amd_tolerance is not None:
+            return options.amd_tolerance
+        return self.background.amd_tolerance if self.background else _DEFAULT_AMD_TOLERANCE
+
+    def _obstacle(self, component: Component) -> str | None:
+        """Why a component cannot be measured, or None."""
+        if component in {Component.VALIDITY, Component.UNIQUENESS, Component.STABILITY}:
+            return self._foreign_hull() if component is Component.STABILITY else None
+        if self.background is None:
+            return "this oracle has no reference; start it with --reference"
+        if component is Component.STRUCTURE_DIVERSITY:
+            if self.background.structure_space is None:
+                return f"the reference {self.background.id} holds no embeddings"
+            return self._foreign_hull()
+        return None
+
+    def _foreign_hull(self) -> str | None:
+        """Energies of different calculators are never put on one hull, nor their embeddings in one space."""
+        background, identity = self.background, self.calculators.identity
+        if background is None or background.calculator_digest == identity.settings_digest:
+            return None
+        return (
+            f"the reference {background.id} was computed by {background.calculator_id} ("
+            f"{background.calculator_digest[:12]}), this oracle's calculator is {identity.id} ("
+            f"{identity.settings_digest[:12]}); start it with a reference of the same calculator"
+        )
+
+    def _provenance(self, options: ScoreOptions) -> Provenance:
+        identity, background = self.calculators.identity, self.background
+        tolerance = self.amd_tolerance(options)
+        settings = {
+            "schema": 1,
+            "calculator": identity.settings_digest,
+            "reference": background.digest if background else "",
+            "hull": background.hull_id if background else "",
+            "amd": {"k": DEFAULT_K, "tolerance": tolerance},
+            "matcher": vars(options.matcher) if options.matcher else None,
+            "limits": vars(self.limits),
+        }
+        return Provenance(
+            calculator_id=identity.id,
+            calculator_version=identity.version,
+            reference_id=background.id if background else "",
+            hull_id=background.hull_id if background else "",
+            settings_digest=digest_of(settings),
+            amd_tolerance=tolerance,
+            matcher=options.matcher,
+        )
+
+
+def _known_crystals(batch: CrystalBatch) -> tuple[GivenCrystals, tuple[str, ...]]:
+    measured = amd_vectors(batch)
+    good = [index for index, status in enumerate(measured.statuses) if status is Status.OK]
+    warnings = tuple(
+        f"known:{index} is left out: {message}"
+        for index, (status, message) in enumerate(zip(measured.statuses, measured.messages, strict=True))
+        if status is not Status.OK
+    )
+    crystals = GivenCrystals(
+        ids=[f"known:{index}" for index in good],
+        formulas=[batch[index].formula for index in good],
+        amd=measured.vectors[good],
+    )
+    return crystals, warnings
+
+
+def _columns(batch: CrystalBatch) -> tuple:  # type: ignore[type-arg]
+    return batch.num_atoms, batch.lattices, batch.numbers, batch.frac_coords

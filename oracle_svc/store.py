@@ -1,0 +1,114 @@
+"""Measurements of crystals in the cache: found for every description of a crystal, and for no other crystal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from oracle_svc.cache import Cache
+from oracle_svc.canonical import CanonicalForm, same_crystal
+from oracle_svc.codec import CodecError, decode, encode
+from oracle_svc.flight import SingleFlight
+
+__all__ = ["CrystalStore", "Kind", "Record"]
+
+Record = dict[str, Any]
+"""Named arrays and JSON values, as `codec` takes them."""
+
+Compute = Callable[[list[int]], Iterable[Mapping[int, Record]]]
+"""Computes records of some crystals, by index, in portions; one that is never yielded could not be computed."""
+
+_FORM_FIELDS = ("lattice", "numbers", "frac_coords", "invariants")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of measurement."""
+
+    component: str
+    """Short name, such as `energy`."""
+    digest: str
+    """Digest of everything that changes its values."""
+
+    def key(self, address: str) -> str:
+        """Cache key of a crystal's address."""
+        return f"{self.component}:{self.digest[:24]}:{address}"
+
+
+class CrystalStore:
+    """Reads and writes measurements by crystal. Thread-safe."""
+
+    def __init__(self, cache: Cache) -> None:
+        self.cache = cache
+        self._flight = SingleFlight(cache)
+
+    def fetch(self, kinds: Sequence[Kind], forms: Sequence[CanonicalForm]) -> dict[str, list[Record | None]]:
+        """Records by component name and in the order of the forms, all read in one exchange with the cache."""
+        keys = [kind.key(address) for kind in kinds for form in forms for address in form.addresses]
+        values = self.cache.get_many(keys)
+        return {kind.component: [_first(values, kind, form) for form in forms] for kind in kinds}
+
+    def complete(
+        self,
+        kind: Kind,
+        forms: Sequence[CanonicalForm],
+        records: list[Record | None],
+        compute: Compute,
+        stop: Callable[[], bool],
+    ) -> set[int]:
+        """Fill in the records that are missing; returns the indices that came from elsewhere after all.
+
+        What another thread or process computes at this moment is waited for; the rest is computed here and stored as
+        it comes, so that a cancelled call leaves behind what it finished.
+        """
+        keys = {index: kind.key(forms[index].key) for index, record in enumerate(records) if record is None}
+        if not keys:
+            return set()
+        with self._flight.claim(list(keys.values())) as claim:
+            mine = [index for index, key in keys.items() if key in claim.mine]
+            for portion in compute(mine) if mine else ():
+                claim.deliver({keys[index]: _packed(forms[index], record) for index, record in portion.items()})
+                for index, record in portion.items():
+                    records[index] = record
+            found = claim.wait(until=math.inf, cancelled=stop)
+        theirs = [index for index, key in keys.items() if key not in claim.mine]
+        for index in theirs:
+            records[index] = _unpacked(found.get(keys[index]), forms[index])
+        arrived = {index for index in theirs if records[index] is not None}
+        left = [index for index in theirs if index not in arrived]
+        for portion in compute(left) if left else ():
+            self.cache.set_many({keys[index]: _packed(forms[index], record) for index, record in portion.items()})
+            for index, record in portion.items():
+                records[index] = record
+        return arrived
+
+
+def _first(values: Mapping[str, bytes], kind: Kind, form: CanonicalForm) -> Record | None:
+    for address in form.addresses:
+        record = _unpacked(values.get(kind.key(address)), form)
+        if record is not None:
+            return record
+    return None
+
+
+def _packed(form: CanonicalForm, record: Record) -> bytes:
+    crystal = {f"crystal.{name}": getattr(form, name) for name in _FORM_FIELDS}
+    return encode({**crystal, **record})
+
+
+def _unpacked(data: bytes | None, form: CanonicalForm) -> Record | None:
+    """The record, if the bytes are whole and of this very crystal."""
+    if data is None:
+        return None
+    try:
+        record = decode(data)
+        stored = {name: record.pop(f"crystal.{name}") for name in _FORM_FIELDS}
+    except (CodecError, KeyError):
+        return None
+    if all(np.array_equal(stored[name], getattr(form, name)) for name in _FORM_FIELDS):
+        return record
+    return record if same_crystal(CanonicalForm(**stored), form) else None
