@@ -1,6 +1,7 @@
 """Guide a generative model toward crystals that nobody has listed yet and that are likely to exist."""
 
+from xenolith.client import AsyncClient, Client
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import XenolithError
 
-__all__ = ["Crystal", "CrystalBatch", "XenolithError"]
+__all__ = ["AsyncClient", "Client", "Crystal", "CrystalBatch", "XenolithError"]

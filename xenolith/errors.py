@@ -18,6 +18,7 @@ __all__ = [
     "CrystalError",
     "DataLossError",
     "DeadlineError",
+    "DisorderedError",
     "FailedPreconditionError",
     "FieldViolation",
     "InternalError",
@@ -32,6 +33,7 @@ __all__ = [
     "UnknownError",
     "XenolithError",
     "error_class",
+    "error_class_of",
 ]
 
 
@@ -101,6 +103,10 @@ class CrystalError(InvalidArgumentError, ValueError):
 
 class ReadError(InvalidArgumentError, ValueError):
     """A file or an object that cannot be read as ordered crystals."""
+
+
+class DisorderedError(ReadError):
+    """A crystal with shared or partly vacant sites, which this version does not measure."""
 
 
 class NotFoundError(XenolithError):
@@ -208,6 +214,11 @@ _CLASSES: dict[grpc.StatusCode, type[XenolithError]] = {
         InternalError,
     )
 }
+
+
+def error_class_of(number: int) -> type[XenolithError]:
+    """Return the class for the number of a gRPC status code."""
+    return next((cls for code, cls in _CLASSES.items() if code.value[0] == number), UnknownError)
 
 
 def error_class(code: grpc.StatusCode) -> type[XenolithError]:

@@ -1,0 +1,28 @@
+"""Clients for the three services: `Client` for plain programs, `AsyncClient` for those with an event loop."""
+
+from xenolith.client._generator import condition
+from xenolith.client._options import Options
+from xenolith.client._oracle import Operation
+from xenolith.client._trainer import run_config
+from xenolith.client.aio import AsyncClient
+from xenolith.client.results import Score, Scores, Status
+from xenolith.client.runs import Event, Run
+from xenolith.client.samples import Encoded, Samples, Trajectory
+from xenolith.client.sync import Client
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Encoded",
+    "Event",
+    "Operation",
+    "Options",
+    "Run",
+    "Samples",
+    "Score",
+    "Scores",
+    "Status",
+    "Trajectory",
+    "condition",
+    "run_config",
+]

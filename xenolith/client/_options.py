@@ -1,0 +1,92 @@
+"""How to reach a service: addresses, security, patience."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from xenolith.errors import InvalidArgumentError
+
+__all__ = ["Options", "channel_options", "credentials"]
+
+MIB = 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What all calls of a client have in common."""
+
+    token: str | None = None
+    """Bearer token, sent with every call."""
+    tls: bool = False
+    """Connect over TLS, trusting the system's authorities unless `tls_ca` is given."""
+    tls_ca: str | Path | None = None
+    """Authority (PEM file) to trust; implies `tls`."""
+    tls_cert: str | Path | None = None
+    """Client certificate (PEM file), for services that want one; with `tls_key`."""
+    tls_key: str | Path | None = None
+    """Private key of `tls_cert`."""
+    run_id: str = ""
+    """Name of the run that the calls belong to; appears in the services' log lines."""
+    attempts: int = 5
+    """Attempts of a call that meets an unavailable or overloaded service, 1 to 5; 1 is no retry."""
+    reconnect_s: float = 60.0
+    """Seconds for which a watched stream that broke is taken up again."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.attempts <= 5:
+            raise InvalidArgumentError(f"attempts is {self.attempts}, expected 1 to 5")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise InvalidArgumentError("tls_cert and tls_key go together")
+
+    @property
+    def secure(self) -> bool:
+        """Whether to use TLS."""
+        return self.tls or self.tls_ca is not None or self.tls_cert is not None
+
+
+def credentials(options: Options) -> grpc.ChannelCredentials | None:
+    """Return TLS credentials, None for plain text."""
+    if not options.secure:
+        return None
+    ca, key, cert = (
+        Path(p).read_bytes() if p else None for p in (options.tls_ca, options.tls_key, options.tls_cert)
+    )
+    return grpc.ssl_channel_credentials(ca, key, cert)
+
+
+def channel_options(options: Options) -> list[tuple[str, int | str]]:
+    """Return the channel's arguments."""
+    return [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.enable_retries", 1),
+        # Beyond this size a request is sent once and never again, silently; the default is 256 KiB.
+        ("grpc.per_rpc_retry_buffer_size", 256 * MIB),
+        # A restarted service is found again within a second or two.
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 500),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+        ("grpc.service_config", json.dumps(_service_config(options.attempts))),
+    ]
+
+
+def _service_config(attempts: int) -> dict[str, object]:
+    config: dict[str, object] = {
+        # Spread calls over all replicas behind a name, leaving out those that report that they do not serve.
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "healthCheckConfig": {"serviceName": ""},
+    }
+    if attempts > 1:
+        retry = {
+            "maxAttempts": attempts,
+            "initialBackoff": "0.2s",
+            "maxBackoff": "5s",
+            "backoffMultiplier": 2.5,
+            "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+        }
+        # Uploads of weights are as large as the model: buffering them for a retry would double its memory.
+        upload = {"service": "xenolith.v1.GeneratorService", "method": "UpdateWeights"}
+        config["methodConfig"] = [{"name": [upload]}, {"name": [{}], "retryPolicy": retry}]
+    return config

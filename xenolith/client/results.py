@@ -1,0 +1,305 @@
+"""What the oracle answers, as dataclasses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from xenolith.convert._lazy import require
+from xenolith.convert.items import Item
+from xenolith.crystal import Crystal
+from xenolith.errors import DisorderedError
+from xenolith.v1 import crystal_pb2, oracle_pb2
+from xenolith.wire import batch_from_proto, tensor_from_proto
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Audit", "Provenance", "Relaxation", "Score", "Scores", "Status"]
+
+Status = StrEnum(  # type: ignore[misc]  # the contract's names, without their prefix
+    "Status",
+    {
+        name.removeprefix("STRUCTURE_STATUS_"): name.removeprefix("STRUCTURE_STATUS_")
+        for name in crystal_pb2.StructureStatus.keys()  # noqa: SIM118  # not a dict
+    },
+)
+"""How a structure fared: ``OK``, ``MALFORMED``, ``TOO_CLOSE``, ...; documented in ``crystal.proto``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relaxation:
+    """Values after relaxation."""
+
+    status: str
+    """``OK``, ``RELAXATION_FAILED``, ..."""
+    message: str = ""
+    """What is wrong, empty if OK."""
+    converged: bool = False
+    """Whether forces fell below the limit."""
+    steps: int = 0
+    """Steps taken."""
+    max_force: float | None = None
+    """Largest force at the end, eV/Angstrom."""
+    energy_per_atom: float | None = None
+    """eV/atom."""
+    e_above_hull: float | None = None
+    """eV/atom."""
+    rmsd: float | None = None
+    """Root mean square displacement, Angstrom."""
+    volume_ratio: float | None = None
+    """Volume after over volume before."""
+    crystal: Crystal | None = field(default=None, repr=False)
+    """The relaxed crystal, when asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """The opinion of a second calculator."""
+
+    calculator_id: str
+    """Which calculator."""
+    status: str
+    """How it fared."""
+    message: str = ""
+    """What is wrong, empty if OK."""
+    energy_per_atom: float | None = None
+    """eV/atom, on its own scheme."""
+    e_above_hull: float | None = None
+    """eV/atom, against its own hull."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What measured."""
+
+    calculator_id: str = ""
+    """Model and parameters; empty if no calculator was used."""
+    calculator_version: str = ""
+    """Version of its software."""
+    reference_id: str = ""
+    """Set of known structures."""
+    hull_id: str = ""
+    """Convex hull."""
+    settings_digest: str = ""
+    """Digest of everything that influences a value."""
+    service_version: str = ""
+    """Version of the oracle."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Everything measured of one structure. None is what was not measured."""
+
+    source: str
+    """Where the structure came from: a path, or its index."""
+    formula: str = ""
+    """Reduced formula."""
+    status: str = "OK"
+    """A name of `Status`."""
+    message: str = ""
+    """What is wrong and what to do, empty if OK."""
+    valid: bool | None = None
+    """Passes the geometric and physical gate."""
+    charge_neutral: bool | None = None
+    """Common oxidation states can balance."""
+    min_distance: float | None = None
+    """Smallest distance between atoms, Angstrom."""
+    density: float | None = None
+    """g/cm^3."""
+    volume_per_atom: float | None = None
+    """Angstrom^3."""
+    energy_per_atom: float | None = None
+    """eV/atom."""
+    formation_energy_per_atom: float | None = None
+    """eV/atom."""
+    e_above_hull: float | None = None
+    """eV/atom."""
+    unique: bool | None = None
+    """No earlier structure of the request is the same."""
+    duplicate_of: int | None = None
+    """Index of the first structure that is the same."""
+    batch_amd_distance: float | None = None
+    """AMD distance to the nearest other structure of the request, Angstrom."""
+    novel: bool | None = None
+    """No known crystal is the same."""
+    nearest_reference: str | None = None
+    """Nearest known crystal of the same formula."""
+    amd_distance: float | None = None
+    """AMD distance to it, Angstrom."""
+    elmd_distance: float | None = None
+    """Element mover's distance to the nearest known composition."""
+    structure_diversity: float | None = None
+    """Contribution to the batch's diversity in structure space."""
+    composition_diversity: float | None = None
+    """Contribution to the batch's diversity in composition space."""
+    properties: Mapping[str, float] = field(default_factory=dict)
+    """Predicted properties by name."""
+    relaxation: Relaxation | None = None
+    """Values after relaxation, when asked for."""
+    audits: tuple[Audit, ...] = ()
+    """Second opinions."""
+    components: Mapping[str, str] = field(default_factory=dict)
+    """Status of each component, such as ``{"STABILITY": "OK"}``."""
+    calculator: str = ""
+    """Calculator id."""
+    reference: str = ""
+    """Reference id."""
+    amd: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    """(k,) AMD vector, Angstrom, when asked for."""
+    embedding: npt.NDArray[np.float32] | None = field(default=None, repr=False)
+    """(D,) embedding, when asked for."""
+    forces: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    """(N, 3) eV/Angstrom, when asked for."""
+    stress: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    """(3, 3) GPa, when asked for."""
+    crystal: Crystal | None = field(default=None, repr=False)
+    """The structure itself."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything asked for was measured."""
+        return self.status == "OK"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values; arrays only where they were asked for, the crystal itself left out."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "crystal"}
+        for name in ("amd", "embedding", "forces", "stress"):
+            array = plain.pop(name)
+            if array is not None:
+                plain[name] = array.tolist()
+        plain["relaxation"] = _plain(self.relaxation)
+        plain["audits"] = [_plain(audit) for audit in self.audits]
+        plain["properties"] = dict(self.properties)
+        plain["components"] = dict(self.components)
+        return plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores(Sequence[Score]):
+    """Scores in the order of the structures given."""
+
+    scores: tuple[Score, ...]
+    """One per structure."""
+    provenance: Provenance
+    """What measured them."""
+    cache_hits: int = 0
+    """Component values taken from the cache."""
+    cache_misses: int = 0
+    """Component values computed."""
+    calculator_calls: int = 0
+    """Structures handed to a calculator."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Seconds by stage."""
+    warnings: tuple[str, ...] = ()
+    """What the user should know."""
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @overload
+    def __getitem__(self, index: int) -> Score: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Score, ...]: ...
+    def __getitem__(self, index: int | slice) -> Score | tuple[Score, ...]:
+        return self.scores[index]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return JSON-ready values, one mapping per structure."""
+        return [score.to_dict() for score in self.scores]
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a table, one row per structure (needs pandas)."""
+        pandas: Any = require("pandas", "generator")
+        return pandas.DataFrame(self.to_dicts())
+
+
+def scores_from_proto(items: Sequence[Item], response: oracle_pb2.ScoreResponse) -> Scores:
+    """Return the scores of `items`, of which those without a problem were sent, in order."""
+    answers = iter(response.scores)
+    provenance = _fill(Provenance, response.provenance)
+    # duplicate_of counts what was sent; the user counts what he gave.
+    sent = [index for index, item in enumerate(items) if item.problem is None]
+    scores = tuple(
+        _unread(item) if item.problem else _score(item, next(answers), provenance, sent) for item in items
+    )
+    stats = response.stats
+    return Scores(
+        scores=scores,
+        provenance=provenance,
+        cache_hits=stats.cache_hits,
+        cache_misses=stats.cache_misses,
+        calculator_calls=stats.calculator_calls,
+        seconds=dict(stats.seconds),
+        warnings=tuple(response.warnings),
+    )
+
+
+def status_name(number: int) -> str:
+    """Return the contract's name of a status, without its prefix."""
+    try:
+        return crystal_pb2.StructureStatus.Name(number).removeprefix("STRUCTURE_STATUS_")
+    except ValueError:  # from a server newer than this client
+        return f"STATUS_{number}"
+
+
+def _unread(item: Item) -> Score:
+    status = "DISORDERED" if isinstance(item.problem, DisorderedError) else "MALFORMED"
+    return Score(source=item.source, status=status, message=str(item.problem))
+
+
+def _score(item: Item, message: oracle_pb2.StructureScore, provenance: Provenance, sent: list[int]) -> Score:
+    given: dict[str, Any] = {
+        "source": item.source,
+        "status": status_name(message.status),
+        "properties": dict(message.properties),
+        "components": {_component(c.component): status_name(c.status) for c in message.components},
+        "audits": tuple(_fill(Audit, audit) for audit in message.audits),
+        "relaxation": _relaxation(message.relaxation) if message.HasField("relaxation") else None,
+        "calculator": provenance.calculator_id,
+        "reference": provenance.reference_id,
+        "crystal": item.crystal,
+        "amd": np.array(message.amd, np.float32) if message.amd else None,
+        "embedding": np.array(message.embedding, np.float32) if message.embedding else None,
+    }
+    if message.HasField("duplicate_of"):
+        given["duplicate_of"] = sent[message.duplicate_of] if message.duplicate_of < len(sent) else None
+    if message.HasField("forces"):
+        given["forces"] = tensor_from_proto(message.forces.forces, "forces")
+        given["stress"] = tensor_from_proto(message.forces.stress, "stress")
+    return _fill(Score, message, given)
+
+
+def _relaxation(message: oracle_pb2.Relaxation) -> Relaxation:
+    crystal = (
+        batch_from_proto(message.crystal, "relaxation.crystal")[0] if message.HasField("crystal") else None
+    )
+    return _fill(Relaxation, message, {"crystal": crystal})
+
+
+def _component(number: int) -> str:
+    try:
+        return oracle_pb2.Component.Name(number).removeprefix("COMPONENT_")
+    except ValueError:
+        return f"COMPONENT_{number}"
+
+
+def _fill(cls: type[Any], message: Any, given: dict[str, Any] | None = None) -> Any:
+    """Return a dataclass with the fields of the same names of a message; absent ones keep their default."""
+    values = dict(given or {})
+    known = message.DESCRIPTOR.fields_by_name
+    for name in (f.name for f in fields(cls) if f.name not in values and f.name in known):
+        if known[name].has_presence and not message.HasField(name):
+            continue
+        value = getattr(message, name)
+        values[name] = status_name(value) if name == "status" else value
+    return cls(**values)
+
+
+def _plain(thing: Any) -> dict[str, Any] | None:
+    if thing is None:
+        return None
+    return {f.name: getattr(thing, f.name) for f in fields(thing) if f.name != "crystal"}

@@ -1,0 +1,301 @@
+"""The client for programs without an event loop."""
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import grpc
+
+from xenolith.client import _generator, _oracle, _trainer
+from xenolith.client._calls import Collect, Exchange, Iterate, Unary, Upload
+from xenolith.client._options import Options, channel_options, credentials
+from xenolith.client._shared import Endpoint, call_metadata, may_reconnect, open_endpoints, unconfigured
+from xenolith.errors import DeadlineError, XenolithError
+from xenolith.status import error_from_call
+
+__all__ = ["Client", "GeneratorClient", "OracleClient", "TrainerClient"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Service:
+    """The calls of one service at one address."""
+
+    def __init__(self, endpoint: Endpoint, channel: grpc.Channel, options: Options) -> None:
+        self._endpoint, self._channel, self._options = endpoint, channel, options
+        self._stub = endpoint.stub(channel)
+
+    @property
+    def address(self) -> str:
+        """``host:port`` of the service."""
+        return self._endpoint.address
+
+    def wait_ready(self, timeout_s: float = 60.0) -> None:
+        """Return once the service says that it serves.
+
+        Raises
+        ------
+        DeadlineError
+            If it has not after `timeout_s` seconds.
+        """
+        end = time.monotonic() + timeout_s
+        check = self._endpoint.health(self._channel)
+        while time.monotonic() < end:
+            try:
+                if self._endpoint.is_serving(check(self._endpoint.health_request(), timeout=2)):
+                    return
+            except grpc.RpcError:
+                pass  # not there yet
+            threading.Event().wait(0.2)
+        raise DeadlineError(
+            f"the {self._endpoint.name} at {self.address} does not serve after {timeout_s:g} s"
+        )
+
+    def _unary(self, call: Unary[R]) -> R:
+        with self._errors(call.method):
+            response = self._method(call.method)(
+                call.request, timeout=call.timeout_s, metadata=self._metadata()
+            )
+        return call.parse(response)
+
+    def _upload(self, call: Upload[R]) -> R:
+        with self._errors(call.method):
+            method = self._method(call.method)
+            response = method(iter(call.requests()), timeout=call.timeout_s, metadata=self._metadata())
+        return call.parse(response)
+
+    def _collect(self, call: Collect[R]) -> R:
+        collector = call.collector()
+        with self._errors(call.method):
+            stream = self._method(call.method)(
+                call.request, timeout=call.timeout_s, metadata=self._metadata()
+            )
+            with _cancelling(stream):
+                for message in stream:
+                    collector.add(message)
+        return collector.finish()
+
+    def _iterate(self, call: Iterate[R]) -> Iterator[R]:
+        broken_since: float | None = None
+        while True:
+            try:
+                with self._errors(call.method):
+                    method = self._method(call.method)
+                    stream = method(call.request, timeout=call.timeout_s, metadata=self._metadata())
+                    with _cancelling(stream):
+                        for message in stream:
+                            broken_since = None
+                            yield call.parse(message)
+                            if call.resume:
+                                call.resume(call.request, message)
+                return
+            except XenolithError as error:
+                broken_since = broken_since or time.monotonic()
+                if not may_reconnect(call, error, time.monotonic() - broken_since, self._options):
+                    raise
+                threading.Event().wait(0.5)
+
+    def _exchange(self, call: Exchange[R]) -> Iterator[R]:
+        with self._errors(call.method):
+            requests = (call.encode(item) for item in call.items)
+            stream = self._method(call.method)(requests, timeout=call.timeout_s, metadata=self._metadata())
+            with _cancelling(stream):
+                for message in stream:
+                    yield call.parse(message)
+
+    def _method(self, name: str) -> Any:
+        return getattr(self._stub, name)
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        return call_metadata(self._options)
+
+    def _errors(self, method: str) -> "_Errors":
+        return _Errors(f"{self._endpoint.name} at {self.address}, {method}")
+
+
+class _Errors:
+    """Turns what grpc raises into what this package raises."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, grpc.RpcError):
+            raise error_from_call(error, where=self._where) from error
+
+
+class _cancelling:  # noqa: N801  # used like a function
+    """Cancels a stream that is left before its end, so that the service stops working for nobody."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.cancel()
+
+
+def _unary(build: Callable[P, Unary[R]]) -> Callable[Concatenate[Any, P], R]:
+    @functools.wraps(build)
+    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._unary(build(*args, **kwargs))  # type: ignore[no-any-return]
+
+    return method
+
+
+def _upload(build: Callable[P, Upload[R]]) -> Callable[Concatenate[Any, P], R]:
+    @functools.wraps(build)
+    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._upload(build(*args, **kwargs))  # type: ignore[no-any-return]
+
+    return method
+
+
+def _collect(build: Callable[P, Collect[R]]) -> Callable[Concatenate[Any, P], R]:
+    @functools.wraps(build)
+    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._collect(build(*args, **kwargs))  # type: ignore[no-any-return]
+
+    return method
+
+
+def _iterate(build: Callable[P, Iterate[R]]) -> Callable[Concatenate[Any, P], Iterator[R]]:
+    @functools.wraps(build)
+    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        return self._iterate(build(*args, **kwargs))  # type: ignore[no-any-return]
+
+    return method
+
+
+class GeneratorClient(_Service):
+    """Samples crystals, and translates between crystals and latents."""
+
+    describe = _unary(_generator.describe)
+    sample = _collect(_generator.sample)
+    iter_samples = _iterate(_generator.iter_samples)
+    encode = _unary(_generator.encode)
+    decode = _unary(_generator.decode)
+    update_weights = _upload(_generator.update_weights)
+    get_weights = _collect(_generator.get_weights)
+
+
+class OracleClient(_Service):
+    """Measures crystals."""
+
+    describe = _unary(_oracle.describe)
+    score = _unary(_oracle.score)
+    submit_score = _unary(_oracle.submit_score)
+    get_operation = _unary(_oracle.get_operation)
+    wait_operation = _unary(_oracle.wait_operation)
+    cancel_operation = _unary(_oracle.cancel_operation)
+
+    def score_stream(self, batches: "Iterable[Any]", **how: Any) -> Iterator[_oracle.Streamed]:
+        """Score batches as they come; yields each result with its batch's index, in order of completion.
+
+        `how` is as for `score`. A batch that cannot be scored yields its error and does not end the stream.
+        """
+        return self._exchange(_oracle.score_stream(enumerate(batches), **how))
+
+
+class TrainerClient(_Service):
+    """Starts, watches and evaluates training runs."""
+
+    start_run = _unary(_trainer.start_run)
+    get_run = _unary(_trainer.get_run)
+    list_runs = _unary(_trainer.list_runs)
+    watch_run = _iterate(_trainer.watch_run)
+    stop_run = _unary(_trainer.stop_run)
+    resume_run = _unary(_trainer.resume_run)
+    evaluate = _collect(_trainer.evaluate)
+    get_artifact = _collect(_trainer.get_artifact)
+
+
+class Client:
+    """The three services, those of them that were given an address.
+
+    Example
+    -------
+    >>> from xenolith import Client
+    >>> with Client.connect(oracle="localhost:50052") as x:          # doctest: +SKIP
+    ...     for score in x.oracle.score("my_cifs/"):
+    ...         print(score.source, score.formula, score.e_above_hull, score.novel)
+    """
+
+    def __init__(self, endpoints: list[Endpoint], options: Options) -> None:
+        self._services: dict[str, Any] = {}
+        self._channels: list[grpc.Channel] = []
+        kinds = {"generator": GeneratorClient, "oracle": OracleClient, "trainer": TrainerClient}
+        for endpoint in endpoints:
+            channel = _open(endpoint.address, options)
+            self._channels.append(channel)
+            self._services[endpoint.name] = kinds[endpoint.name](endpoint, channel, options)
+
+    @classmethod
+    def connect(
+        cls,
+        *,
+        generator: str | None = None,
+        oracle: str | None = None,
+        trainer: str | None = None,
+        options: Options | None = None,
+        **security: Any,
+    ) -> Self:
+        """Return a client for the services at these addresses (``host:port``).
+
+        Nothing is sent before the first call; see `wait_ready`. Further arguments are those of `Options`,
+        such as ``token="..."`` or ``tls_ca="ca.pem"``.
+        """
+        return cls(*open_endpoints(generator, oracle, trainer, options, security))
+
+    @property
+    def generator(self) -> GeneratorClient:
+        """The generator."""
+        return self._service("generator")  # type: ignore[no-any-return]
+
+    @property
+    def oracle(self) -> OracleClient:
+        """The oracle."""
+        return self._service("oracle")  # type: ignore[no-any-return]
+
+    @property
+    def trainer(self) -> TrainerClient:
+        """The trainer."""
+        return self._service("trainer")  # type: ignore[no-any-return]
+
+    def wait_ready(self, timeout_s: float = 60.0) -> None:
+        """Return once all services say that they serve."""
+        end = time.monotonic() + timeout_s
+        for service in self._services.values():
+            service.wait_ready(max(0.5, end - time.monotonic()))
+
+    def close(self) -> None:
+        """Close the connections; calls at work are cancelled."""
+        for channel in self._channels:
+            channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _service(self, name: str) -> Any:
+        try:
+            return self._services[name]
+        except KeyError:
+            raise unconfigured(name) from None
+
+
+def _open(address: str, options: Options) -> grpc.Channel:
+    secret = credentials(options)
+    if secret is None:
+        return grpc.insecure_channel(address, options=channel_options(options))
+    return grpc.secure_channel(address, secret, options=channel_options(options))

@@ -1,0 +1,124 @@
+"""Whatever a user has in hand, as crystals: one item each, readable or not."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xenolith.convert.ase_ import from_ase
+from xenolith.convert.pymatgen_ import from_pymatgen
+from xenolith.crystal import Crystal, CrystalBatch
+from xenolith.errors import CrystalError, InvalidArgumentError, ReadError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from pymatgen.core import Structure
+
+    CrystalLike = Crystal | Structure | Atoms | Mapping[str, Any]
+    CrystalsLike = CrystalBatch | CrystalLike | str | Path | Iterable[CrystalLike | str | Path]
+
+__all__ = ["Item", "as_batch", "as_crystal", "as_items"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One structure of the user's, or the reason why it is none."""
+
+    source: str
+    """Where it came from: a path, with ``#index`` in files of several; else its index."""
+    crystal: Crystal | None = None
+    """The crystal, unless there is a problem."""
+    problem: ReadError | CrystalError | None = None
+    """Why it cannot be read as an ordered crystal."""
+
+
+def as_crystal(thing: "CrystalLike") -> Crystal:
+    """Return the crystal of a `Crystal`, pymatgen structure, ASE atoms, or mapping with its three fields.
+
+    Raises
+    ------
+    CrystalError
+        If arrays do not fit together.
+    DisorderedError
+        If a site is shared or partly vacant.
+    InvalidArgumentError
+        If it is none of these.
+    """
+    if isinstance(thing, Crystal):
+        return thing
+    if isinstance(thing, Mapping):
+        return _from_mapping(thing)
+    # By the names of their attributes: the libraries are not imported to ask.
+    if hasattr(thing, "is_ordered") and hasattr(thing, "lattice"):
+        return from_pymatgen(thing)
+    if hasattr(thing, "get_scaled_positions"):
+        return from_ase(thing)
+    raise InvalidArgumentError(
+        f"{type(thing).__name__} is not a crystal: give a Crystal, a Structure, Atoms or a path"
+    )
+
+
+def as_items(things: "CrystalsLike") -> list[Item]:
+    """Return one item per structure of anything that holds structures; paths and folders are read.
+
+    A structure that cannot be read, or whose arrays do not fit together, is an item with a problem.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If something in it holds no structure at all.
+    """
+    if isinstance(things, CrystalBatch):
+        return [Item(source=str(index), crystal=crystal) for index, crystal in enumerate(things)]
+    if _is_single(things):
+        things = [things]  # type: ignore[list-item]
+    items: list[Item] = []
+    for thing in things:  # type: ignore[union-attr]
+        items.extend(_expanded(thing, len(items)))
+    return items
+
+
+def as_batch(things: "CrystalsLike") -> CrystalBatch:
+    """Return the crystals of anything that holds structures as one batch.
+
+    Raises
+    ------
+    ReadError, CrystalError
+        The first problem there is; `as_items` keeps going instead.
+    """
+    if isinstance(things, CrystalBatch):
+        return things
+    crystals = []
+    for item in as_items(things):
+        if item.problem is not None or item.crystal is None:
+            raise item.problem or ReadError(f"{item.source} holds no structure")
+        crystals.append(item.crystal)
+    return CrystalBatch.from_crystals(crystals)
+
+
+def _is_single(things: Any) -> bool:
+    # pymatgen structures and ASE atoms can be iterated too, over their atoms.
+    return (
+        isinstance(things, Crystal | str | Path | Mapping)
+        or hasattr(things, "cell")
+        or hasattr(things, "lattice")
+    )
+
+
+def _expanded(thing: Any, index: int) -> Iterator[Item]:
+    if isinstance(thing, str | Path):
+        from xenolith.convert.files import read_path
+
+        yield from read_path(thing)
+        return
+    try:
+        yield Item(source=str(index), crystal=as_crystal(thing))
+    except (CrystalError, ReadError) as error:
+        yield Item(source=str(index), problem=error)
+
+
+def _from_mapping(thing: Mapping[str, Any]) -> Crystal:
+    wanted = {"lattice", "numbers", "frac_coords"}
+    if missing := wanted - set(thing):
+        raise CrystalError(f"the mapping has no {', '.join(sorted(missing))}", field=min(missing))
+    return Crystal(lattice=thing["lattice"], numbers=thing["numbers"], frac_coords=thing["frac_coords"])
