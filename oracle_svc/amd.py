@@ -18,10 +18,13 @@ from oracle_svc.status import Status
 if TYPE_CHECKING:
     from xenolith.crystal import CrystalBatch
 
-__all__ = ["DEFAULT_K", "AmdBatch", "amd_of", "amd_vectors", "chebyshev"]
+__all__ = ["DEFAULT_K", "DEFAULT_TOLERANCE", "AmdBatch", "amd_of", "amd_vectors", "chebyshev"]
 
 DEFAULT_K = 100
 """Neighbours of each atom."""
+
+DEFAULT_TOLERANCE = 0.3
+"""AMD distance in Angstrom below which two crystals of one formula count as the same."""
 
 # The first search radius holds this many times k neighbours at the mean density, which nearly
 # always suffices; where it does not, the radius grows by a quarter.

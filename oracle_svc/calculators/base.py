@@ -23,7 +23,7 @@ class Evaluation:
     energy_per_atom: np.ndarray
     """(B,) float64, eV/atom; NaN where the status is not OK."""
     embeddings: np.ndarray | None
-    """(B, D) float32 crystal features, rows of NaN where the status is not OK; None if the calculator has none."""
+    """(B, D) float32 crystal features, NaN where the status is not OK; None if the calculator has none."""
     statuses: tuple[Status, ...]
     """(B,) OK, UNSUPPORTED_ELEMENT, NONFINITE, MALFORMED, BAD_CELL or CALCULATOR_FAILED."""
     messages: tuple[str, ...]
