@@ -140,8 +140,8 @@ def submit_score(
 ) -> Unary[Operation]:
     """Start a scoring that may take hours, and return at once.
 
-    `idempotency_key` makes a second submission return the same operation; by default each is a new one. Structures
-    that cannot be sent are an error here: results are counted by their place in what was submitted.
+    `idempotency_key` makes a second submission return the same operation; by default each is a new one.
+    Structures that cannot be sent are an error here: results are counted by their place in what was submitted.
     """
     items = as_items(crystals)
     if problem := next((item.problem for item in items if item.problem), None):
