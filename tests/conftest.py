@@ -10,8 +10,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from xenolith.bundle import Bundle
 
 # Before anything imports numpy or torch, and inherited by the processes that tests start.
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -124,3 +128,11 @@ def _new_redis(folder: Path) -> RedisServer:
     server = RedisServer(folder=folder, port=free_port())
     server.start()
     return server
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of tiny random networks, at most 6 atoms."""
+    from tests.tiny_bundle import make_tiny_bundle
+
+    return make_tiny_bundle(tmp_path_factory.mktemp("bundles") / "tiny")

@@ -113,13 +113,28 @@ def _niggli(index: int, row: dict) -> tuple[np.ndarray, np.ndarray]:
     frac = np.asarray(row["frac"], dtype=float)
     if frac.size != 3 * len(row["numbers"]):
         raise DataError(f"row {index}: frac has {frac.size} numbers, numbers has {len(row['numbers'])} atoms")
+    return niggli_cell(cell, frac.reshape(-1, 3))
+
+
+def niggli_cell(cell: np.ndarray, frac: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same crystal on its right-handed Niggli cell.
+
+    Parameters
+    ----------
+    cell : (3, 3) row vectors, Angstrom, not singular.
+    frac : (N, 3) fractional coordinates.
+
+    Returns
+    -------
+    The reduced cell (3, 3) and coordinates (N, 3) in [0, 1), atoms in the same order. A cell that the
+    reduction does not converge on comes back as it was.
+    """
     reduced = spglib.niggli_reduce(cell, eps=1e-5)
     if reduced is None:
         reduced = cell
     if np.linalg.det(reduced) < 0:
         reduced = -reduced
-    coords = np.remainder(frac.reshape(-1, 3) @ cell @ np.linalg.inv(reduced), 1.0)
-    return reduced, coords
+    return reduced, np.remainder(frac @ cell @ np.linalg.inv(reduced), 1.0)
 
 
 def cell_from_parameters(parameters: list[float]) -> np.ndarray:

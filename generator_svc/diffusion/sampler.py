@@ -99,12 +99,25 @@ def log_density(latents_next: Tensor, policy: Transition, ragged: Ragged) -> Ten
     return torch.where(policy.std > 0, density, torch.zeros_like(density))
 
 
-def noise(num_atoms: Sequence[int], seeds: Sequence[int], steps: int, latent_dim: int) -> Tensor:
-    """(S + 1, T, latent_dim) standard normal noise; a structure's depends on its own seed and size alone."""
+def noise(
+    num_atoms: Sequence[int],
+    seeds: Sequence[int],
+    steps: int,
+    latent_dim: int,
+    initial_seeds: Sequence[int] | None = None,
+) -> Tensor:
+    """(S + 1, T, latent_dim) standard normal noise; a structure's depends on its own seed and size alone.
+
+    With `initial_seeds` the starting point comes from those instead, so that samples can share it.
+    """
     parts = []
-    for count, seed in zip(num_atoms, seeds, strict=True):
+    for index, (count, seed) in enumerate(zip(num_atoms, seeds, strict=True)):
         generator = torch.Generator().manual_seed(seed)
-        parts.append(torch.randn(steps + 1, count, latent_dim, generator=generator))
+        draws = torch.randn(steps + 1, count, latent_dim, generator=generator)
+        if initial_seeds is not None:
+            generator = torch.Generator().manual_seed(initial_seeds[index])
+            draws[0] = torch.randn(count, latent_dim, generator=generator)
+        parts.append(draws)
     return torch.cat(parts, dim=1)
 
 
@@ -131,6 +144,7 @@ def sample(
     seeds: Sequence[int],
     settings: SamplerSettings,
     condition: Tensor | None = None,
+    initial_seeds: Sequence[int] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Trajectory:
     """Sample a batch and keep its trajectory.
@@ -141,7 +155,7 @@ def sample(
     """
     device = next(denoiser.parameters()).device
     ragged = Ragged(torch.tensor(list(num_atoms), dtype=torch.long, device=device))
-    draws = noise(num_atoms, seeds, settings.steps, denoiser.config.latent_dim).to(device)
+    draws = noise(num_atoms, seeds, settings.steps, denoiser.config.latent_dim, initial_seeds).to(device)
     latents, log_probs = [draws[0]], []
     for after, density in denoise(denoiser, ragged, draws, settings, condition):
         if cancelled():

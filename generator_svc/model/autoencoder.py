@@ -116,6 +116,12 @@ class Autoencoder(nn.Module):
             lattice=geometry.metric_to_lattice(metric),
         )
 
+    @torch.no_grad()
+    def embed(self, latents: Tensor, ragged: Ragged) -> Tensor:
+        """(B, width) mean over atoms of the decoder's hidden states, a summary of each crystal."""
+        hidden, _ = self.decoder.read(latents, ragged)
+        return ragged.mean(hidden)
+
 
 class Encoder(nn.Module):
     """Crystal to posterior parameters."""

@@ -1,0 +1,40 @@
+"""`python -m generator_svc`: serve a bundle."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+import torch
+
+from generator_svc.bundle import load_bundle
+from generator_svc.service.engine import Engine
+from generator_svc.service.service import GeneratorService
+from generator_svc.settings import add_arguments, settings_from
+from xenolith import serving
+from xenolith.bundle import BundleError, find_bundle
+from xenolith.errors import XenolithError
+
+
+def main() -> int:
+    """Serve until SIGTERM; 2 if the settings or the bundle are wrong."""
+    parser = argparse.ArgumentParser("generator_svc", description="Serve a generator bundle over gRPC.")
+    add_arguments(parser)
+    serving.add_arguments(parser, port=50051)
+    arguments = parser.parse_args()
+    try:
+        settings, server = settings_from(arguments), serving.settings_from(arguments)
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        device = settings.torch_device
+        engine = Engine(load_bundle(find_bundle(settings.bundle), device), device)
+        asyncio.run(serving.serve([GeneratorService(engine)], server, name="generator"))
+    except (XenolithError, BundleError) as error:
+        print(f"generator_svc: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Building and loading bundles: weights, latent statistics and the atom-count prior of a trained generator."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from generator_svc.data.table import CrystalTable, read_parquet
+from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig
+from generator_svc.model.denoiser import Denoiser, DenoiserConfig
+from generator_svc.pretrain.checkpoint import save_tensors, write_json
+from generator_svc.pretrain.denoiser import load_autoencoder
+from generator_svc.pretrain.settings import DenoiserRun
+from xenolith.bundle import CARD, FORMAT, MANIFEST, Bundle, BundleError, read_bundle, sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedBundle:
+    """A bundle's networks in memory, frozen, on one device."""
+
+    bundle: Bundle
+    autoencoder: Autoencoder
+    denoiser: Denoiser
+    latent_mean: Tensor
+    """(latent_dim,) mean of each latent channel over the training set."""
+    latent_std: Tensor
+    """(latent_dim,) its standard deviation."""
+    atom_counts: np.ndarray
+    """(K,) atom counts of the prior."""
+    atom_count_probabilities: np.ndarray
+    """(K,) their probabilities, summing to 1."""
+
+    @property
+    def autoencoder_digest(self) -> str:
+        """SHA-256 of the autoencoder's weight file."""
+        return str(self.bundle.manifest["autoencoder"]["sha256"])
+
+    @property
+    def denoiser_digest(self) -> str:
+        """SHA-256 of the denoiser's weight file."""
+        return str(self.bundle.manifest["denoiser"]["sha256"])
+
+    def normalise(self, latents: Tensor) -> Tensor:
+        """Encoder's latents to what the denoiser sees."""
+        return (latents - self.latent_mean) / self.latent_std
+
+    def restore(self, latents: Tensor) -> Tensor:
+        """Inverse of `normalise`."""
+        return latents * self.latent_std + self.latent_mean
+
+
+def load_bundle(bundle: Bundle, device: torch.device | str = "cpu") -> LoadedBundle:
+    """Read a bundle's networks after checking the digests of their files.
+
+    Raises
+    ------
+    BundleError : a file is missing or its digest is not the manifest's.
+    """
+    problems = bundle.problems()
+    if problems:
+        raise BundleError("; ".join(problems))
+    manifest = bundle.manifest
+    autoencoder = Autoencoder(AutoencoderConfig(**manifest["autoencoder"]["config"]))
+    autoencoder.load_state_dict(_float32(load_file(bundle.file("autoencoder"))))
+    denoiser = Denoiser(DenoiserConfig(**manifest["denoiser"]["config"]))
+    denoiser.load_state_dict(_float32(load_file(bundle.file("denoiser"))))
+    prior = manifest["atom_count_prior"]
+    probabilities = np.array(list(prior.values()), dtype=float)
+    return LoadedBundle(
+        bundle=bundle,
+        autoencoder=autoencoder.to(device).eval().requires_grad_(False),
+        denoiser=denoiser.to(device).eval().requires_grad_(False),
+        latent_mean=torch.tensor(manifest["latents"]["mean"], device=device),
+        latent_std=torch.tensor(manifest["latents"]["std"], device=device),
+        atom_counts=np.array([int(count) for count in prior]),
+        atom_count_probabilities=probabilities / probabilities.sum(),
+    )
+
+
+def build_bundle(denoiser_run: Path, folder: Path, name: str) -> Bundle:
+    """Assemble a bundle from a finished denoiser run; `folder`/reference and the card are left as they are."""
+    run = DenoiserRun.model_validate_json((denoiser_run / "run.json").read_text())
+    table = read_parquet(run.data.path, split=run.data.split, max_atoms=run.data.max_atoms)
+    denoiser = Denoiser(run.model)
+    denoiser.load_state_dict(load_file(denoiser_run / "denoiser.safetensors"))
+    statistics = json.loads((denoiser_run / "latents.json").read_text())
+    return write_bundle(folder, name, load_autoencoder(run.autoencoder), denoiser, statistics, table)
+
+
+def write_bundle(
+    folder: Path,
+    name: str,
+    autoencoder: Autoencoder,
+    denoiser: Denoiser,
+    latents: dict[str, list[float]],
+    table: CrystalTable,
+) -> Bundle:
+    """Write weights and manifest; `table` gives the atom-count prior and the elements.
+
+    Weights are stored in float16, half the size; what is stored is what is loaded and measured.
+    """
+    counts, occurrences = np.unique(table.num_atoms, return_counts=True)
+    save_tensors(folder / "autoencoder.safetensors", _float16(autoencoder.state_dict()))
+    save_tensors(folder / "denoiser.safetensors", _float16(denoiser.state_dict()))
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "name": name,
+        "max_atoms": int(counts.max()),
+        "elements": [int(z) for z in np.unique(table.numbers)],
+        "autoencoder": _part(folder, "autoencoder", dataclasses.asdict(autoencoder.config)),
+        "denoiser": _part(folder, "denoiser", dataclasses.asdict(denoiser.config)),
+        "latents": latents,
+        "atom_count_prior": {str(c): int(k) / len(table) for c, k in zip(counts, occurrences, strict=True)},
+        "sampler": {"steps": 50, "eta": 1.0, "guidance_scale": 1.0},
+    }
+    write_json(folder / MANIFEST, manifest)
+    return read_bundle(folder)
+
+
+def write_card(bundle: Bundle, figures: dict[str, Any]) -> None:
+    """Write card.json with the bundle's name, size and digest beside the given entries."""
+    manifest = bundle.manifest
+    head = {"name": bundle.name, "max_atoms": manifest["max_atoms"], "digest": bundle.digest}
+    write_json(bundle.path / CARD, head | figures)
+
+
+def _part(folder: Path, part: str, config: dict[str, Any]) -> dict[str, Any]:
+    file = f"{part}.safetensors"
+    return {"file": file, "sha256": sha256(folder / file), "config": config}
+
+
+def _float16(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+
+
+def _float32(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}

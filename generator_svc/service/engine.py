@@ -1,0 +1,144 @@
+"""What the service computes, apart from gRPC: sampling in chunks, encoding, decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generator_svc.bundle import LoadedBundle
+from generator_svc.data.table import niggli_cell
+from generator_svc.diffusion.sampler import SamplerSettings, SamplingCancelled, Trajectory, sample
+from generator_svc.model.autoencoder import CrystalTensors
+from generator_svc.model.ragged import Ragged
+from generator_svc.service.policy import Policy
+from xenolith.crystal import Crystal, CrystalBatch
+from xenolith.v1 import crystal_pb2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplePlan:
+    """A checked request to sample."""
+
+    num_atoms: np.ndarray
+    """(n,) atoms of each sample."""
+    seeds: np.ndarray
+    """(n,) uint64 seed of each sample."""
+    initial_seeds: np.ndarray | None
+    """(n,) uint64 seeds of the starting noise, where they differ."""
+    settings: SamplerSettings
+    chunk: int
+    """Most samples computed, and returned, together."""
+    embeddings: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledChunk:
+    """Some finished samples."""
+
+    indices: np.ndarray
+    """(b,) positions in the request."""
+    crystals: CrystalBatch
+    trajectory: Trajectory
+    embeddings: np.ndarray | None
+
+
+class Engine:
+    """A bundle's networks at work on one device."""
+
+    def __init__(self, loaded: LoadedBundle, device: torch.device) -> None:
+        self.loaded = loaded
+        self.device = device
+
+    def draw_atom_counts(self, seed: int, size: int) -> np.ndarray:
+        """(size,) atom counts of the bundle's prior, derived from the seed."""
+        draw = np.random.default_rng([seed, 1])
+        return draw.choice(self.loaded.atom_counts, size=size, p=self.loaded.atom_count_probabilities)
+
+    def draw_seeds(self, seed: int, size: int) -> np.ndarray:
+        """(size,) uint64 sample seeds; seed i depends on the request's seed and i alone."""
+        return np.random.default_rng([seed, 2]).integers(0, 2**64, size=size, dtype=np.uint64)
+
+    def sample(self, policy: Policy, plan: SamplePlan, cancelled: Callable[[], bool]) -> Iterator[SampledChunk]:
+        """Yield finished chunks, samples of one atom count together so that little is padded."""
+        order = np.argsort(plan.num_atoms, kind="stable")
+        for start in range(0, len(order), plan.chunk):
+            rows = order[start : start + plan.chunk]
+            try:
+                yield self._chunk(policy, plan, rows, cancelled)
+            except SamplingCancelled:
+                return
+
+    def _chunk(
+        self, policy: Policy, plan: SamplePlan, rows: np.ndarray, cancelled: Callable[[], bool]
+    ) -> SampledChunk:
+        initial = None if plan.initial_seeds is None else plan.initial_seeds[rows].tolist()
+        trajectory = sample(
+            policy.denoiser,
+            plan.num_atoms[rows].tolist(),
+            plan.seeds[rows].tolist(),
+            plan.settings,
+            initial_seeds=initial,
+            cancelled=cancelled,
+        )
+        latents = self.loaded.restore(trajectory.sample)
+        embeddings = None
+        if plan.embeddings:
+            embeddings = self.loaded.autoencoder.embed(latents, trajectory.ragged).cpu().numpy()
+        crystals = to_batch(self.loaded.autoencoder.decode(latents, trajectory.ragged))
+        return SampledChunk(indices=rows, crystals=crystals, trajectory=trajectory, embeddings=embeddings)
+
+    def decode(self, latents: np.ndarray, num_atoms: np.ndarray) -> CrystalBatch:
+        """Crystals of (T, latent_dim) normalised latents."""
+        ragged = Ragged(torch.from_numpy(num_atoms.astype(np.int64)).to(self.device))
+        values = torch.from_numpy(np.array(latents, dtype=np.float32)).to(self.device)
+        return to_batch(self.loaded.autoencoder.decode(self.loaded.restore(values), ragged))
+
+    @torch.no_grad()
+    def encode(self, crystals: list[Crystal]) -> tuple[Tensor, Tensor, Tensor]:
+        """Normalised latents (T, L), their log-variance (T, L) and embeddings (B, D) of sound crystals."""
+        cells, coords = zip(*(niggli_cell(c.lattice, c.frac_coords) for c in crystals), strict=True)
+        counts = torch.tensor([c.num_atoms for c in crystals])
+        numbers = torch.from_numpy(np.concatenate([c.numbers for c in crystals]).astype(np.int64))
+        tensors = CrystalTensors(
+            ragged=Ragged(counts.to(self.device)),
+            numbers=numbers.to(self.device),
+            frac_coords=torch.from_numpy(np.concatenate(coords)).float().to(self.device),
+            lattice=torch.from_numpy(np.stack(cells)).float().to(self.device),
+        )
+        mean, log_variance = self.loaded.autoencoder.encode(tensors)
+        embeddings = self.loaded.autoencoder.embed(mean, tensors.ragged)
+        return self.loaded.normalise(mean), log_variance - 2 * self.loaded.latent_std.log(), embeddings
+
+    def status(self, crystal: Crystal) -> tuple[crystal_pb2.StructureStatus, str]:
+        """Whether a crystal can be encoded, and if not, why."""
+        limit = int(self.loaded.bundle.manifest["max_atoms"])
+        known = self.loaded.autoencoder.config.max_atomic_number
+        if crystal.num_atoms == 0:
+            return crystal_pb2.STRUCTURE_STATUS_MALFORMED, "has no atoms"
+        if crystal.num_atoms > limit:
+            message = f"has {crystal.num_atoms} atoms; this bundle's limit is {limit}"
+            return crystal_pb2.STRUCTURE_STATUS_TOO_LARGE, message
+        if not (np.isfinite(crystal.lattice).all() and np.isfinite(crystal.frac_coords).all()):
+            return crystal_pb2.STRUCTURE_STATUS_NONFINITE, "has NaN or infinity in its cell or coordinates"
+        outside = [int(z) for z in crystal.numbers if not 1 <= z <= known]
+        if outside:
+            message = f"atomic number {outside[0]} is outside 1 to {known}"
+            return crystal_pb2.STRUCTURE_STATUS_UNSUPPORTED_ELEMENT, message
+        lengths = np.linalg.norm(crystal.lattice, axis=1)
+        if lengths.max() > 1e3 or abs(np.linalg.det(crystal.lattice)) < 1e-3 * lengths.prod():
+            return crystal_pb2.STRUCTURE_STATUS_BAD_CELL, "has a singular or absurdly large cell"
+        return crystal_pb2.STRUCTURE_STATUS_OK, ""
+
+
+def to_batch(crystals: CrystalTensors) -> CrystalBatch:
+    """A packed torch batch as the contract's columns, in float64."""
+    return CrystalBatch(
+        num_atoms=crystals.ragged.num_atoms.cpu().numpy().astype(np.int32),
+        lattices=crystals.lattice.double().cpu().numpy(),
+        numbers=crystals.numbers.cpu().numpy().astype(np.int32),
+        frac_coords=crystals.frac_coords.double().cpu().numpy(),
+    )

@@ -1,0 +1,135 @@
+"""Checks of requests: every problem is an INVALID_ARGUMENT that names the field and the limit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from generator_svc.diffusion.sampler import SamplerSettings
+from generator_svc.service.engine import Engine, SamplePlan
+from xenolith.errors import FailedPreconditionError, FieldViolation, InvalidArgumentError, UnimplementedError
+from xenolith.v1 import generator_pb2
+
+NUM_TIMESTEPS = 1000
+"""Resolution at which the continuous schedule's times are reported."""
+MAX_SAMPLES = 10_000
+"""Most samples in one request."""
+DEFAULT_CHUNK = 64
+"""Samples computed together unless the request asks for fewer."""
+
+
+def sample_plan(request: generator_pb2.SampleRequest, engine: Engine) -> SamplePlan:
+    """Check a SampleRequest and resolve everything it leaves open.
+
+    Raises
+    ------
+    InvalidArgumentError, FailedPreconditionError, UnimplementedError
+    """
+    _expect_bundle(request.expected_bundle_digest, engine)
+    if any(c.composition or c.chemical_system or c.properties for c in request.conditions):
+        raise _invalid("conditions", "this bundle is unconditional; leave conditions empty or load another bundle")
+    _no_cleanup(request)
+    settings = sampler_settings(request.sampler, engine)
+    num_atoms = _atom_counts(request, engine)
+    size = len(num_atoms)
+    seeds = _seeds(request.sample_seeds, "sample_seeds", size)
+    chunk = request.max_samples_per_message
+    if chunk < 0:
+        raise _invalid("max_samples_per_message", f"is {chunk}, must not be negative")
+    return SamplePlan(
+        num_atoms=num_atoms,
+        seeds=engine.draw_seeds(request.seed, size) if seeds is None else seeds,
+        initial_seeds=_seeds(request.initial_noise_seeds, "initial_noise_seeds", size),
+        settings=settings,
+        chunk=min(chunk or DEFAULT_CHUNK, DEFAULT_CHUNK),
+        embeddings=request.return_embeddings,
+    )
+
+
+def sampler_settings(message: generator_pb2.SamplerSettings, engine: Engine) -> SamplerSettings:
+    """Sampler settings with the bundle's defaults filled in."""
+    defaults = engine.loaded.bundle.manifest["sampler"]
+    steps = message.steps if message.HasField("steps") else int(defaults["steps"])
+    eta = message.eta if message.HasField("eta") else float(defaults["eta"])
+    guidance = message.guidance_scale if message.HasField("guidance_scale") else 1.0
+    if not 1 <= steps <= NUM_TIMESTEPS:
+        raise _invalid("sampler.steps", f"is {steps}, must be 1 to {NUM_TIMESTEPS}")
+    if not 0 <= eta <= 1:
+        raise _invalid("sampler.eta", f"is {eta}, must be 0 to 1")
+    if guidance != 1.0:
+        raise _invalid("sampler.guidance_scale", f"is {guidance}; without a condition only 1 makes sense")
+    return SamplerSettings(steps=steps, eta=eta, guidance_scale=guidance)
+
+
+def decode_input(request: generator_pb2.DecodeRequest, latents: np.ndarray, engine: Engine) -> np.ndarray:
+    """Check a DecodeRequest; returns its atom counts."""
+    _expect_autoencoder(request.expected_autoencoder_digest, engine, required=True)
+    _no_cleanup(request)
+    num_atoms = np.array(request.num_atoms, dtype=np.int64)
+    width = engine.loaded.autoencoder.config.latent_dim
+    _check_atom_counts(num_atoms, engine)
+    if latents.shape != (num_atoms.sum(), width):
+        raise _invalid("latents", f"has shape {latents.shape}, num_atoms needs ({num_atoms.sum()}, {width})")
+    if not np.isfinite(latents).all():
+        raise _invalid("latents", "holds NaN or infinity")
+    return num_atoms
+
+
+def expect_autoencoder(digest: str, engine: Engine) -> None:
+    """FAILED_PRECONDITION if another autoencoder than the wanted one is loaded."""
+    _expect_autoencoder(digest, engine, required=False)
+
+
+def _atom_counts(request: generator_pb2.SampleRequest, engine: Engine) -> np.ndarray:
+    given = np.array(request.num_atoms, dtype=np.int64)
+    wanted = request.num_samples
+    if len(given) and wanted not in (0, len(given)):
+        raise _invalid("num_samples", f"is {wanted}, num_atoms has {len(given)} entries")
+    size = len(given) or wanted
+    if not 1 <= size <= MAX_SAMPLES:
+        raise _invalid("num_samples", f"asks for {size} samples, must be 1 to {MAX_SAMPLES}")
+    if len(given):
+        _check_atom_counts(given, engine)
+        return given
+    return engine.draw_atom_counts(request.seed, size).astype(np.int64)
+
+
+def _check_atom_counts(num_atoms: np.ndarray, engine: Engine) -> None:
+    limit = int(engine.loaded.bundle.manifest["max_atoms"])
+    wrong = np.flatnonzero((num_atoms < 1) | (num_atoms > limit))
+    if len(wrong):
+        index = int(wrong[0])
+        raise _invalid(f"num_atoms[{index}]", f"is {num_atoms[index]}, this bundle makes 1 to {limit} atoms")
+
+
+def _seeds(values: object, field: str, size: int) -> np.ndarray | None:
+    seeds = np.array(values, dtype=np.uint64)
+    if len(seeds) == 0:
+        return None
+    if len(seeds) != size:
+        raise _invalid(field, f"has {len(seeds)} entries for {size} samples")
+    return seeds
+
+
+def _no_cleanup(request: generator_pb2.SampleRequest | generator_pb2.DecodeRequest) -> None:
+    cleanup = request.cleanup
+    if cleanup.HasField("symmetrize_tolerance") or cleanup.relax_steps:
+        raise UnimplementedError("cleanup is not served by this version; relax or symmetrise in the client")
+
+
+def _expect_bundle(digest: str, engine: Engine) -> None:
+    loaded = engine.loaded.bundle.digest
+    if digest and digest != loaded:
+        raise FailedPreconditionError(f"expected bundle {digest!r}, loaded is {loaded!r}")
+
+
+def _expect_autoencoder(digest: str, engine: Engine, *, required: bool) -> None:
+    loaded = engine.loaded.autoencoder_digest
+    if required and not digest:
+        raise _invalid("expected_autoencoder_digest", f"is required; loaded is {loaded!r}")
+    if digest and digest != loaded:
+        raise FailedPreconditionError(f"expected autoencoder {digest!r}, loaded is {loaded!r}")
+
+
+def _invalid(field: str, description: str) -> InvalidArgumentError:
+    violation = FieldViolation(field=field, description=description)
+    return InvalidArgumentError(f"{field} {description}", violations=[violation])
