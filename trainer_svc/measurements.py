@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from xenolith.v1 import crystal_pb2, oracle_pb2
 
-__all__ = ["FloatColumn", "Measurements", "measurements_from"]
+__all__ = ["STATUS_PREFIX", "FloatColumn", "Measurements", "measurements_from"]
 
 FloatColumn = NDArray[np.float64]
 
-_PREFIX = "STRUCTURE_STATUS_"
+STATUS_PREFIX = "STRUCTURE_STATUS_"
 # Every optional number of a score, by its name in the contract; booleans become 0 and 1.
 _SCALARS = tuple(
     field.name
@@ -106,4 +106,4 @@ def measurements_from(scores: Sequence[oracle_pb2.StructureScore]) -> Measuremen
 def status_name(status: int) -> str:
     """Name a status without its prefix; a value of a later contract keeps its number."""
     known = crystal_pb2.StructureStatus.DESCRIPTOR.values_by_number.get(status)
-    return known.name.removeprefix(_PREFIX) if known else f"STATUS_{status}"
+    return known.name.removeprefix(STATUS_PREFIX) if known else f"STATUS_{status}"

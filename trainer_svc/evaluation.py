@@ -1,0 +1,158 @@
+"""Evaluation of a policy: fresh samples, scored together, shares with bootstrap intervals."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from trainer_svc.config import EvaluationSettings, RolloutSampler
+from trainer_svc.draws import AtomCountPrior, evaluation_seeds
+from trainer_svc.measurements import STATUS_PREFIX, Measurements
+from trainer_svc.metrics import Estimate, estimates
+from trainer_svc.policy_link import PolicyLink
+from trainer_svc.samples import Samples
+from trainer_svc.scoring import HEADLINE, Scorer
+from trainer_svc.seeds import derive_seed
+from xenolith.crystal import CrystalBatch
+from xenolith.v1 import generator_pb2, oracle_pb2, trainer_pb2
+
+__all__ = ["Evaluated", "EvaluationPlan", "Evaluator", "headline_estimates", "to_proto"]
+
+_BATCH = 64
+"""Samples of one call: a wait short enough to show progress and to stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationPlan:
+    """What is sampled; equal plans make two policies comparable."""
+
+    n: int
+    """Samples of each seed."""
+    seeds: tuple[int, ...]
+    """Rounds of n samples each."""
+    steps: int
+    eta: float
+    resamples: int
+
+    @classmethod
+    def of(
+        cls, settings: EvaluationSettings, rollout: RolloutSampler, run_seed: int, n: int
+    ) -> "EvaluationPlan":
+        """Resolve the settings of a run."""
+        sampler = settings.sampler
+        return cls(
+            n=n,
+            seeds=settings.seeds or (derive_seed(run_seed, "evaluation"),),
+            steps=rollout.steps if sampler.steps is None else sampler.steps,
+            eta=rollout.eta if sampler.eta is None else sampler.eta,
+            resamples=settings.bootstrap,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """An evaluated policy."""
+
+    policy_version: str
+    crystals: CrystalBatch
+    measured: Measurements
+    estimates: dict[str, Estimate]
+    provenance: oracle_pb2.ScoreProvenance
+    oracle_calls: int
+    wall_s: float
+
+
+class Evaluator:
+    """Samples a policy and scores the samples."""
+
+    def __init__(self, prior: AtomCountPrior, link: PolicyLink, scorer: Scorer) -> None:
+        """Bind the pieces.
+
+        Parameters
+        ----------
+        prior
+            Atom counts of the samples.
+        link, scorer
+            Generator and oracle.
+        """
+        self._prior, self._link, self._scorer = prior, link, scorer
+
+    async def evaluate(self, plan: EvaluationPlan, on_progress: Callable[[str, int, int], None]) -> Evaluated:
+        """Evaluate the policy that the link has published.
+
+        Parameters
+        ----------
+        plan
+            What to sample.
+        on_progress
+            Told stage, samples done and samples in all; may raise to stop.
+        """
+        began = time.monotonic()
+        total = plan.n * len(plan.seeds)
+        samples = await self._sample(plan, lambda done: on_progress("sample", done, total))
+        on_progress("score", 0, total)
+        # All at once: uniqueness is judged among all samples.
+        scored = await self._scorer.score(samples.crystals, HEADLINE)
+        on_progress("score", total, total)
+        return Evaluated(
+            policy_version=samples.policy_version,
+            crystals=samples.crystals,
+            measured=scored.measured,
+            estimates=headline_estimates(scored.measured, plan),
+            provenance=scored.provenance,
+            oracle_calls=total,
+            wall_s=time.monotonic() - began,
+        )
+
+    async def _sample(self, plan: EvaluationPlan, on_progress: Callable[[int], None]) -> Samples:
+        counts = np.concatenate(
+            [self._prior.draw(plan.n, derive_seed(seed, "counts")) for seed in plan.seeds]
+        )
+        seeds = [value for seed in plan.seeds for value in evaluation_seeds(seed, plan.n)]
+        # A sample does not depend on its neighbours, and neighbours of one size need no padding.
+        order = np.argsort(counts, kind="stable")
+        parts = []
+        for start in range(0, len(order), _BATCH):
+            chosen = order[start : start + _BATCH]
+            request = _request(plan, [int(counts[i]) for i in chosen], [seeds[i] for i in chosen])
+            parts.append(await self._link.sample(request))
+            on_progress(start + len(chosen))
+        return Samples.concat(parts)
+
+
+def _request(plan: EvaluationPlan, counts: list[int], seeds: list[int]) -> generator_pb2.SampleRequest:
+    """Ask for samples of given sizes and seeds."""
+    return generator_pb2.SampleRequest(
+        num_atoms=counts,
+        num_samples=len(counts),
+        sample_seeds=seeds,
+        sampler=generator_pb2.SamplerSettings(steps=plan.steps, eta=plan.eta, guidance_scale=1.0),
+    )
+
+
+def headline_estimates(measured: Measurements, plan: EvaluationPlan) -> dict[str, Estimate]:
+    """Shares with intervals; the resampling is fixed by the plan, so equal data give equal intervals."""
+    return estimates(measured, resamples=plan.resamples, seed=derive_seed(plan.seeds[0], "bootstrap"))
+
+
+def to_proto(evaluated: Evaluated) -> trainer_pb2.Evaluation:
+    """Give the result as a message."""
+    message = trainer_pb2.Evaluation(
+        policy_version=evaluated.policy_version,
+        n=len(evaluated.crystals),
+        oracle=evaluated.provenance,
+        oracle_calls=evaluated.oracle_calls,
+        wall_s=evaluated.wall_s,
+    )
+    for name, estimate in evaluated.estimates.items():
+        getattr(message, name).CopyFrom(
+            trainer_pb2.Estimate(value=estimate.value, low=estimate.low, high=estimate.high)
+        )
+    energies = evaluated.measured.column("e_above_hull")
+    if np.isfinite(energies).any():
+        message.metrics["e_above_hull_median"] = float(np.nanmedian(energies))
+        message.metrics["e_above_hull_mean"] = float(np.nanmean(energies))
+    for status in evaluated.measured.status:
+        message.statuses[STATUS_PREFIX + status] += 1
+    return message

@@ -1,0 +1,182 @@
+"""Blocks of a report that are no charts: verdict, cards, table, gallery, provenance."""
+
+import re
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from trainer_svc.report.charts import label, msun_flags
+from trainer_svc.report.data import Policy, ReportData
+from trainer_svc.report.drawing import draw
+from trainer_svc.report.theme import COLOURS
+from xenolith.v1 import trainer_pb2
+
+__all__ = ["cards", "comparison", "gallery", "provenance", "verdict", "warnings_list"]
+
+_ROWS = {
+    "msun": "metastable, unique and novel",
+    "sun": "stable, unique and novel",
+    "metastable": "below 0.1 eV/atom above hull",
+    "stable": "on or below the hull",
+    "novel": "no known crystal is the same",
+    "unique": "no earlier sample is the same",
+    "valid": "distances, cell and density make sense",
+    "charge_neutral": "common oxidation states balance",
+}
+_GALLERY = 15
+
+
+def verdict(data: ReportData) -> str:
+    """Say in a sentence what the run achieved, and whether the intervals support it."""
+    if len(data.policies) < 2:
+        return '<p class="verdict">The run has not been evaluated to its end yet.</p>'
+    base, tuned = (policy.evaluation.msun for policy in data.policies)
+    moved = "rose" if tuned.value > base.value else "fell" if tuned.value < base.value else "stayed"
+    apart = tuned.low > base.high or tuned.high < base.low
+    support = (
+        "The 95 % intervals do not overlap."
+        if apart
+        else "The 95 % intervals overlap: more samples may decide."
+    )
+    emphasis = ' class="up"' if apart and moved == "rose" else ""
+    return (
+        f'<p class="verdict">Structures that are metastable, unique and novel (mSUN) <b{emphasis}>{moved}'
+        f" from {_percent(base.value)} to {_percent(tuned.value)}</b> of samples in {data.run.steps_done}"
+        f" steps and {_duration(data.run.wall_s)}. {support}</p>"
+    )
+
+
+def cards(data: ReportData) -> str:
+    """The headline numbers, large."""
+    if not data.policies:
+        return ""
+    last, first = data.policies[-1], data.policies[0]
+    shown = []
+    for name in ("msun", "metastable", "novel", "unique", "valid"):
+        value, before = getattr(last.evaluation, name).value, getattr(first.evaluation, name).value
+        origin = f"base {_percent(before)}" if last is not first else "base model"
+        shown.append(
+            f'<div class="card"><div class="name">{label(name)}</div>'
+            f'<div class="value">{100 * value:.1f}<small> %</small></div>'
+            f'<div class="from">{origin}</div></div>'
+        )
+    return f'<div class="cards">{"".join(shown)}</div>'
+
+
+def comparison(policies: Sequence[Policy]) -> str:
+    """The table of shares with intervals, and a bar for the eye."""
+    heads = "".join(f"<th>{policy.name} (n = {policy.evaluation.n})</th>" for policy in policies)
+    change = "<th>change</th>" if len(policies) == 2 else ""
+    rows = "".join(_row(name, what, policies) for name, what in _ROWS.items())
+    return f"<table><tr><th></th>{heads}{change}<th class='bar'>0 to 100 %</th></tr>{rows}</table>"
+
+
+def gallery(policy: Policy) -> str:
+    """Pictures of the best candidates, one of each formula."""
+    energies, hits = policy.numbers("e_above_hull"), np.nonzero(msun_flags(policy))[0]
+    chosen: dict[str, int] = {}
+    for index in hits[np.argsort(energies[hits], kind="stable")]:
+        chosen.setdefault(policy.crystals[index].formula, int(index))
+    if not chosen:
+        return '<p class="hint">None of the samples is unique, novel and metastable.</p>'
+    pictures = (_picture(policy, index) for index in list(chosen.values())[:_GALLERY])
+    return f'<div class="gallery">{"".join(pictures)}</div>'
+
+
+def provenance(data: ReportData) -> str:
+    """What measured, what sampled, with which seeds and versions."""
+    run, scale = data.run, data.run.score_provenance
+    sampler, software = run.config.sampler, data.versions.get("software", {})
+    sameness = (
+        f"{scale.sameness.amd_tolerance:g} Å"
+        if scale.sameness.HasField("amd_tolerance")
+        else "oracle default"
+    )
+    entries: dict[str, Any] = {
+        "calculator": f"{scale.calculator_id} (software {scale.calculator_version})",
+        "reference": scale.reference_id,
+        "hull": scale.hull_id,
+        "sameness": f"same reduced formula and AMD distance below {sameness}",
+        "oracle settings": _code(scale.settings_digest),
+        "bundle": f"{escape(run.bundle_name)} {_code(run.bundle_digest)}",
+        "base policy": _code(run.base.policy_version),
+        "tuned policy": _code(run.tuned.policy_version or run.policy_version),
+        "sampler": f"{sampler.steps} steps, eta {sampler.eta:g}",
+        "rollouts": f"{run.config.groups} groups of {run.config.group_size} a step",
+        "seeds": f"run {run.config.seed}, evaluation {list(run.config.evaluation.seeds) or 'derived'}",
+        "structures scored": f"{run.oracle_calls:,}",
+        "time at work": _duration(run.wall_s),
+        "software": ", ".join(f"{name} {version}" for name, version in software.items()),
+    }
+    marked = {key for key, value in entries.items() if str(value).endswith("</code>")}
+    return (
+        "<dl>"
+        + "".join(
+            f"<dt>{key}</dt><dd>{v if key in marked else escape(str(v))}</dd>" for key, v in entries.items()
+        )
+        + "</dl>"
+    )
+
+
+def warnings_list(warnings: Sequence[str]) -> str:
+    """What the user should know."""
+    return f'<ul class="warnings">{"".join(f"<li>{escape(text)}</li>" for text in warnings)}</ul>'
+
+
+def _row(name: str, what: str, policies: Sequence[Policy]) -> str:
+    estimates = [getattr(policy.evaluation, name) for policy in policies]
+    cells = "".join(
+        f'<td>{100 * e.value:.1f}<span class="ci">{100 * e.low:.1f} to {100 * e.high:.1f}</span></td>'
+        for e in estimates
+    )
+    change = ""
+    if len(estimates) == 2:
+        base, tuned = estimates
+        sure = "up" if tuned.low > base.high else "down" if tuned.high < base.low else ""
+        change = f'<td class="{sure}">{100 * (tuned.value - base.value):+.1f}</td>'
+    bars = f'<td class="bar">{_bars(policies, estimates)}</td>'
+    title = f"<td>{label(name).replace('_', ' ')}<span class='what'>{what}</span></td>"
+    return f"<tr{' class=main' if name == 'msun' else ''}>{title}{cells}{change}{bars}</tr>"
+
+
+def _bars(policies: Sequence[Policy], estimates: Sequence[trainer_pb2.Estimate]) -> str:
+    """Value and interval of each policy on a common scale."""
+    parts = []
+    for index, (policy, estimate) in enumerate(zip(policies, estimates, strict=True)):
+        y, colour = 6 + 10 * index, COLOURS[policy.name]
+        parts.append(
+            f'<rect x="0" y="{y - 3.5}" width="{100 * estimate.value:.2f}" height="7" fill="{colour}"/>'
+            f'<line x1="{100 * estimate.low:.2f}" x2="{100 * estimate.high:.2f}" y1="{y}" y2="{y}"'
+            ' stroke="#1d2733" stroke-width="1.6" vector-effect="non-scaling-stroke"/>'
+        )
+    return f'<svg viewBox="0 0 100 22" preserveAspectRatio="none">{"".join(parts)}</svg>'
+
+
+def _picture(policy: Policy, index: int) -> str:
+    crystal = policy.crystals[index]
+    energy = policy.numbers("e_above_hull")[index]
+    distance = policy.numbers("amd_distance")[index]
+    known = f"{distance:.2f} Å from {policy.columns['nearest_reference'][index]}"
+    nearest = escape(known) if np.isfinite(distance) else "no known crystal of this formula"
+    formula = re.sub(r"(\d+)", r"<sub>\1</sub>", escape(crystal.formula))
+    return (
+        f'<div class="crystal">{draw(crystal)}<div class="formula">{formula}</div>'
+        f'<div class="facts">{energy:+.3f} eV/atom to hull<br>{nearest}<br>{crystal.num_atoms} atoms,'
+        f" {crystal.volume / crystal.num_atoms:.1f} Å³/atom</div></div>"
+    )
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(text)}</code>"

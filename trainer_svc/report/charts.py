@@ -1,0 +1,327 @@
+"""The charts of a report, each a plotly figure as plain data."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer_svc.metrics import METASTABLE_BELOW
+from trainer_svc.report.data import Policy
+from trainer_svc.report.theme import COLOURS, SERIES, layout
+from xenolith.elements import SYMBOLS
+from xenolith.v1 import trainer_pb2
+
+__all__ = [
+    "Figure",
+    "atom_counts",
+    "elements",
+    "health",
+    "hull_histogram",
+    "metric_curves",
+    "pareto",
+    "reward_curves",
+]
+
+Figure = dict[str, Any]
+
+_METRICS = ("msun", "metastable", "unique", "novel", "valid")
+_HULL_RANGE = (-0.2, 1.0)
+"""eV/atom shown; what lies outside is counted in the outermost bins."""
+
+
+def reward_curves(steps: Sequence[trainer_pb2.StepEvent]) -> Figure:
+    """Reward and its terms over the steps."""
+    x = [event.step for event in steps]
+    mean = np.array([event.reward_mean for event in steps])
+    traces = [
+        _line(x, mean, "reward", SERIES[0], width=1.2, opacity=0.45, legend=False),
+        _line(x, _smooth(mean), "reward (5-step mean)", SERIES[0], width=3.0),
+    ]
+    for index, term in enumerate(steps[0].terms if steps else []):
+        values = np.array([event.terms[index].mean for event in steps])
+        if not term.name.endswith("diversity"):  # on a scale of its own
+            traces.append(_line(x, _smooth(values), term.name, SERIES[index + 1], dash="dot"))
+    return {"data": traces, "layout": layout(xaxis={"title": {"text": "step"}})}
+
+
+def metric_curves(steps: Sequence[trainer_pb2.StepEvent]) -> Figure:
+    """Shares of each step's samples."""
+    x = [event.step for event in steps]
+    traces = [
+        _line(
+            x, 100 * _smooth(np.array([event.metrics[name] for event in steps])), label(name), SERIES[index]
+        )
+        for index, name in enumerate(_METRICS)
+    ]
+    percent = {"title": {"text": "% of samples"}, "rangemode": "tozero", "range": [0, 102]}
+    return {"data": traces, "layout": layout(xaxis={"title": {"text": "step"}}, yaxis=percent)}
+
+
+def health(steps: Sequence[trainer_pb2.StepEvent]) -> Figure:
+    """Ratio check, divergence and clipped share on a logarithmic scale."""
+    x = [event.step for event in steps]
+    shown = {
+        "max |ratio - 1| before the first update": [event.ratio_deviation for event in steps],
+        "KL to the base policy": [event.kl for event in steps],
+        "share of clipped ratios": [event.clip_fraction for event in steps],
+    }
+    traces = [
+        _line(x, np.maximum(values, 1e-9), name, SERIES[index + 2])
+        for index, (name, values) in enumerate(shown.items())
+    ]
+    limit = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 1e-5, "y1": 1e-5}
+    limit |= {"line": {"color": "#b5423f", "dash": "dash", "width": 1}}
+    return {
+        "data": traces,
+        "layout": layout(
+            xaxis={"title": {"text": "step"}},
+            yaxis={"type": "log", "exponentformat": "power"},
+            shapes=[limit],
+        ),
+    }
+
+
+def hull_histogram(policies: Sequence[Policy]) -> Figure:
+    """Distribution of the energy above hull."""
+    low, high = _HULL_RANGE
+    edges = np.linspace(low, high, 49)
+    centres = (edges[1:] + edges[:-1]) / 2
+    traces = []
+    for policy in policies:
+        energies = policy.numbers("e_above_hull")
+        counts, _ = np.histogram(np.clip(energies[np.isfinite(energies)], low, high - 1e-9), edges)
+        share = 100 * counts / max(len(energies), 1)
+        traces.append(
+            {
+                "type": "bar",
+                "x": centres.tolist(),
+                "y": share.tolist(),
+                "name": policy.name,
+                "opacity": 0.72,
+                "marker": {"color": COLOURS[policy.name], "line": {"width": 0}},
+                "width": edges[1] - edges[0],
+                "hovertemplate": "%{x:.2f} eV/atom: %{y:.1f} %<extra>" + policy.name + "</extra>",
+            }
+        )
+    return {
+        "data": traces,
+        "layout": layout(
+            barmode="overlay",
+            shapes=[_marker(METASTABLE_BELOW)],
+            annotations=[_note(METASTABLE_BELOW, "metastable < 0.1")],
+            xaxis={"title": {"text": "energy above hull, eV/atom"}, "range": [low, high]},
+            yaxis={"title": {"text": "% of samples"}},
+        ),
+    }
+
+
+def pareto(policies: Sequence[Policy]) -> Figure:
+    """Novelty against stability: distance to the nearest known crystal over energy above hull."""
+    found = [_novelty(policy) for policy in policies]
+    finite = [distance[np.isfinite(distance)] for _, distance in found]
+    top = 1.12 * max((float(values.max()) for values in finite if values.size), default=1.0)
+    traces: list[Figure] = []
+    for policy, (energies, distances) in zip(policies, found, strict=True):
+        y = np.where(np.isfinite(distances), distances, top)
+        kept = np.isfinite(energies) & (policy.numbers("valid") == 1.0)
+        traces.append(_cloud(policy, energies, y, kept))
+        inside = kept & np.isfinite(distances)
+        front = _front(energies[inside], distances[inside])
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": front[0],
+                "y": front[1],
+                "showlegend": False,
+                "line": {"color": COLOURS[policy.name], "width": 1.6, "shape": "vh"},
+                "hoverinfo": "skip",
+            }
+        )
+    return {
+        "data": traces,
+        "layout": layout(
+            400,
+            shapes=[_marker(METASTABLE_BELOW)],
+            annotations=[
+                {
+                    "x": 1,
+                    "xref": "paper",
+                    "xanchor": "right",
+                    "y": top,
+                    "yanchor": "bottom",
+                    "showarrow": False,
+                    "text": "no known crystal of this formula",
+                    "font": {"size": 11, "color": "#6b7585"},
+                }
+            ],
+            xaxis={"title": {"text": "energy above hull, eV/atom"}, "range": list(_HULL_RANGE)},
+            yaxis={"title": {"text": "AMD distance to nearest known, Å"}, "range": [-0.04 * top, 1.1 * top]},
+        ),
+    }
+
+
+def elements(policies: Sequence[Policy]) -> Figure:
+    """Share of samples that hold each of the most frequent elements."""
+    shares = {}
+    for policy in policies:
+        counts = Counter(
+            int(z) for crystal in policy.crystals for z in set(crystal.numbers) if 0 < z < len(SYMBOLS)
+        )
+        shares[policy.name] = {z: 100 * count / max(len(policy.crystals), 1) for z, count in counts.items()}
+    total: Counter[int] = Counter()
+    for share in shares.values():
+        total.update(share)
+    order = [z for z, _ in total.most_common(36)]
+    traces = [
+        {
+            "type": "bar",
+            "x": [SYMBOLS[z] for z in order],
+            "y": [share.get(z, 0.0) for z in order],
+            "name": name,
+            "marker": {"color": COLOURS[name]},
+            "hovertemplate": "%{x}: %{y:.1f} %<extra>" + name + "</extra>",
+        }
+        for name, share in shares.items()
+    ]
+    return {
+        "data": traces,
+        "layout": layout(
+            300,
+            barmode="group",
+            bargap=0.25,
+            yaxis={"title": {"text": "% of samples"}},
+            xaxis={"tickangle": 0},
+        ),
+    }
+
+
+def atom_counts(policies: Sequence[Policy]) -> Figure:
+    """Distribution of the number of atoms: all samples, and those that are mSUN."""
+    traces = []
+    for policy in policies:
+        counts = Counter(
+            crystal.num_atoms for crystal, hit in zip(policy.crystals, msun_flags(policy), strict=True) if hit
+        )
+        x = sorted(counts)
+        traces.append(
+            {
+                "type": "bar",
+                "x": x,
+                "y": [counts[n] for n in x],
+                "name": f"{policy.name}, mSUN",
+                "marker": {"color": COLOURS[policy.name]},
+            }
+        )
+    if policies:
+        drawn = Counter(crystal.num_atoms for crystal in policies[0].crystals)
+        x = sorted(drawn)
+        line = {"color": "#1d2733", "width": 1.2, "shape": "hvh"}
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": x,
+                "y": [drawn[n] for n in x],
+                "name": "all samples",
+                "line": line,
+            }
+        )
+    axes: dict[str, Any] = {"xaxis": {"title": {"text": "atoms in the cell"}, "dtick": 1}}
+    return {
+        "data": traces,
+        "layout": layout(300, barmode="group", yaxis={"title": {"text": "samples"}}, **axes),
+    }
+
+
+def label(metric: str) -> str:
+    """Name of a metric as people write it."""
+    return {"msun": "mSUN", "sun": "SUN"}.get(metric, metric)
+
+
+def msun_flags(policy: Policy) -> NDArray[np.bool_]:
+    with np.errstate(invalid="ignore"):
+        hit = policy.numbers("e_above_hull") < METASTABLE_BELOW
+    for name in ("valid", "unique", "novel"):
+        hit &= policy.numbers(name) == 1.0
+    return hit
+
+
+def _novelty(policy: Policy) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return policy.numbers("e_above_hull"), policy.numbers("amd_distance")
+
+
+def _cloud(policy: Policy, x: NDArray[np.float64], y: NDArray[np.float64], kept: NDArray[np.bool_]) -> Figure:
+    text = [formula for formula, keep in zip(policy.columns["formula"], kept, strict=True) if keep]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": policy.name,
+        "text": text,
+        "x": np.round(np.clip(x[kept], *_HULL_RANGE), 4).tolist(),
+        "y": np.round(y[kept], 4).tolist(),
+        "marker": {"color": COLOURS[policy.name], "size": 6, "opacity": 0.6, "line": {"width": 0}},
+        "hovertemplate": "<b>%{text}</b><br>%{x:.3f} eV/atom above hull<br>%{y:.2f} Å<extra>"
+        + policy.name
+        + "</extra>",
+    }
+
+
+def _front(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[list[float], list[float]]:
+    """Points that no other beats in both: lower energy and larger distance."""
+    best, front_x, front_y = -np.inf, [], []
+    for index in np.lexsort((-y, x)):
+        if y[index] > best:
+            best = y[index]
+            front_x.append(float(x[index]))
+            front_y.append(float(best))
+    return front_x, front_y
+
+
+def _line(
+    x: Sequence[int],
+    y: Sequence[float] | NDArray[np.float64],
+    name: str,
+    colour: str,
+    *,
+    width: float = 2.0,
+    dash: str = "solid",
+    opacity: float = 1.0,
+    legend: bool = True,
+) -> Figure:
+    values = [None if not np.isfinite(value) else round(float(value), 8) for value in y]
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": list(x),
+        "y": values,
+        "name": name,
+        "opacity": opacity,
+        "showlegend": legend,
+        "line": {"color": colour, "width": width, "dash": dash},
+    }
+
+
+def _smooth(values: NDArray[np.float64], window: int = 5) -> NDArray[np.float64]:
+    """Centred moving average that shortens at the ends."""
+    half = window // 2
+    return np.array([np.mean(values[max(0, i - half) : i + half + 1]) for i in range(len(values))])
+
+
+def _marker(x: float) -> Figure:
+    line = {"color": "#1d2733", "width": 1, "dash": "dot"}
+    return {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": x, "x1": x, "line": line}
+
+
+def _note(x: float, text: str) -> Figure:
+    return {
+        "x": x,
+        "y": 0.98,
+        "yref": "paper",
+        "xanchor": "left",
+        "showarrow": False,
+        "text": f" {text}",
+        "font": {"size": 11, "color": "#6b7585"},
+    }

@@ -1,0 +1,97 @@
+"""One step's rollouts: groups are sampled one after the other while the ones before are already scored."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer_svc.config import RunConfig
+from trainer_svc.draws import AtomCountPrior, group_counts, member_seeds
+from trainer_svc.policy_link import PolicyLink
+from trainer_svc.samples import Samples
+from trainer_svc.scoring import Scored, Scorer, components_of
+from trainer_svc.seeds import derive_seed
+from xenolith.v1 import generator_pb2
+
+__all__ = ["Collected", "RolloutPipeline"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """The sampled and measured structures of a step."""
+
+    samples: Samples
+    groups: NDArray[np.int64]
+    """(B,) group of each structure."""
+    scored: Scored
+    sample_s: float
+    """Seconds until the last group was sampled."""
+    score_s: float
+    """Seconds from then until everything was scored."""
+
+
+class RolloutPipeline:
+    """Samples and scores the groups of a step."""
+
+    def __init__(
+        self, config: RunConfig, prior: AtomCountPrior, link: PolicyLink, scorer: Scorer, *, warm: bool
+    ) -> None:
+        """Bind the pieces.
+
+        Parameters
+        ----------
+        config
+            Of the run.
+        prior
+            Atom counts of groups.
+        link, scorer
+            Generator and oracle.
+        warm
+            Score each group as soon as it is sampled, so that the step's own scoring finds it in the oracle's
+            cache; pointless where the oracle has none.
+        """
+        self._config, self._prior, self._link, self._scorer, self._warm = config, prior, link, scorer, warm
+        self._components = components_of(config.reward)
+
+    async def collect(self, step: int) -> Collected:
+        """Sample and score one step; the result depends on the policy and the run's seed alone."""
+        began = time.monotonic()
+        samples = await self._sample_groups(step)
+        sampled = time.monotonic()
+        scored = await self._scorer.score(samples.crystals, self._components)
+        return Collected(
+            samples=samples,
+            groups=np.repeat(np.arange(self._config.groups), self._config.group_size),
+            scored=scored,
+            sample_s=sampled - began,
+            score_s=time.monotonic() - sampled,
+        )
+
+    async def _sample_groups(self, step: int) -> Samples:
+        counts = group_counts(self._prior, self._config.seed, step, self._config.groups)
+        parts: list[Samples] = []
+        # The task group cancels the rest when one call fails for good.
+        async with asyncio.TaskGroup() as scoring:
+            for group, count in enumerate(counts):
+                part = await self._link.sample(self._request(step, group, count))
+                parts.append(part)
+                # The last group gains nothing: the whole step is scored right after it.
+                if self._warm and group < len(counts) - 1:
+                    scoring.create_task(self._scorer.warm(part.crystals))
+        return Samples.concat(parts)
+
+    def _request(self, step: int, group: int, count: int) -> generator_pb2.SampleRequest:
+        members, sampler = self._config.group_size, self._config.sampler
+        shared = derive_seed(self._config.seed, "initial noise", step, group)
+        return generator_pb2.SampleRequest(
+            num_atoms=[count] * members,
+            num_samples=members,
+            sample_seeds=member_seeds(self._config.seed, step, group, members),
+            initial_noise_seeds=[shared] * members if self._config.share_initial_noise else [],
+            sampler=generator_pb2.SamplerSettings(
+                steps=sampler.steps, eta=sampler.eta, guidance_scale=sampler.guidance_scale
+            ),
+            return_trajectory=True,
+        )

@@ -1,0 +1,109 @@
+"""The directory of one run, and the names of what is in it."""
+
+from pathlib import Path
+
+from google.protobuf import json_format
+
+from trainer_svc.config import RunConfig, validate_config
+from trainer_svc.errors import NoSuchRunError, RunExistsError
+from trainer_svc.runs.files import read_json, write_json
+from xenolith.v1 import trainer_pb2
+
+__all__ = ["RunDirectory", "list_runs"]
+
+_ARTIFACTS = {
+    "report.html": "text/html",
+    "summary.json": "application/json",
+    "config.json": "application/json",
+    "versions.json": "application/json",
+    "events.jsonl": "application/x-ndjson",
+    "candidates.extxyz": "chemical/x-extxyz",
+    "candidates.parquet": "application/vnd.apache.parquet",
+    "evaluations/base.parquet": "application/vnd.apache.parquet",
+    "evaluations/tuned.parquet": "application/vnd.apache.parquet",
+}
+
+
+class RunDirectory:
+    """Paths of a run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.json"
+        self.versions = path / "versions.json"
+        self.record = path / "run.json"
+        self.events = path / "events.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.evaluations = path / "evaluations"
+        self.tensorboard = path / "tensorboard"
+        self.summary = path / "summary.json"
+        self.report = path / "report.html"
+
+    @classmethod
+    def create(cls, root: Path, config: RunConfig) -> "RunDirectory":
+        """Make the directory of a new run, or return that of the same run.
+
+        Raises
+        ------
+        RunExistsError
+            The name belongs to a run with another configuration.
+        """
+        directory = cls(root / config.name)
+        document = config.model_dump(mode="json")
+        if directory.config.exists():
+            if read_json(directory.config) != document:
+                raise RunExistsError(
+                    f"run {config.name!r} exists with another configuration; choose another name, or delete"
+                    f" {directory.path}"
+                )
+            return directory
+        directory.path.mkdir(parents=True, exist_ok=True)
+        directory.evaluations.mkdir(exist_ok=True)
+        write_json(directory.config, document)
+        return directory
+
+    @classmethod
+    def open(cls, root: Path, name: str) -> "RunDirectory":
+        """Open an existing run.
+
+        Raises
+        ------
+        NoSuchRunError
+            There is none of this name.
+        """
+        # A name is one path component, so that no request reaches outside the root.
+        if name in list_runs(root):
+            return cls(root / name)
+        raise NoSuchRunError(f"there is no run {name!r} in {root}; ListRuns names those there are")
+
+    def read_config(self) -> RunConfig:
+        """Read the resolved configuration."""
+        return validate_config(read_json(self.config))
+
+    def write_config(self, config: RunConfig) -> None:
+        """Replace the configuration, as a resumption with more steps does."""
+        write_json(self.config, config.model_dump(mode="json"))
+
+    def read_record(self) -> trainer_pb2.Run | None:
+        """Read the run's last known state."""
+        if not self.record.exists():
+            return None
+        return json_format.ParseDict(read_json(self.record), trainer_pb2.Run())
+
+    def write_record(self, run: trainer_pb2.Run) -> None:
+        """Replace the run's state."""
+        write_json(self.record, json_format.MessageToDict(run, preserving_proto_field_name=True))
+
+    def evaluation(self, which: str) -> Path:
+        """Path of an evaluation, without suffix: ``.json`` the result, ``.parquet`` its structures."""
+        return self.evaluations / which
+
+    def artifacts(self) -> dict[str, str]:
+        """Name the files that may be fetched, with their media types."""
+        return {name: media for name, media in _ARTIFACTS.items() if (self.path / name).is_file()}
+
+
+def list_runs(root: Path) -> list[str]:
+    """Name the runs in a root, newest first."""
+    configs = sorted(root.glob("*/config.json"), key=lambda path: path.stat().st_ctime, reverse=True)
+    return [path.parent.name for path in configs]

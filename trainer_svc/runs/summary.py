@@ -1,0 +1,42 @@
+"""summary.json: the run in the numbers that other tools read."""
+
+from typing import Any
+
+from xenolith.v1 import trainer_pb2
+
+__all__ = ["HEADLINES", "evaluation_summary", "run_summary"]
+
+HEADLINES = ("valid", "unique", "novel", "metastable", "stable", "sun", "msun")
+
+
+def evaluation_summary(evaluation: trainer_pb2.Evaluation) -> dict[str, Any]:
+    """Shares in [0, 1], with the 95 % interval of each as ``<name>_ci95``: [low, high]."""
+    summary: dict[str, Any] = {"n": evaluation.n}
+    for name in (*HEADLINES, "charge_neutral"):
+        estimate = getattr(evaluation, name)
+        summary[name] = estimate.value
+        summary[f"{name}_ci95"] = [estimate.low, estimate.high]
+    summary["policy_version"] = evaluation.policy_version
+    return summary | dict(evaluation.metrics)
+
+
+def run_summary(run: trainer_pb2.Run) -> dict[str, Any]:
+    """Summarise a run; ``base`` and ``tuned`` are null where they were not evaluated."""
+    scale = run.score_provenance
+    return {
+        "name": run.name,
+        "base": evaluation_summary(run.base) if run.HasField("base") else None,
+        "tuned": evaluation_summary(run.tuned) if run.HasField("tuned") else None,
+        "steps": run.steps_done,
+        "oracle_calls": run.oracle_calls,
+        "wall_s": run.wall_s,
+        "calculator": scale.calculator_id,
+        "calculator_version": scale.calculator_version,
+        "reference": scale.reference_id,
+        "hull": scale.hull_id,
+        "settings_digest": scale.settings_digest,
+        "bundle": run.bundle_name,
+        "bundle_digest": run.bundle_digest,
+        "policy_version": run.policy_version,
+        "seed": run.config.seed,
+    }

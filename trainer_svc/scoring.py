@@ -1,0 +1,127 @@
+"""Scoring through the oracle: components a reward needs, warm-up of the cache, one scale for a whole run."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf import json_format
+
+from trainer_svc.errors import SourceChangedError
+from trainer_svc.measurements import Measurements, measurements_from
+from trainer_svc.patience import Patience
+from trainer_svc.remote import Oracle
+from trainer_svc.rewards import RewardSpec
+from xenolith.crystal import CrystalBatch
+from xenolith.v1 import oracle_pb2
+from xenolith.wire import batch_to_proto
+
+__all__ = ["HEADLINE", "Scored", "Scorer", "components_of"]
+
+HEADLINE = (
+    oracle_pb2.COMPONENT_VALIDITY,
+    oracle_pb2.COMPONENT_STABILITY,
+    oracle_pb2.COMPONENT_NOVELTY,
+    oracle_pb2.COMPONENT_UNIQUENESS,
+)
+"""What the headline metrics need."""
+
+_SINGLE = (oracle_pb2.COMPONENT_VALIDITY, oracle_pb2.COMPONENT_STABILITY, oracle_pb2.COMPONENT_NOVELTY)
+"""What depends on one structure alone, so that scoring it early fills the cache."""
+
+_OF_METRIC = {
+    "structure_diversity": oracle_pb2.COMPONENT_STRUCTURE_DIVERSITY,
+    "composition_diversity": oracle_pb2.COMPONENT_COMPOSITION_DIVERSITY,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A measured batch."""
+
+    measured: Measurements
+    provenance: oracle_pb2.ScoreProvenance
+    cache_hits: int
+    warnings: tuple[str, ...]
+
+
+def components_of(spec: RewardSpec) -> tuple[int, ...]:
+    """Give the components that a reward and the headline metrics need."""
+    wanted = set(HEADLINE)
+    for term in spec.terms:
+        if term.metric.startswith("properties."):
+            wanted.add(oracle_pb2.COMPONENT_PROPERTIES)
+        elif term.metric in _OF_METRIC:
+            wanted.add(_OF_METRIC[term.metric])
+    return tuple(sorted(wanted))
+
+
+class Scorer:
+    """Scores batches, all on the scale of the first one."""
+
+    def __init__(self, oracle: Oracle, patience: Patience, settings: dict[str, Any]) -> None:
+        """Bind an oracle.
+
+        Parameters
+        ----------
+        oracle
+            Measures.
+        patience
+            For when it is away.
+        settings
+            The contract's ScoreSettings in JSON form.
+        """
+        self._oracle, self._patience = oracle, patience
+        self._settings = json_format.ParseDict(settings, oracle_pb2.ScoreSettings())
+        self._scale: oracle_pb2.ScoreProvenance | None = None
+        self.seconds = 0.0
+        """Time spent waiting for scores, seconds."""
+
+    @property
+    def scale(self) -> oracle_pb2.ScoreProvenance | None:
+        """What measures this run; None before the first score."""
+        return self._scale
+
+    def pin(self, scale: oracle_pb2.ScoreProvenance) -> None:
+        """Accept only what an earlier part of the run was measured with."""
+        self._scale = scale
+
+    async def warm(self, crystals: CrystalBatch) -> None:
+        """Have the oracle measure early what does not depend on the rest of the batch."""
+        await self._ask(crystals, _SINGLE)
+
+    async def score(self, crystals: CrystalBatch, components: Sequence[int]) -> Scored:
+        """Measure a batch.
+
+        Raises
+        ------
+        SourceChangedError
+            The oracle measures with another calculator, hull or reference than the run began with.
+        """
+        began = time.monotonic()
+        answer = await self._ask(crystals, components)
+        self.seconds += time.monotonic() - began
+        self._check(answer.provenance)
+        return Scored(
+            measured=measurements_from(answer.scores),
+            provenance=answer.provenance,
+            cache_hits=answer.stats.cache_hits,
+            warnings=tuple(answer.warnings),
+        )
+
+    async def _ask(self, crystals: CrystalBatch, components: Sequence[int]) -> oracle_pb2.ScoreResponse:
+        request = oracle_pb2.ScoreRequest(
+            crystals=batch_to_proto(crystals), components=components, settings=self._settings
+        )
+        return await self._patience.call("oracle", lambda: self._oracle.score(request))
+
+    def _check(self, provenance: oracle_pb2.ScoreProvenance) -> None:
+        if self._scale is None:
+            self._scale = provenance
+        for name in ("calculator_id", "calculator_version", "reference_id", "hull_id", "settings_digest"):
+            began, now = getattr(self._scale, name), getattr(provenance, name)
+            if began != now:
+                raise SourceChangedError(
+                    f"the oracle now scores with {name} {now!r}, the run began with {began!r}; start it"
+                    " as before and resume, or begin a new run"
+                )

@@ -1,0 +1,286 @@
+"""One run from start to end: base evaluation, steps, tuned evaluation, summary, report."""
+
+import time
+from dataclasses import dataclass
+
+import structlog
+from google.protobuf import json_format
+
+from trainer_svc.config import RunConfig
+from trainer_svc.draws import AtomCountPrior
+from trainer_svc.errors import ConfigError, SourceChangedError
+from trainer_svc.evaluation import Evaluated, EvaluationPlan, Evaluator, to_proto
+from trainer_svc.learner import Learner, step_event
+from trainer_svc.patience import Patience
+from trainer_svc.policy_link import PolicyLink, build_denoiser, version_of
+from trainer_svc.remote import Generator, Oracle
+from trainer_svc.report import write_report
+from trainer_svc.rollout import Collected, RolloutPipeline
+from trainer_svc.run_log import RunLog
+from trainer_svc.runs.board import Board
+from trainer_svc.runs.candidates import Candidates
+from trainer_svc.runs.checkpoints import Checkpoints, TrainingState
+from trainer_svc.runs.directory import RunDirectory
+from trainer_svc.runs.files import write_json
+from trainer_svc.runs.summary import run_summary
+from trainer_svc.runs.versions import software_versions, source_versions
+from trainer_svc.scoring import Scorer
+from trainer_svc.stopping import reason_to_stop
+from trainer_svc.tables import structure_table, write_table
+from xenolith.serving import Worker
+from xenolith.v1 import generator_pb2, trainer_pb2
+
+__all__ = ["StopRequested", "Training"]
+
+log = structlog.get_logger(__name__)
+
+_PATIENCE_S = 1800.0
+"""How long a service may be away before the run fails; it can be resumed all the same."""
+_KEPT_CHECKPOINTS = 3
+
+
+class StopRequested(Exception):  # noqa: N818  # no error: somebody asked for it
+    """The run was asked to stop."""
+
+
+@dataclass(kw_only=True)
+class _Parts:
+    """What a prepared run works with."""
+
+    source: generator_pb2.GeneratorServiceDescribeResponse
+    learner: Learner
+    state: TrainingState
+    link: PolicyLink
+    scorer: Scorer
+    pipeline: RolloutPipeline
+    evaluator: Evaluator
+    candidates: Candidates
+    board: Board
+
+
+class Training:
+    """Works on one run until it ends, fails or is stopped."""
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        config: RunConfig,
+        log_: RunLog,
+        services: tuple[Generator, Oracle],
+        worker: Worker,
+    ) -> None:
+        """Bind the pieces.
+
+        Parameters
+        ----------
+        directory, config, log_
+            Of the run.
+        services
+            Generator and oracle.
+        worker
+            Thread for everything that computes.
+        """
+        self._directory, self._config, self._log, self._worker = directory, config, log_, worker
+        self._generator, self._oracle = services
+        self._patience = Patience(_PATIENCE_S, on_wait=log_.waiting, on_return=log_.working)
+        self._checkpoints = Checkpoints(directory.checkpoints, _KEPT_CHECKPOINTS)
+        self._stop = False
+
+    def stop(self) -> None:
+        """Ask the run to stop after the step at work."""
+        self._stop = True
+
+    async def run(self) -> None:
+        """Work to the end; call again after a restart to go on from the last checkpoint.
+
+        Raises
+        ------
+        StopRequested
+            `stop` was called.
+        XenolithError
+            Waiting does not cure what happened; the message says what does.
+        """
+        self._log.begin()
+        parts = await self._prepare()
+        try:
+            await self._evaluate_once("base", parts, step=0)
+            await self._train(parts)
+            await self._evaluate_once("tuned", parts, step=parts.state.step)
+            self._log.set_state(trainer_pb2.RUN_STATE_REPORTING)
+            await self._worker.run(self._report)
+        finally:
+            parts.board.close()
+        self._log.set_state(trainer_pb2.RUN_STATE_SUCCEEDED, parts.state.stop_reason)
+
+    async def _prepare(self) -> _Parts:
+        source = await self._patience.call("generator", self._generator.describe)
+        measures = await self._patience.call("oracle", self._oracle.describe)
+        self._check_source(source)
+        write_json(
+            self._directory.versions, {"software": software_versions(), **source_versions(source, measures)}
+        )
+        if not self._checkpoints.steps():
+            await self._fetch_base(source)
+        learner, state = await self._worker.run(self._restore, source)
+        link = PolicyLink(self._generator, self._patience, source)
+        scorer = Scorer(self._oracle, self._patience, self._config.score_settings)
+        if self._log.run.score_provenance.settings_digest:
+            scorer.pin(self._log.run.score_provenance)
+        prior = AtomCountPrior(source.atom_count_prior, self._config.atom_counts, source.max_atoms)
+        cached = measures.cache_backend not in {"", "none"}
+        candidates = Candidates(self._directory.path)
+        candidates.rewind(state.step, state.candidates_bytes)
+        return _Parts(
+            source=source,
+            learner=learner,
+            state=state,
+            link=link,
+            scorer=scorer,
+            pipeline=RolloutPipeline(self._config, prior, link, scorer, warm=cached),
+            evaluator=Evaluator(prior, link, scorer),
+            candidates=candidates,
+            board=Board(self._directory.tensorboard, state.step + 1),
+        )
+
+    def _check_source(self, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
+        wanted = self._config.expected_bundle_digest or self._log.run.bundle_digest
+        if wanted and wanted != source.bundle_digest:
+            raise SourceChangedError(
+                f"the generator serves bundle {source.bundle_name} {source.bundle_digest[:12]}, this run"
+                f" needs {wanted[:12]}; start the generator with that bundle"
+            )
+        if self._config.sampler.steps > source.num_timesteps > 0:
+            raise ConfigError(f"sampler.steps is above the {source.num_timesteps} that the generator allows")
+        self._log.update(bundle_name=source.bundle_name, bundle_digest=source.bundle_digest)
+
+    async def _fetch_base(self, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
+        """Keep the policy that the run starts from as the checkpoint of step 0."""
+        wanted = self._config.base_policy_version or "base"
+        received = await self._patience.call("generator", lambda: self._generator.weights(wanted))
+        base = build_denoiser(source.denoiser_config_json, received.tensors)
+        learner = Learner(self._config, base, build_denoiser(source.denoiser_config_json, received.tensors))
+        version = version_of(self._config.name, 0, base.state_dict())
+        await self._worker.run(
+            self._checkpoints.save, learner.network, learner.optimizer, TrainingState(policy_version=version)
+        )
+
+    def _restore(
+        self, source: generator_pb2.GeneratorServiceDescribeResponse
+    ) -> tuple[Learner, TrainingState]:
+        _, base = self._checkpoints.weights(0)
+        networks = [build_denoiser(source.denoiser_config_json, base) for _ in range(2)]
+        learner = Learner(self._config, networks[0], networks[1])
+        return learner, self._checkpoints.load(learner.network, learner.optimizer)
+
+    async def _train(self, parts: _Parts) -> None:
+        state = parts.state
+        if state.step >= self._config.steps or state.stop_reason:
+            return
+        self._log.set_state(trainer_pb2.RUN_STATE_RUNNING)
+        await parts.link.publish(state.policy_version, parts.learner.network.state_dict())
+        while state.step < self._config.steps:
+            if self._stop:
+                raise StopRequested
+            event = await self._step(parts)
+            self._log.update(
+                steps_done=state.step,
+                policy_version=state.policy_version,
+                last_step=event,
+                oracle_calls=self._calls(state),
+            )
+            reason = reason_to_stop(self._config.early_stopping, state.reward_means, event.metrics["unique"])
+            if reason:
+                state.stop_reason = f"stopped early after step {state.step}: {reason}"
+                await self._worker.run(self._checkpoint, parts)
+                self._log.warn(state.stop_reason)
+                return
+            if self._config.evaluation.every and state.step % self._config.evaluation.every == 0:
+                await self._evaluate(parts, state.step, self._config.evaluation.n_during)
+
+    async def _step(self, parts: _Parts) -> trainer_pb2.StepEvent:
+        state, began, step = parts.state, time.monotonic(), parts.state.step + 1
+        collected = await parts.pipeline.collect(step)
+        collected_at = time.monotonic()
+        event = await self._worker.run(self._learn, parts, collected, step)
+        learnt_at = time.monotonic()
+        await parts.link.publish(state.policy_version, parts.learner.network.state_dict())
+        pushed_at = time.monotonic()
+        if step % self._config.checkpoint_every == 0 or step == self._config.steps:
+            await self._worker.run(self._checkpoint, parts)
+        event.policy_version = state.policy_version
+        event.replayed = step <= self._log.run.steps_done
+        timings = {
+            "sample": collected.sample_s,
+            "score": collected.score_s,
+            "update": learnt_at - collected_at,
+            "push": pushed_at - learnt_at,
+            "total": time.monotonic() - began,
+        }
+        for name, seconds in timings.items():
+            event.timings[name] = seconds
+        if not self._log.run.score_provenance.settings_digest and parts.scorer.scale is not None:
+            self._log.update(score_provenance=parts.scorer.scale)
+        parts.board.step(event)
+        self._log.events.append(trainer_pb2.WatchRunResponse(step=event))
+        return event
+
+    def _learn(self, parts: _Parts, collected: Collected, step: int) -> trainer_pb2.StepEvent:
+        learnt = parts.learner.learn(collected, step)
+        event = step_event(step, collected, learnt)
+        parts.candidates.add(step, collected.samples.crystals, collected.scored.measured)
+        state = parts.state
+        state.step = step
+        state.policy_version = version_of(self._config.name, step, parts.learner.network.state_dict())
+        state.reward_means.append(event.reward_mean)
+        state.oracle_calls += event.samples
+        log.info("step", step=step, reward=round(event.reward_mean, 4), msun=round(event.metrics["msun"], 3))
+        return event
+
+    def _checkpoint(self, parts: _Parts) -> None:
+        parts.state.candidates_bytes = parts.candidates.publish()
+        self._checkpoints.save(parts.learner.network, parts.learner.optimizer, parts.state)
+
+    def _calls(self, state: TrainingState) -> int:
+        run = self._log.run
+        return state.oracle_calls + run.base.oracle_calls + run.tuned.oracle_calls
+
+    async def _evaluate_once(self, which: str, parts: _Parts, step: int) -> None:
+        """Evaluate base or tuned policy, unless a part of the run before an interruption did."""
+        if self._config.evaluation.n == 0 or self._log.run.HasField(which):
+            return
+        state = (
+            trainer_pb2.RUN_STATE_EVALUATING_BASE
+            if which == "base"
+            else trainer_pb2.RUN_STATE_EVALUATING_TUNED
+        )
+        self._log.set_state(state)
+        evaluated = await self._evaluate(parts, step, self._config.evaluation.n)
+        await self._worker.run(self._keep, which, evaluated)
+        message = to_proto(evaluated)
+        self._log.update(**{which: message, "score_provenance": evaluated.provenance})
+        self._log.update(oracle_calls=self._calls(parts.state))
+
+    async def _evaluate(self, parts: _Parts, step: int, n: int) -> Evaluated:
+        _, weights = self._checkpoints.weights(0) if step == 0 else (step, parts.learner.network.state_dict())
+        await parts.link.publish(version_of(self._config.name, step, weights), weights)
+        plan = EvaluationPlan.of(self._config.evaluation, self._config.sampler, self._config.seed, n)
+        evaluated = await parts.evaluator.evaluate(plan, self._on_progress)
+        event = trainer_pb2.EvaluationEvent(step=step, evaluation=to_proto(evaluated))
+        self._log.events.append(trainer_pb2.WatchRunResponse(evaluation=event))
+        parts.board.evaluation(step, event.evaluation)
+        return evaluated
+
+    def _on_progress(self, stage: str, done: int, total: int) -> None:
+        if self._stop:
+            raise StopRequested
+        self._log.progress(stage, done, total)
+
+    def _keep(self, which: str, evaluated: Evaluated) -> None:
+        path = self._directory.evaluation(which)
+        write_table(path.with_suffix(".parquet"), structure_table(evaluated.crystals, evaluated.measured))
+        document = json_format.MessageToDict(to_proto(evaluated), preserving_proto_field_name=True)
+        write_json(path.with_suffix(".json"), document)
+
+    def _report(self) -> None:
+        write_json(self._directory.summary, run_summary(self._log.run))
+        write_report(self._directory)
