@@ -35,8 +35,12 @@ class GeneratorSettings:
 
 def add_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Options of `GeneratorSettings`; each default is read from the environment first."""
-    parser.add_argument("--bundle", default=os.environ.get(PREFIX + "BUNDLE", DEFAULT_BUNDLE), help="name or path")
-    parser.add_argument("--device", default=os.environ.get(PREFIX + "DEVICE", "auto"), help="cpu, cuda:0 or auto")
+    parser.add_argument(
+        "--bundle", default=os.environ.get(PREFIX + "BUNDLE", DEFAULT_BUNDLE), help="name or path"
+    )
+    parser.add_argument(
+        "--device", default=os.environ.get(PREFIX + "DEVICE", "auto"), help="cpu, cuda:0 or auto"
+    )
     parser.add_argument("--threads", default=os.environ.get(PREFIX + "THREADS", "0"), help="0: one per core")
     return parser
 
@@ -49,7 +53,9 @@ def settings_from(arguments: argparse.Namespace) -> GeneratorSettings:
     InvalidArgumentError : the option at fault is named.
     """
     if not str(arguments.threads).isdigit():
-        raise InvalidArgumentError(f"--threads is {arguments.threads!r}, must be 0 or a positive whole number")
+        raise InvalidArgumentError(
+            f"--threads is {arguments.threads!r}, must be 0 or a positive whole number"
+        )
     try:
         torch.device("cpu" if arguments.device == "auto" else arguments.device)
     except RuntimeError as error:

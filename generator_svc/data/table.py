@@ -97,7 +97,9 @@ def read_parquet(
         row for row in rows if len(row["numbers"]) <= max_atoms and max(row["numbers"]) <= max_atomic_number
     ]
     if not rows:
-        raise DataError(f"{path}: no crystal is left after selecting split={split!r} and max_atoms={max_atoms}")
+        raise DataError(
+            f"{path}: no crystal is left after selecting split={split!r} and max_atoms={max_atoms}"
+        )
     cells, coords = zip(*(_niggli(index, row) for index, row in enumerate(rows)), strict=True)
     return CrystalTable(
         ids=np.array([str(row.get("material_id", index)) for index, row in enumerate(rows)]),
@@ -146,7 +148,11 @@ def cell_from_parameters(parameters: list[float]) -> np.ndarray:
     return np.array(
         [
             [a * np.sin(beta), 0.0, a * np.cos(beta)],
-            [-b * np.sin(alpha) * np.cos(gamma_star), b * np.sin(alpha) * np.sin(gamma_star), b * np.cos(alpha)],
+            [
+                -b * np.sin(alpha) * np.cos(gamma_star),
+                b * np.sin(alpha) * np.sin(gamma_star),
+                b * np.cos(alpha),
+            ],
             [0.0, 0.0, c],
         ]
     )

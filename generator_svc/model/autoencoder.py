@@ -191,7 +191,9 @@ class Decoder(nn.Module):
             x = block(x, ragged, mask, pairs)
         change = self.refine_heads(x, ragged)
         return Decoded(
-            logits=coarse.logits + change.logits, phase=coarse.phase + change.phase, cell=coarse.cell + change.cell
+            logits=coarse.logits + change.logits,
+            phase=coarse.phase + change.phase,
+            cell=coarse.cell + change.cell,
         )
 
 
@@ -266,4 +268,6 @@ def distance_loss(model: Autoencoder, decoded: Decoded, crystals: CrystalTensors
     length = ((predicted @ metric[:, None]) * predicted).sum(-1).clamp_min(1e-6).sqrt()
     weight = torch.exp(-((distance / 4.0) ** 2)) * (distance > 1e-3)
     weight = weight * (ragged.mask[:, :, None] & ragged.mask[:, None, :])
-    return (weight * F.smooth_l1_loss(length, distance, beta=0.1, reduction="none")).sum() / weight.sum().clamp_min(1)
+    return (
+        weight * F.smooth_l1_loss(length, distance, beta=0.1, reduction="none")
+    ).sum() / weight.sum().clamp_min(1)

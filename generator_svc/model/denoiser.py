@@ -53,7 +53,9 @@ class Denoiser(nn.Module):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
-    def forward(self, latents: Tensor, time: Tensor, ragged: Ragged, condition: Tensor | None = None) -> Tensor:
+    def forward(
+        self, latents: Tensor, time: Tensor, ragged: Ragged, condition: Tensor | None = None
+    ) -> Tensor:
         """Velocity (T, latent_dim) of latents (T, latent_dim) at times (B,) in [0, 1].
 
         `condition` (B, width), where given, is added to the embedding of time and atom count.

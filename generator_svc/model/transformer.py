@@ -39,7 +39,9 @@ class Attention(nn.Module):
 
 def feed_forward(width: int, ratio: int = 4) -> nn.Sequential:
     """Two linear layers with a GELU between them."""
-    return nn.Sequential(nn.Linear(width, ratio * width), nn.GELU(approximate="tanh"), nn.Linear(ratio * width, width))
+    return nn.Sequential(
+        nn.Linear(width, ratio * width), nn.GELU(approximate="tanh"), nn.Linear(ratio * width, width)
+    )
 
 
 class Block(nn.Module):

@@ -82,7 +82,7 @@ def shift_origin(crystals: CrystalTensors) -> CrystalTensors:
 
 
 def structures(crystals: CrystalTensors) -> list[Structure]:
-    """pymatgen structures of a packed batch."""
+    """Pymatgen structures of a packed batch."""
     counts = crystals.ragged.num_atoms.tolist()
     numbers = crystals.numbers.cpu().split(counts)
     coords = crystals.frac_coords.cpu().split(counts)
@@ -93,7 +93,9 @@ def structures(crystals: CrystalTensors) -> list[Structure]:
 
 
 @torch.no_grad()
-def reconstruct(model: Autoencoder, table: CrystalTable, device: torch.device, batch: int = 256) -> list[Structure]:
+def reconstruct(
+    model: Autoencoder, table: CrystalTable, device: torch.device, batch: int = 256
+) -> list[Structure]:
     """Encode to the posterior mean and decode."""
     result: list[Structure] = []
     for start in range(0, len(table), batch):
@@ -145,5 +147,8 @@ def run_autoencoder(run: AutoencoderRun, directory: Path) -> Path:
 
 def _read(run: AutoencoderRun, split: str | None) -> CrystalTable:
     return read_parquet(
-        run.data.path, split=split, max_atoms=run.data.max_atoms, max_atomic_number=run.model.max_atomic_number
+        run.data.path,
+        split=split,
+        max_atoms=run.data.max_atoms,
+        max_atomic_number=run.model.max_atomic_number,
     )

@@ -97,10 +97,19 @@ def train(task: Task, settings: LoopSettings, directory: Path) -> Ema:
                 log.warning("step skipped: the gradient is not finite", step=step)
             bar.advance(shown)
             if step % 50 == 0:
-                figures |= {"loss": loss.item(), "grad_norm": norm.item(), "lr": optimizer.param_groups[0]["lr"]}
+                figures |= {
+                    "loss": loss.item(),
+                    "grad_norm": norm.item(),
+                    "lr": optimizer.param_groups[0]["lr"],
+                }
                 _record(writer, "train", figures, step)
                 rate = (step - start + 1) / (time.monotonic() - began)
-                log.info("step", step=step, steps_per_s=round(rate, 2), **{k: round(v, 5) for k, v in figures.items()})
+                log.info(
+                    "step",
+                    step=step,
+                    steps_per_s=round(rate, 2),
+                    **{k: round(v, 5) for k, v in figures.items()},
+                )
             if (step + 1) % settings.checkpoint_every == 0 or step + 1 == total:
                 save_state(checkpoint, step + 1, task.model, ema, optimizer)
             if (step + 1) % (per_epoch * settings.validate_every) == 0 or step + 1 == total:

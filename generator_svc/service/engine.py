@@ -62,7 +62,9 @@ class Engine:
         """(size,) uint64 sample seeds; seed i depends on the request's seed and i alone."""
         return np.random.default_rng([seed, 2]).integers(0, 2**64, size=size, dtype=np.uint64)
 
-    def sample(self, policy: Policy, plan: SamplePlan, cancelled: Callable[[], bool]) -> Iterator[SampledChunk]:
+    def sample(
+        self, policy: Policy, plan: SamplePlan, cancelled: Callable[[], bool]
+    ) -> Iterator[SampledChunk]:
         """Yield finished chunks, samples of one atom count together so that little is padded."""
         order = np.argsort(plan.num_atoms, kind="stable")
         for start in range(0, len(order), plan.chunk):
@@ -129,7 +131,7 @@ class Engine:
             message = f"atomic number {outside[0]} is outside 1 to {known}"
             return crystal_pb2.STRUCTURE_STATUS_UNSUPPORTED_ELEMENT, message
         lengths = np.linalg.norm(crystal.lattice, axis=1)
-        if lengths.max() > 1e3 or abs(np.linalg.det(crystal.lattice)) < 1e-3 * lengths.prod():
+        if lengths.max() > 1e3 or not abs(np.linalg.det(crystal.lattice)) > 1e-3 * lengths.prod():
             return crystal_pb2.STRUCTURE_STATUS_BAD_CELL, "has a singular or absurdly large cell"
         return crystal_pb2.STRUCTURE_STATUS_OK, ""
 

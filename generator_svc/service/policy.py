@@ -69,7 +69,9 @@ class PolicyStore:
             raise _invalid("header.policy_version", "is empty; name the version, such as 'my-run/12'")
         digest = self._bundle.bundle.digest
         if header.bundle_digest != digest:
-            raise FailedPreconditionError(f"weights belong to bundle {header.bundle_digest!r}, loaded is {digest!r}")
+            raise FailedPreconditionError(
+                f"weights belong to bundle {header.bundle_digest!r}, loaded is {digest!r}"
+            )
         self.expect(header.expected_policy_version)
 
     def replace(self, weights: ReceivedWeights) -> Policy:
@@ -84,7 +86,9 @@ class PolicyStore:
         expected = denoiser.state_dict()
         names = set(expected) ^ set(weights.tensors)
         if names:
-            raise _invalid("header.tensors", f"tensor {sorted(names)[0]!r} is missing or not of this denoiser")
+            raise _invalid(
+                "header.tensors", f"tensor {sorted(names)[0]!r} is missing or not of this denoiser"
+            )
         staged = {}
         for name, array in weights.tensors.items():
             if array.shape != tuple(expected[name].shape):

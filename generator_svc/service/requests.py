@@ -26,7 +26,9 @@ def sample_plan(request: generator_pb2.SampleRequest, engine: Engine) -> SampleP
     """
     _expect_bundle(request.expected_bundle_digest, engine)
     if any(c.composition or c.chemical_system or c.properties for c in request.conditions):
-        raise _invalid("conditions", "this bundle is unconditional; leave conditions empty or load another bundle")
+        raise _invalid(
+            "conditions", "this bundle is unconditional; leave conditions empty or load another bundle"
+        )
     _no_cleanup(request)
     settings = sampler_settings(request.sampler, engine)
     num_atoms = _atom_counts(request, engine)

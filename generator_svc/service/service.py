@@ -55,9 +55,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
             latent_dim=loaded.denoiser.config.latent_dim,
             embedding_dim=loaded.autoencoder.config.width,
             num_timesteps=requests.NUM_TIMESTEPS,
-            default_sampler=_sampler(
-                requests.sampler_settings(generator_pb2.SamplerSettings(), self.engine)
-            ),
+            default_sampler=_sampler(requests.sampler_settings(generator_pb2.SamplerSettings(), self.engine)),
             atom_count_prior=[
                 generator_pb2.AtomCountProbability(num_atoms=int(n), probability=float(p)) for n, p in prior
             ],
@@ -81,13 +79,17 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         async for response in self.worker.iterate(compute):
             yield response
 
-    async def Encode(self, request: generator_pb2.EncodeRequest, context: Any) -> generator_pb2.EncodeResponse:
+    async def Encode(
+        self, request: generator_pb2.EncodeRequest, context: Any
+    ) -> generator_pb2.EncodeResponse:
         """Crystals to latents; unsound ones get a status and NaN."""
         requests.expect_autoencoder(request.expected_autoencoder_digest, self.engine)
         batch = batch_from_proto(request.crystals)
         return await self.worker.run(self._encode, batch, request)
 
-    async def Decode(self, request: generator_pb2.DecodeRequest, context: Any) -> generator_pb2.DecodeResponse:
+    async def Decode(
+        self, request: generator_pb2.DecodeRequest, context: Any
+    ) -> generator_pb2.DecodeResponse:
         """Latents to crystals."""
         latents = tensor_from_proto(request.latents, "latents")
         num_atoms = requests.decode_input(request, latents, self.engine)
@@ -131,7 +133,9 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         for message in send_weights(generator_pb2.GetWeightsResponse, header, arrays):
             yield message
 
-    def _encode(self, batch: CrystalBatch, request: generator_pb2.EncodeRequest) -> generator_pb2.EncodeResponse:
+    def _encode(
+        self, batch: CrystalBatch, request: generator_pb2.EncodeRequest
+    ) -> generator_pb2.EncodeResponse:
         checks = [self.engine.status(crystal) for crystal in batch]
         sound = [i for i, (status, _) in enumerate(checks) if status == crystal_pb2.STRUCTURE_STATUS_OK]
         autoencoder = self.engine.loaded.autoencoder.config
@@ -172,7 +176,9 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
             response.embeddings.CopyFrom(tensor_to_proto(chunk.embeddings))
         return response
 
-    def _provenance(self, policy: Policy, settings: SamplerSettings | None) -> generator_pb2.GeneratorProvenance:
+    def _provenance(
+        self, policy: Policy, settings: SamplerSettings | None
+    ) -> generator_pb2.GeneratorProvenance:
         loaded = self.engine.loaded
         return generator_pb2.GeneratorProvenance(
             policy_version=policy.version,

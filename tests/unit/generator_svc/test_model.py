@@ -14,7 +14,9 @@ from tests.tiny_bundle import crystal_table
 @pytest.fixture(scope="module")
 def autoencoder() -> Autoencoder:
     torch.manual_seed(0)
-    model = Autoencoder(AutoencoderConfig(width=16, heads=2, encoder_layers=2, decoder_layers=1, refine_layers=1))
+    model = Autoencoder(
+        AutoencoderConfig(width=16, heads=2, encoder_layers=2, decoder_layers=1, refine_layers=1)
+    )
     for last in (model.decoder.refine_heads.logits, model.decoder.refine_heads.phase):
         torch.nn.init.normal_(last.weight, std=0.1)
     return model.eval()
@@ -54,7 +56,9 @@ def test_encoder_does_not_see_the_orientation(autoencoder: Autoencoder) -> None:
     rotated = CrystalTensors(
         crystals.ragged, crystals.numbers, crystals.frac_coords, crystals.lattice @ rotation
     )
-    torch.testing.assert_close(autoencoder.encode(rotated)[0], autoencoder.encode(crystals)[0], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        autoencoder.encode(rotated)[0], autoencoder.encode(crystals)[0], rtol=1e-3, atol=1e-4
+    )
 
 
 def test_decoder_does_not_see_the_order_of_atoms(autoencoder: Autoencoder) -> None:
