@@ -18,6 +18,7 @@ from xenolith.crystal import CrystalBatch
 __all__ = ["CalculatorIdentity", "CalculatorPool", "worker"]
 
 log = structlog.get_logger(__name__)
+_ATTEMPTS_ALONE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,13 +187,23 @@ class CalculatorPool:
             log.warning("calculator process lost, repeating one by one", structures=len(part), error=str(error))
         builder = EvaluationBuilder(len(part), self.identity.embedding_size)
         for row, index in enumerate(part):
-            try:
-                _collect(builder, [row], self._request(batch.take([index]), limit_s, stop))
-            except WorkerTimeoutError:
-                builder.fail(row, Status.TIMEOUT, f"the calculator took longer than {limit_s:g} s")
-            except WorkerDiedError as error:
-                builder.fail(row, Status.CALCULATOR_FAILED, f"the calculator's process was lost twice: {error}")
+            _collect(builder, [row], self._evaluate_one(batch.take([index]), limit_s, stop))
         return builder.build()
+
+    def _evaluate_one(
+        self, single: CrystalBatch, limit_s: float, stop: Callable[[], bool] | None
+    ) -> Evaluation:
+        """Evaluate one structure; a process lost on it may have been somebody else's doing, so it gets two."""
+        problem = Status.CALCULATOR_FAILED, "it has no energy"
+        for _ in range(_ATTEMPTS_ALONE):
+            try:
+                return self._request(single, limit_s, stop)
+            except WorkerTimeoutError:
+                problem = Status.TIMEOUT, f"the calculator took longer than {limit_s:g} s"
+                break
+            except WorkerDiedError as error:
+                problem = Status.CALCULATOR_FAILED, f"the calculator's process was lost every time: {error}"
+        return _nothing(problem[:1], problem[1:])
 
     def _request(self, batch: CrystalBatch, limit_s: float, stop: Callable[[], bool] | None) -> Evaluation:
         columns = {

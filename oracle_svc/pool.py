@@ -35,6 +35,8 @@ __all__ = [
 
 _POLL_S = 0.05
 _START_LIMIT_S = 180.0
+_START_ATTEMPTS = 5
+_STOP_GRACE_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -127,9 +129,10 @@ class WorkerPool:
                     self._await_ready(worker, time.monotonic() + _START_LIMIT_S, None, index)
         finally:
             for worker in workers:
-                if worker is not None and not worker.ready:
-                    self._discard(worker)
-                self._idle.put(worker if worker is not None and worker.ready else None)
+                if worker is None:
+                    self._idle.put(None)
+                else:
+                    self._put_back(worker, healthy=worker.ready)
 
     def call(
         self,
@@ -147,23 +150,22 @@ class WorkerPool:
         time_limit_s
             Longest time the handler may take, seconds; starting the process and waiting for a free one not counted.
         stop
-            Asked about 20 times a second; once it says True the worker is killed.
+            Asked about 20 times a second; once it says True the worker has a second left to answer, or is killed.
 
         Raises
         ------
         WorkerTimeoutError, WorkerDiedError, WorkerStoppedError, PoolClosedError
             See each class. The pool stays usable, but for the last.
+        WorkerError
+            No worker could be started.
         """
-        worker = self._checkout(stop)
+        worker = self._ready_worker(stop)
         healthy = False
         try:
-            self._await_ready(worker, time.monotonic() + _START_LIMIT_S, stop)
             answer = self._exchange(worker, encode(request), time.monotonic() + time_limit_s, stop)
             healthy = True
         finally:
-            if not healthy:
-                self._discard(worker)
-            self._idle.put(worker if healthy else None)
+            self._put_back(worker, healthy=healthy)
         worker.served += 1
         return answer
 
@@ -180,6 +182,29 @@ class WorkerPool:
         for worker in workers:
             worker.process.kill()
             worker.process.wait()
+
+    def _ready_worker(self, stop: Callable[[], bool] | None) -> _Worker:
+        """Take a worker that has built its handler; one that dies before is no request's fault."""
+        for attempt in range(1, _START_ATTEMPTS + 1):
+            worker = self._checkout(stop)
+            ready = False
+            try:
+                self._await_ready(worker, time.monotonic() + _START_LIMIT_S, stop)
+                ready = True
+            except WorkerDiedError as error:
+                if attempt == _START_ATTEMPTS:
+                    raise WorkerError(f"no worker could be started: {error}") from error
+            finally:
+                if not ready:
+                    self._put_back(worker, healthy=False)
+            if ready:
+                return worker
+        raise AssertionError("unreachable")
+
+    def _put_back(self, worker: _Worker, *, healthy: bool) -> None:
+        if not healthy:
+            self._discard(worker)
+        self._idle.put(worker if healthy else None)
 
     def _checkout(self, stop: Callable[[], bool] | None) -> _Worker:
         while True:
@@ -240,12 +265,14 @@ class WorkerPool:
         return self._receive(worker, until, stop)
 
     def _receive(self, worker: _Worker, until: float, stop: Callable[[], bool] | None) -> dict[str, Any]:
+        stopped = False
         try:
             while not worker.link.poll(_POLL_S):
-                if stop is not None and stop():
-                    raise WorkerStoppedError("stopped by the caller")
+                if not stopped and stop is not None and stop():
+                    # Most answers come soon, and a new worker takes seconds to start.
+                    stopped, until = True, min(until, time.monotonic() + _STOP_GRACE_S)
                 if time.monotonic() > until:
-                    raise WorkerTimeoutError("the time limit passed")
+                    raise WorkerStoppedError("stopped by the caller") if stopped else WorkerTimeoutError("too slow")
             return decode(worker.link.recv_bytes())
         except (EOFError, OSError) as error:
             raise WorkerDiedError(_obituary(worker)) from error
