@@ -31,7 +31,7 @@ def main() -> int:
         engine = Engine(load_bundle(find_bundle(settings.bundle), device), device)
         asyncio.run(serving.serve([GeneratorService(engine)], server, name="generator"))
     except (XenolithError, BundleError) as error:
-        print(f"generator_svc: {error}", file=sys.stderr)
+        sys.stderr.write(f"generator_svc: {error}\n")
         return 2
     return 0
 

@@ -1,4 +1,4 @@
-"""Building and loading bundles: weights, latent statistics and the atom-count prior of a trained generator."""
+"""Building and loading bundles: weights, latent statistics and atom-count prior of a generator."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def load_bundle(bundle: Bundle, device: torch.device | str = "cpu") -> LoadedBun
 
 
 def build_bundle(denoiser_run: Path, folder: Path, name: str) -> Bundle:
-    """Assemble a bundle from a finished denoiser run; `folder`/reference and the card are left as they are."""
+    """Assemble a bundle from a finished denoiser run; reference and card are left as they are."""
     run = DenoiserRun.model_validate_json((denoiser_run / "run.json").read_text())
     table = read_parquet(run.data.path, split=run.data.split, max_atoms=run.data.max_atoms)
     denoiser = Denoiser(run.model)

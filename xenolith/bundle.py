@@ -2,15 +2,15 @@
 
 A bundle is a folder:
 
-    bundle.json               manifest: sizes, latent statistics, atom-count prior, digests of the weight files
+    bundle.json               manifest: sizes, latent statistics, atom-count prior, digests of the weights
     autoencoder.safetensors   averaged weights
     denoiser.safetensors      averaged weights
     card.json                 data, licence and measured figures
     reference/                what the oracle compares with
 
-Nothing in it is pickled. The bundle's digest is the SHA-256 of its manifest, which names the digests of the weights,
-so it covers everything that decides what the model samples; card and reference are not part of it (the reference
-has a digest of its own).
+Nothing in it is pickled. The bundle's digest is the SHA-256 of its manifest, which names the digests of the
+weights, so it covers everything that decides what the model samples; card and reference are not part of it
+(the reference has a digest of its own).
 """
 
 from __future__ import annotations

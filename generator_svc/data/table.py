@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -87,7 +88,7 @@ def read_parquet(
     table = pq.read_table(path)
     missing = {"lattice", "numbers", "frac"} - set(table.column_names)
     if missing:
-        raise DataError(f"{path}: column {sorted(missing)[0]!r} is missing; it has {table.column_names}")
+        raise DataError(f"{path}: column {min(missing)!r} is missing; it has {table.column_names}")
     rows = table.to_pylist()
     if split is not None:
         if "split" not in table.column_names:
@@ -110,7 +111,7 @@ def read_parquet(
     )
 
 
-def _niggli(index: int, row: dict) -> tuple[np.ndarray, np.ndarray]:
+def _niggli(index: int, row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     cell = cell_from_parameters(row["lattice"])
     frac = np.asarray(row["frac"], dtype=float)
     if frac.size != 3 * len(row["numbers"]):

@@ -151,7 +151,7 @@ def sample(
 
     Raises
     ------
-    SamplingCancelled : `cancelled` answered true between two steps.
+    SamplingCancelledError : `cancelled` answered true between two steps.
     """
     device = next(denoiser.parameters()).device
     ragged = Ragged(torch.tensor(list(num_atoms), dtype=torch.long, device=device))
@@ -159,13 +159,13 @@ def sample(
     latents, log_probs = [draws[0]], []
     for after, density in denoise(denoiser, ragged, draws, settings, condition):
         if cancelled():
-            raise SamplingCancelled
+            raise SamplingCancelledError
         latents.append(after)
         log_probs.append(density)
     return Trajectory(ragged=ragged, latents=torch.stack(latents), log_probs=torch.stack(log_probs))
 
 
-class SamplingCancelled(Exception):
+class SamplingCancelledError(Exception):
     """The caller no longer wants the sample."""
 
 

@@ -1,6 +1,6 @@
 """Variance-preserving cosine schedule (arXiv 2102.09672) in continuous time.
 
-z_t = alpha(t) z_0 + sigma(t) eps with alpha = cos(pi t / 2), sigma = sin(pi t / 2), t from 0 (data) to 1 (noise).
+z_t = alpha(t) z_0 + sigma(t) eps with alpha = cos(pi t / 2), sigma = sin(pi t / 2); t = 0 is data, 1 noise.
 The network predicts v = alpha eps - sigma z_0 (arXiv 2202.00512), which stays well defined at t = 1.
 """
 

@@ -208,9 +208,9 @@ class Heads(nn.Module):
         self.phase = nn.Linear(width, 6)
         self.cell = nn.Sequential(nn.Linear(width, width), nn.GELU(approximate="tanh"), nn.Linear(width, 6))
         if zero:  # a correction starts as no correction
-            for last in (self.logits, self.phase, self.cell[2]):
-                nn.init.zeros_(last.weight)
-                nn.init.zeros_(last.bias)
+            for last in (self.logits, self.phase, self.cell[-1]):
+                for parameter in last.parameters():
+                    nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, ragged: Ragged) -> Decoded:
         """Reading of (T, d) hidden states."""

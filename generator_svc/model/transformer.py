@@ -1,4 +1,4 @@
-"""Transformer blocks over packed atoms. Nothing here sees an atom's index: all blocks are permutation-equivariant."""
+"""Transformer blocks over packed atoms. None sees an atom's index: all are permutation-equivariant."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -19,10 +19,12 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(path.suffix + ".tmp")
     save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
-def save_state(path: Path, step: int, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> None:
+def save_state(
+    path: Path, step: int, model: nn.Module, ema: Ema[Any], optimizer: torch.optim.Optimizer
+) -> None:
     """Write everything a run needs to continue at `step`."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"ema.{k}": v for k, v in ema.model.state_dict().items()}
@@ -32,7 +34,7 @@ def save_state(path: Path, step: int, model: nn.Module, ema: Ema, optimizer: tor
     save_tensors(path, tensors)
 
 
-def load_state(path: Path, model: nn.Module, ema: Ema, optimizer: torch.optim.Optimizer) -> int:
+def load_state(path: Path, model: nn.Module, ema: Ema[Any], optimizer: torch.optim.Optimizer) -> int:
     """Restore what `save_state` wrote; returns the step to continue at."""
     tensors = load_file(path)
     model.load_state_dict(_below(tensors, "model."))
@@ -50,7 +52,7 @@ def write_json(path: Path, value: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(path.suffix + ".tmp")
     temporary.write_text(json.dumps(value, indent=2, default=str) + "\n")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from generator_svc.data.table import CrystalTable, read_parquet
@@ -42,9 +42,8 @@ class DenoiserTask:
         return self._velocity_loss(self.model, latents, ragged), {}
 
     @torch.no_grad()
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: Denoiser) -> dict[str, float]:
         """The same loss on validation crystals, with fixed noise."""
-        assert isinstance(model, Denoiser)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             rows = np.random.default_rng(0).permutation(len(self.validation))[:1024]
@@ -58,7 +57,7 @@ class DenoiserTask:
         latents = mean + torch.randn_like(mean) * (log_variance / 2).exp()
         return (latents - self.mean) / self.std, crystals.ragged
 
-    def _velocity_loss(self, model: nn.Module, latents: Tensor, ragged: Ragged) -> Tensor:
+    def _velocity_loss(self, model: Denoiser, latents: Tensor, ragged: Ragged) -> Tensor:
         slots = torch.randperm(ragged.size, device=self.device)
         time = (slots + torch.rand(ragged.size, device=self.device)) / ragged.size
         alpha, sigma = (ragged.expand(x[:, None]) for x in alpha_sigma(time))

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import structlog
@@ -26,10 +26,13 @@ from generator_svc.pretrain.settings import LoopSettings
 log = structlog.get_logger()
 
 
-class Task(Protocol):
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class Task(Protocol[Network]):
     """What is trained."""
 
-    model: nn.Module
+    model: Network
     rows: int
     """Training crystals."""
 
@@ -37,7 +40,7 @@ class Task(Protocol):
         """Scalar loss of the given rows, and named figures to log."""
         ...
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: Network) -> dict[str, float]:
         """Figures of the averaged network on held-out crystals."""
         ...
 
@@ -65,7 +68,7 @@ def learning_rate(step: int, total: int, settings: LoopSettings) -> float:
     return settings.learning_rate * warm * (0.01 + 0.99 * cosine)
 
 
-def train(task: Task, settings: LoopSettings, directory: Path) -> Ema:
+def train(task: Task[Network], settings: LoopSettings, directory: Path) -> Ema[Network]:
     """Train until the last epoch, continuing from `directory`'s checkpoint if there is one."""
     if settings.threads:
         torch.set_num_threads(settings.threads)

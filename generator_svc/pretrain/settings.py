@@ -53,7 +53,7 @@ class NoiseSettings(_Settings):
     """Latent noise the decoder learns to tolerate, beside the posterior's own."""
 
     max_scale: float = Field(default=0.1, ge=0)
-    """Largest standard deviation added, as a fraction of each channel's; per structure it is max_scale u^2, u uniform."""
+    """Largest noise added, as a fraction of each channel's std; per structure max_scale u^2, u uniform."""
 
 
 class AutoencoderRun(_Settings):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from generator_svc.bundle import LoadedBundle
 from generator_svc.data.table import niggli_cell
-from generator_svc.diffusion.sampler import SamplerSettings, SamplingCancelled, Trajectory, sample
+from generator_svc.diffusion.sampler import SamplerSettings, SamplingCancelledError, Trajectory, sample
 from generator_svc.model.autoencoder import CrystalTensors
 from generator_svc.model.ragged import Ragged
 from generator_svc.service.policy import Policy
@@ -71,7 +71,7 @@ class Engine:
             rows = order[start : start + plan.chunk]
             try:
                 yield self._chunk(policy, plan, rows, cancelled)
-            except SamplingCancelled:
+            except SamplingCancelledError:
                 return
 
     def _chunk(

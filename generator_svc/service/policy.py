@@ -86,9 +86,7 @@ class PolicyStore:
         expected = denoiser.state_dict()
         names = set(expected) ^ set(weights.tensors)
         if names:
-            raise _invalid(
-                "header.tensors", f"tensor {sorted(names)[0]!r} is missing or not of this denoiser"
-            )
+            raise _invalid("header.tensors", f"tensor {min(names)!r} is missing or not of this denoiser")
         staged = {}
         for name, array in weights.tensors.items():
             if array.shape != tuple(expected[name].shape):

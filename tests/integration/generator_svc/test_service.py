@@ -112,8 +112,10 @@ def test_trajectory_and_embeddings_are_complete(call) -> None:
         )
         states = tensor_from_proto(message.trajectory.latents)
         densities = tensor_from_proto(message.trajectory.old_log_probs)
-        assert states.shape == (5, 6, 8) and densities.shape == (2, 4)
-        assert np.isfinite(densities[:, :-1]).all() and np.isnan(densities[:, -1]).all()
+        assert states.shape == (5, 6, 8)
+        assert densities.shape == (2, 4)
+        assert np.isfinite(densities[:, :-1]).all()
+        assert np.isnan(densities[:, -1]).all()
         np.testing.assert_array_equal(states[-1], tensor_from_proto(message.latents))
         assert list(message.trajectory.timesteps) == sorted(message.trajectory.timesteps, reverse=True)
         assert tensor_from_proto(message.embeddings).shape == (2, 16)
@@ -167,7 +169,8 @@ def test_bad_crystals_get_their_own_status_and_spoil_no_neighbour(call) -> None:
         ]
         rows = tensor_from_proto(mixed.latents)[1 : 1 + good.num_atoms]
         np.testing.assert_allclose(rows, tensor_from_proto(alone.latents), atol=1e-5)
-        assert all(mixed.messages[i] for i in (0, 2, 3, 4, 5)) and not mixed.messages[1]
+        assert all(mixed.messages[i] for i in (0, 2, 3, 4, 5))
+        assert not mixed.messages[1]
 
     call(scenario)
 
@@ -229,7 +232,8 @@ def test_what_does_not_match_is_refused_with_both_names(call) -> None:
     async def scenario(stub: Stub) -> None:
         error = await refusal(collect(stub, num_atoms=[2], expected_policy_version="run/9"))
         assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
-        assert "run/9" in error.details() and "base:" in error.details()
+        assert "run/9" in error.details()
+        assert "base:" in error.details()
         error = await refusal(collect(stub, num_atoms=[2], expected_bundle_digest="abc"))
         assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
         latents = tensor_to_proto(np.zeros((2, 8), dtype=np.float32))

@@ -74,7 +74,8 @@ def test_wild_latents_decode_to_valid_cells(autoencoder: Autoencoder, scale: flo
     counts = torch.randint(1, 21, (200,), generator=torch.Generator().manual_seed(0))
     latents = torch.randn(int(counts.sum()), 8, generator=torch.Generator().manual_seed(1)) * scale
     decoded = autoencoder.decode(latents, Ragged(counts))
-    assert torch.isfinite(decoded.lattice).all() and torch.isfinite(decoded.frac_coords).all()
+    assert torch.isfinite(decoded.lattice).all()
+    assert torch.isfinite(decoded.frac_coords).all()
     assert (torch.linalg.det(decoded.lattice.double()) > 0).all()
     assert ((decoded.numbers >= 1) & (decoded.numbers <= 100)).all()
 

@@ -7,7 +7,7 @@ import torch
 
 from generator_svc.diffusion.sampler import (
     SamplerSettings,
-    SamplingCancelled,
+    SamplingCancelledError,
     Transition,
     log_density,
     noise,
@@ -98,7 +98,7 @@ def test_initial_seeds_share_the_start_and_nothing_else() -> None:
 
 
 def test_cancelled_sampling_stops(denoiser: Denoiser) -> None:
-    with pytest.raises(SamplingCancelled):
+    with pytest.raises(SamplingCancelledError):
         sample(denoiser, [3], [1], SamplerSettings(steps=5), cancelled=lambda: True)
 
 

@@ -1,0 +1,165 @@
+"""Pretraining on a small real parquet file: it learns, resumes exactly, and what does not fit is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+from safetensors.torch import load_file
+
+from generator_svc.bundle import build_bundle, load_bundle
+from generator_svc.data.table import DataError, read_parquet
+from generator_svc.model.autoencoder import AutoencoderConfig
+from generator_svc.model.denoiser import DenoiserConfig
+from generator_svc.pretrain import autoencoder as stage_one
+from generator_svc.pretrain.denoiser import run_denoiser
+from generator_svc.pretrain.settings import (
+    AutoencoderRun,
+    DataSettings,
+    DenoiserRun,
+    LoopSettings,
+    read_settings,
+)
+from xenolith.bundle import Bundle, BundleError, find_bundle
+
+SMALL = AutoencoderConfig(width=16, heads=2, encoder_layers=1, decoder_layers=1, refine_layers=1)
+
+
+@pytest.fixture(scope="module")
+def parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rock salts, half for training and half for validation."""
+    rows = []
+    for index, (metal, anion, edge) in enumerate(
+        [
+            (11, 17, 5.6),
+            (12, 8, 4.2),
+            (3, 9, 4.0),
+            (20, 8, 4.8),
+            (19, 35, 6.6),
+            (37, 17, 6.6),
+            (56, 8, 5.5),
+            (3, 17, 5.1),
+        ]
+    ):
+        side = edge / np.sqrt(2)
+        rows.append(
+            {
+                "material_id": f"rock-salt-{index}",
+                "split": "train" if index % 2 == 0 else "val",
+                "lattice": [side, side, side, 60.0, 60.0, 60.0],
+                "numbers": [metal, anion],
+                "frac": [0.0, 0.0, 0.0, 0.5, 0.5, 0.5],
+            }
+        )
+    path = tmp_path_factory.mktemp("data") / "salts.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def autoencoder_run(parquet: Path, epochs: int) -> AutoencoderRun:
+    loop = LoopSettings(
+        epochs=epochs,
+        batch_size=2,
+        warmup_steps=2,
+        validate_every=100,
+        checkpoint_every=4,
+        learning_rate=2e-3,
+    )
+    return AutoencoderRun(data=DataSettings(path=parquet), loop=loop, model=SMALL)
+
+
+def test_a_killed_run_resumes_into_the_same_weights(
+    parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = stage_one.run_autoencoder(autoencoder_run(parquet, 6), tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    plain = stage_one.AutoencoderTask.loss
+
+    def dies_at_nine(self: stage_one.AutoencoderTask, rows: np.ndarray, step: int) -> object:
+        if step == 9:
+            raise Killed
+        return plain(self, rows, step)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(stage_one.AutoencoderTask, "loss", dies_at_nine)
+        stage_one.run_autoencoder(autoencoder_run(parquet, 6), tmp_path / "halves")
+    halves = stage_one.run_autoencoder(autoencoder_run(parquet, 6), tmp_path / "halves")
+    expected = load_file(whole / "autoencoder.safetensors")
+    for name, value in load_file(halves / "autoencoder.safetensors").items():
+        assert value.equal(expected[name]), name
+
+
+@pytest.fixture(scope="module")
+def trained(parquet: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Both stages and a bundle, as a user makes them."""
+    folder = tmp_path_factory.mktemp("trained")
+    first = stage_one.run_autoencoder(autoencoder_run(parquet, 30), folder / "autoencoder")
+    loop = LoopSettings(epochs=30, batch_size=2, warmup_steps=2, validate_every=100)
+    model = DenoiserConfig(width=16, heads=2, layers=1)
+    run = DenoiserRun(data=DataSettings(path=parquet), autoencoder=first, loop=loop, model=model)
+    return build_bundle(run_denoiser(run, folder / "denoiser"), folder / "bundles" / "salts", "salts")
+
+
+def test_both_stages_make_a_bundle_that_loads(trained: Bundle) -> None:
+    loaded = load_bundle(find_bundle(trained.path))
+    assert loaded.bundle.name == "salts"
+    assert loaded.atom_counts.tolist() == [2]
+    assert loaded.latent_std.min() > 0
+    assert set(trained.manifest["elements"]) == {3, 11, 19, 56, 12, 20, 37, 17, 8, 9, 35} & {
+        11,
+        3,
+        19,
+        56,
+        17,
+        9,
+        35,
+        8,
+    }
+
+
+def test_a_damaged_bundle_is_refused_by_name(trained: Bundle) -> None:
+    file = trained.file("denoiser")
+    sound = file.read_bytes()
+    file.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
+    try:
+        with pytest.raises(BundleError, match=r"denoiser\.safetensors"):
+            load_bundle(find_bundle(trained.path))
+    finally:
+        file.write_bytes(sound)
+
+
+def test_a_bundle_that_is_nowhere_says_where_was_looked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XENOLITH_BUNDLES", str(tmp_path))
+    with pytest.raises(BundleError, match=str(tmp_path)):
+        find_bundle("no-such-bundle")
+
+
+def test_a_file_without_a_column_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.parquet"
+    pq.write_table(pa.table({"lattice": [[1.0] * 6], "numbers": [[1]]}), path)
+    with pytest.raises(DataError, match="'frac'"):
+        read_parquet(path)
+
+
+def test_coordinates_that_do_not_fit_their_atoms_name_the_row(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.parquet"
+    columns = {"lattice": [[4.0, 4, 4, 90, 90, 90]], "numbers": [[1, 1]], "frac": [[0.0, 0.0, 0.0]]}
+    pq.write_table(pa.table(columns), path)
+    with pytest.raises(DataError, match="row 0: frac has 3 numbers"):
+        read_parquet(path)
+
+
+def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('[data]\npath = "x.parquet"\n[loop]\nepoch = 3\n')
+    with pytest.raises(ValidationError, match="epoch"):
+        read_settings(path, AutoencoderRun)
