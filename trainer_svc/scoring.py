@@ -111,7 +111,9 @@ class Scorer:
 
     async def _ask(self, crystals: CrystalBatch, components: Sequence[int]) -> oracle_pb2.ScoreResponse:
         request = oracle_pb2.ScoreRequest(
-            crystals=batch_to_proto(crystals), components=components, settings=self._settings
+            crystals=batch_to_proto(crystals),
+            components=components,  # type: ignore[arg-type]  # ints are an enum's values
+            settings=self._settings,
         )
         return await self._patience.call("oracle", lambda: self._oracle.score(request))
 

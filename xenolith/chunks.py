@@ -45,7 +45,7 @@ def send_weights(
     opened.CopyFrom(header)
     opened.ClearField("tensors")
     for name, array in tensors.items():
-        opened.tensors.add(name=name, dtype=dtype_of(array), shape=array.shape)  # type: ignore[arg-type]
+        opened.tensors.add(name=name, dtype=dtype_of(array), shape=array.shape)
     opened.total_bytes = sum(array.nbytes for array in tensors.values())
     yield message_type(header=opened)
     digest, offset = hashlib.sha256(), 0
@@ -60,9 +60,7 @@ def _pieces(tensors: Arrays, size: int) -> Iterator[bytes]:
     """Yield the tensors' bytes in pieces of `size`; small tensors share a piece."""
     pending = bytearray()
     for array in tensors.values():
-        data = memoryview(
-            np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8)
-        )
+        data = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
         for start in range(0, len(data), size):
             pending += data[start : start + size]
             while len(pending) >= size:

@@ -144,7 +144,7 @@ class CrystalBatch(Sequence[Crystal]):
     @property
     def volumes(self) -> Floats:
         """(B,) cell volumes, Angstrom^3; 0 for singular cells, NaN for cells that are not finite."""
-        finite = np.isfinite(self.lattices).all(axis=(1, 2))
+        finite = np.asarray(np.isfinite(self.lattices).all(axis=(1, 2)))
         safe = np.where(finite[:, None, None], self.lattices, 0.0)
         return np.where(finite, np.abs(np.linalg.det(safe)), np.nan)
 

@@ -40,7 +40,7 @@ def error_from_call(call: grpc.RpcError, *, where: str = "") -> XenolithError:
         Address and method, put before the message of errors that are about the way there.
     """
     failed = cast("grpc.Call", call)
-    code = failed.code() or grpc.StatusCode.UNKNOWN
+    code = failed.code()
     message = failed.details() or code.name.lower().replace("_", " ")
     if where and code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
         message = f"{where}: {message}"

@@ -94,7 +94,7 @@ def tensor_to_proto(array: npt.ArrayLike) -> crystal_pb2.Tensor:
     """
     values = np.asarray(array)
     return crystal_pb2.Tensor(
-        dtype=dtype_of(values),
+        dtype=dtype_of(values),  # type: ignore[arg-type]  # an int is an enum's value
         shape=values.shape,
         data=np.ascontiguousarray(values, _little(values)).tobytes(),
     )

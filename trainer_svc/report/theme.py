@@ -14,7 +14,12 @@ SERIES = ("#0f7c6c", "#d9822b", "#3f6fb5", "#a8478f", "#6b7585", "#b5423f", "#5a
 
 def layout(height: int = 330, **extra: Any) -> dict[str, Any]:
     """Layout of a chart; `extra` overrides."""
-    axis = {"gridcolor": GRID, "zerolinecolor": "#cfd5de", "linecolor": "#cfd5de", "ticks": "outside"}
+    axis: dict[str, Any] = {
+        "gridcolor": GRID,
+        "zerolinecolor": "#cfd5de",
+        "linecolor": "#cfd5de",
+        "ticks": "outside",
+    }
     axis |= {"tickcolor": "#cfd5de", "automargin": True, "title": {"standoff": 8}}
     base: dict[str, Any] = {
         "height": height,

@@ -39,11 +39,11 @@ class Candidates:
         if len(chosen) == 0:
             return 0
         kept, scores = crystals.take(chosen), measured.take(chosen)
-        extra = {"id": [f"{step:06d}-{index:04d}" for index in chosen], "step": [step] * len(chosen)}
-        self._tables.append(structure_table(kept, scores, extra))
+        names = [f"{step:06d}-{index:04d}" for index in chosen]
+        self._tables.append(structure_table(kept, scores, {"id": names, "step": [step] * len(names)}))
         energies = scores.column("e_above_hull")
         with self._extxyz.open("a", encoding="utf-8") as stream:
-            for crystal, name, energy in zip(kept, extra["id"], energies, strict=True):
+            for crystal, name, energy in zip(kept, names, energies, strict=True):
                 stream.write(extxyz_frame(crystal, id=name, step=step, e_above_hull=float(energy)))
             stream.flush()
             os.fsync(stream.fileno())

@@ -22,7 +22,7 @@ def from_ase(atoms: "Atoms") -> Crystal:
     cell = np.asarray(atoms.cell.array, dtype=np.float64)
     positions = np.asarray(atoms.positions, dtype=np.float64).reshape(-1, 3)
     try:
-        frac = np.linalg.solve(cell.T, positions.T).T
+        frac = np.linalg.solve(cell.T, positions.T).T.astype(np.float64, copy=False)
     except np.linalg.LinAlgError:
         frac = np.full_like(positions, np.nan)
     return Crystal(lattice=cell, numbers=np.asarray(atoms.numbers, dtype=np.int32), frac_coords=frac)

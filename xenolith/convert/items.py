@@ -3,26 +3,19 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from xenolith.convert.ase_ import from_ase
 from xenolith.convert.pymatgen_ import from_pymatgen
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import CrystalError, InvalidArgumentError, ReadError
 
-if TYPE_CHECKING:
-    from ase import Atoms
-    from pymatgen.core import Structure
-
-    CrystalLike = Crystal | Structure | Atoms | Mapping[str, Any]
-    CrystalsLike = CrystalBatch | CrystalLike | str | Path | Iterable[CrystalLike | str | Path]
-
 __all__ = ["Item", "as_batch", "as_crystal", "as_items"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One structure of the user's, or the reason why it is none."""
+    """One structure of the user's, or the reason why it is none; may be given wherever structures are."""
 
     source: str
     """Where it came from: a path, with ``#index`` in files of several; else its index."""
@@ -30,6 +23,14 @@ class Item:
     """The crystal, unless there is a problem."""
     problem: ReadError | CrystalError | None = None
     """Why it cannot be read as an ordered crystal."""
+
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from pymatgen.core import Structure
+
+    CrystalLike = Crystal | Structure | Atoms | Mapping[str, Any]
+    CrystalsLike = CrystalBatch | CrystalLike | str | Path | Iterable[CrystalLike | str | Path | Item]
 
 
 def as_crystal(thing: "CrystalLike") -> Crystal:
@@ -50,7 +51,7 @@ def as_crystal(thing: "CrystalLike") -> Crystal:
         return _from_mapping(thing)
     # By the names of their attributes: the libraries are not imported to ask.
     if hasattr(thing, "is_ordered") and hasattr(thing, "lattice"):
-        return from_pymatgen(thing)
+        return from_pymatgen(cast("Structure", thing))
     if hasattr(thing, "get_scaled_positions"):
         return from_ase(thing)
     raise InvalidArgumentError(
@@ -106,6 +107,9 @@ def _is_single(things: Any) -> bool:
 
 
 def _expanded(thing: Any, index: int) -> Iterator[Item]:
+    if isinstance(thing, Item):
+        yield thing
+        return
     if isinstance(thing, str | Path):
         from xenolith.convert.files import read_path
 

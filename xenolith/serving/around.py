@@ -26,7 +26,7 @@ Around = Callable[[CallInfo, Any], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True)
-class AroundInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc's base class is untyped
+class AroundInterceptor(grpc.aio.ServerInterceptor):
     """Runs every handler inside an async context manager."""
 
     around: Around

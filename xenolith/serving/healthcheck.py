@@ -5,6 +5,7 @@ Exit status 0: it serves. 1: it answers otherwise, or not at all.
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -30,7 +31,11 @@ def check(address: str, *, service: str = "", timeout_s: float = 3.0, authority:
     with _channel(address, authority) as channel:
         request = health_pb2.HealthCheckRequest(service=service)
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout_s)
+            # The stub's methods are set at run time, unseen by the type checker.
+            ask: Callable[..., health_pb2.HealthCheckResponse] = vars(health_pb2_grpc.HealthStub(channel))[
+                "Check"
+            ]
+            answer = ask(request, timeout=timeout_s)
         except grpc.RpcError as error:
             return f"{error.code().name}: {error.details()}"
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))

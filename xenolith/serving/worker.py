@@ -51,7 +51,7 @@ class Worker:
                 item = await self.run(next, items, _END)
                 if item is _END:
                     return
-                yield item  # type: ignore[misc]  # not the sentinel
+                yield item
         finally:
             stop.set()
 
