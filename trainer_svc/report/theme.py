@@ -20,7 +20,7 @@ def layout(height: int = 330, **extra: Any) -> dict[str, Any]:
         "linecolor": "#cfd5de",
         "ticks": "outside",
     }
-    axis |= {"tickcolor": "#cfd5de", "automargin": True, "title": {"standoff": 8}}
+    axis |= {"ticks": "outside", "tickcolor": "#cfd5de", "automargin": True, "title": {"standoff": 8}}
     base: dict[str, Any] = {
         "height": height,
         "margin": {"l": 56, "r": 16, "t": 12, "b": 44},
