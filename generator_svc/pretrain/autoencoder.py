@@ -31,8 +31,8 @@ class AutoencoderTask:
         self.table = _read(run, run.data.split)
         self.validation = _read(run, run.data.validation_split)
         self.rows = len(self.table)
+        torch.manual_seed(run.loop.seed)
         self.model = Autoencoder(run.model).to(self.device)
-        self.channel_std = torch.ones(run.model.latent_dim, device=self.device)
         if run.initial_weights is not None:
             self.model.load_state_dict(load_file(run.initial_weights))
         else:
@@ -67,9 +67,8 @@ class AutoencoderTask:
 
     def _noise(self, mean: Tensor, log_variance: Tensor, crystals: CrystalTensors) -> Tensor:
         with torch.no_grad():
-            self.channel_std.lerp_(mean.std(0), 0.05)
             u = torch.rand(crystals.ragged.size, 1, device=self.device)
-            extra = crystals.ragged.expand(self.run.noise.max_scale * u.square()) * self.channel_std
+            extra = crystals.ragged.expand(self.run.noise.max_scale * u.square()) * mean.std(0)
         return torch.randn_like(mean) * (log_variance.exp() + extra.square()).sqrt()
 
 

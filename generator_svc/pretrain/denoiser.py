@@ -33,6 +33,7 @@ class DenoiserTask:
         self.table = _read(run, run.data.split)
         self.validation = _read(run, run.data.validation_split)
         self.rows = len(self.table)
+        torch.manual_seed(run.loop.seed)
         self.model = Denoiser(run.model).to(self.device)
         self.mean, self.std = latent_statistics(self.autoencoder, self.table, self.device)
 

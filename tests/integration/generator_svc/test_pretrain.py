@@ -77,19 +77,21 @@ def test_a_killed_run_resumes_into_the_same_weights(
 ) -> None:
     whole = stage_one.run_autoencoder(autoencoder_run(parquet, 6), tmp_path / "whole")
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     plain = stage_one.AutoencoderTask.loss
 
     def dies_at_nine(self: stage_one.AutoencoderTask, rows: np.ndarray, step: int) -> object:
         if step == 9:
-            raise Killed
+            raise KilledError
         return plain(self, rows, step)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    run = autoencoder_run(parquet, 6)
+    with monkeypatch.context() as patch:
         patch.setattr(stage_one.AutoencoderTask, "loss", dies_at_nine)
-        stage_one.run_autoencoder(autoencoder_run(parquet, 6), tmp_path / "halves")
+        with pytest.raises(KilledError):
+            stage_one.run_autoencoder(run, tmp_path / "halves")
     halves = stage_one.run_autoencoder(autoencoder_run(parquet, 6), tmp_path / "halves")
     expected = load_file(whole / "autoencoder.safetensors")
     for name, value in load_file(halves / "autoencoder.safetensors").items():
