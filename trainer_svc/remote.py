@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import grpc
@@ -11,30 +12,24 @@ from numpy.typing import NDArray
 
 from trainer_svc.samples import Samples, assemble
 from xenolith.chunks import ReceivedWeights, WeightsReceiver, send_weights
+from xenolith.client._options import Options, channel_options, credentials
 from xenolith.serving.identity import RUN_ID_KEY
 from xenolith.status import error_from_call
 from xenolith.v1 import generator_pb2, generator_pb2_grpc, oracle_pb2, oracle_pb2_grpc
 
-__all__ = ["Generator", "Oracle", "connect"]
+__all__ = ["Generator", "Oracle", "Services"]
 
 T = TypeVar("T")
-
-_OPTIONS = [
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    # A killed service is noticed by its closed connection; pings notice a machine that went away.
-    ("grpc.keepalive_time_ms", 20_000),
-    # Reconnect soon after a restart: our own pauses decide when to try.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
-]
+Metadata = tuple[tuple[str, str], ...]
 
 
 class _Service:
-    def __init__(self, address: str, channel: grpc.aio.Channel, run_name: str, timeout_s: float) -> None:
-        self._address, self._timeout = address, timeout_s
-        self._metadata = ((RUN_ID_KEY, run_name),) if run_name else ()
-        self._channel = channel
+    def __init__(self, address: str, channel: grpc.aio.Channel, metadata: Metadata, timeout_s: float) -> None:
+        self._address, self._timeout, self._metadata = address, timeout_s, metadata
+        self._bind(channel)
+
+    def _bind(self, channel: grpc.aio.Channel) -> None:
+        raise NotImplementedError
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -50,10 +45,7 @@ class _Service:
 class Generator(_Service):
     """A generator service."""
 
-    def __init__(
-        self, address: str, channel: grpc.aio.Channel, run_name: str = "", timeout_s: float = 600.0
-    ) -> None:
-        super().__init__(address, channel, run_name, timeout_s)
+    def _bind(self, channel: grpc.aio.Channel) -> None:
         self._stub = generator_pb2_grpc.GeneratorServiceStub(channel)
 
     async def describe(self) -> generator_pb2.GeneratorServiceDescribeResponse:
@@ -99,10 +91,7 @@ class Generator(_Service):
 class Oracle(_Service):
     """An oracle service."""
 
-    def __init__(
-        self, address: str, channel: grpc.aio.Channel, run_name: str = "", timeout_s: float = 600.0
-    ) -> None:
-        super().__init__(address, channel, run_name, timeout_s)
+    def _bind(self, channel: grpc.aio.Channel) -> None:
         self._stub = oracle_pb2_grpc.OracleServiceStub(channel)
 
     async def describe(self) -> oracle_pb2.OracleServiceDescribeResponse:
@@ -115,16 +104,36 @@ class Oracle(_Service):
         return await self._typed("Score", self._stub.Score(request, **self._options))
 
 
-@asynccontextmanager
-async def connect(
-    generator: str, oracle: str, *, run_name: str = "", timeout_s: float = 600.0
-) -> AsyncIterator[tuple[Generator, Oracle]]:
-    """Open channels to both services; connecting happens at the first call."""
-    async with (
-        grpc.aio.insecure_channel(generator, options=_OPTIONS) as to_generator,
-        grpc.aio.insecure_channel(oracle, options=_OPTIONS) as to_oracle,
-    ):
-        yield (
-            Generator(generator, to_generator, run_name, timeout_s),
-            Oracle(oracle, to_oracle, run_name, timeout_s),
-        )
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Where generator and oracle are, and how they are reached."""
+
+    generator: str
+    """``host:port``."""
+    oracle: str
+    """``host:port``."""
+    options: Options = field(default_factory=Options)
+    """Security, the same for both."""
+    timeout_s: float = 600.0
+    """Deadline of a call, seconds."""
+
+    @asynccontextmanager
+    async def connect(self, run_name: str = "") -> AsyncIterator[tuple[Generator, Oracle]]:
+        """Open channels to both services; connecting happens at the first call."""
+        async with self._channel(self.generator) as generator, self._channel(self.oracle) as oracle:
+            yield (
+                Generator(self.generator, generator, self._metadata(run_name), self.timeout_s),
+                Oracle(self.oracle, oracle, self._metadata(run_name), self.timeout_s),
+            )
+
+    def _channel(self, address: str) -> grpc.aio.Channel:
+        # The trainer's own patience decides about repetition, hence one attempt.
+        options = channel_options(replace(self.options, attempts=1))
+        secrets = credentials(self.options)
+        if secrets is None:
+            return grpc.aio.insecure_channel(address, options=options)
+        return grpc.aio.secure_channel(address, secrets, options=options)
+
+    def _metadata(self, run_name: str) -> tuple[tuple[str, str], ...]:
+        run = ((RUN_ID_KEY, run_name),) if run_name else ()
+        return (*run, ("authorization", f"Bearer {self.options.token}")) if self.options.token else run

@@ -88,6 +88,12 @@ class RunLog:
                 setattr(self._run, name, value)
         self.save()
 
+    def forget_tuned(self, config: trainer_pb2.RunConfig) -> None:
+        """Take a longer configuration: the tuned policy has to be evaluated again."""
+        self._run.ClearField("tuned")
+        self._run.steps_total = config.steps
+        self.update(config=config)
+
     def save(self) -> None:
         """Write the record."""
         self._run.update_time.GetCurrentTime()

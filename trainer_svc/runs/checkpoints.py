@@ -88,6 +88,12 @@ class Checkpoints:
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise CheckpointError(f"checkpoint {path} cannot be used: {error}") from error
 
+    def clear_stop_reason(self) -> None:
+        """Let a run that stopped early go on."""
+        path = self._path(self._newest()) / "state.json"
+        state = TrainingState.model_validate(read_json(path))
+        write_json(path, state.model_copy(update={"stop_reason": ""}).model_dump())
+
     def weights(self, step: int | None = None) -> tuple[int, dict[str, Tensor]]:
         """Read the weights of one checkpoint, the newest by default, with its step."""
         step = self._newest() if step is None else step

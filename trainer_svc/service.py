@@ -1,0 +1,120 @@
+"""TrainerService: contract messages in, the run manager's work, contract messages out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from trainer_svc.config_wire import config_from_proto, config_to_proto
+from trainer_svc.errors import NoSuchRunError
+from trainer_svc.evaluate_call import evaluate
+from trainer_svc.manager import RunManager
+from trainer_svc.run_log import RunLog
+from xenolith.errors import InvalidArgumentError
+from xenolith.v1 import trainer_pb2, trainer_pb2_grpc
+
+__all__ = ["TrainerService"]
+
+_PIECE = 2**20
+_PAGE = 100
+
+
+class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
+    """Serves the runs of one directory."""
+
+    def __init__(self, manager: RunManager) -> None:
+        self._manager = manager
+
+    async def StartRun(
+        self, request: trainer_pb2.StartRunRequest, context: Any
+    ) -> trainer_pb2.StartRunResponse:
+        """Start a run, or only check its configuration."""
+        config = config_from_proto(request.config)
+        if request.validate_only:
+            run = trainer_pb2.Run(name=config.name, config=config_to_proto(config), steps_total=config.steps)
+            return trainer_pb2.StartRunResponse(run=run)
+        return trainer_pb2.StartRunResponse(run=self._manager.start(config))
+
+    async def GetRun(self, request: trainer_pb2.GetRunRequest, context: Any) -> trainer_pb2.GetRunResponse:
+        """One run."""
+        return trainer_pb2.GetRunResponse(run=self._manager.log(request.name).run)
+
+    async def ListRuns(
+        self, request: trainer_pb2.ListRunsRequest, context: Any
+    ) -> trainer_pb2.ListRunsResponse:
+        """Runs, newest first; the page token is the last name of the page before."""
+        names = self._manager.names()
+        if request.page_token:
+            if request.page_token not in names:
+                raise InvalidArgumentError(f"page_token {request.page_token!r} is not one of ListRuns")
+            names = names[names.index(request.page_token) + 1 :]
+        runs = [self._manager.log(name).run for name in names]
+        wanted = [run for run in runs if not request.states or run.state in request.states]
+        page = wanted[: request.page_size or _PAGE]
+        token = page[-1].name if len(page) < len(wanted) else ""
+        return trainer_pb2.ListRunsResponse(runs=page, next_page_token=token)
+
+    async def WatchRun(
+        self, request: trainer_pb2.WatchRunRequest, context: Any
+    ) -> AsyncIterator[trainer_pb2.WatchRunResponse]:
+        """Past events, then live ones, until the run ends."""
+        async for event in _watch(self._manager.log(request.name), request.after_sequence):
+            yield event
+
+    async def StopRun(self, request: trainer_pb2.StopRunRequest, context: Any) -> trainer_pb2.StopRunResponse:
+        """Stop after the step at work."""
+        return trainer_pb2.StopRunResponse(run=self._manager.stop(request.name))
+
+    async def ResumeRun(
+        self, request: trainer_pb2.ResumeRunRequest, context: Any
+    ) -> trainer_pb2.ResumeRunResponse:
+        """Go on from the last checkpoint."""
+        steps = request.steps if request.HasField("steps") else None
+        return trainer_pb2.ResumeRunResponse(run=self._manager.resume(request.name, steps))
+
+    async def Evaluate(
+        self, request: trainer_pb2.EvaluateRequest, context: Any
+    ) -> AsyncIterator[trainer_pb2.EvaluateResponse]:
+        """Evaluate a policy: progress, the result last."""
+        async for response in evaluate(request, self._manager):
+            yield response
+
+    async def GetArtifact(
+        self, request: trainer_pb2.GetArtifactRequest, context: Any
+    ) -> AsyncIterator[trainer_pb2.GetArtifactResponse]:
+        """Read a file of a run in pieces."""
+        directory = self._manager.directory(request.run_name)
+        artifacts = directory.artifacts()
+        if request.artifact not in artifacts:
+            known = ", ".join(sorted(artifacts)) or "none yet"
+            raise NoSuchRunError(
+                f"run {request.run_name!r} has no file {request.artifact!r}; it has: {known}"
+            )
+        data = await asyncio.to_thread(_read, directory.path / request.artifact)
+        first = {"media_type": artifacts[request.artifact], "total_bytes": len(data)}
+        for start in range(0, max(len(data), 1), _PIECE):
+            yield trainer_pb2.GetArtifactResponse(
+                data=data[start : start + _PIECE], **(first if start == 0 else {})
+            )
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+async def _watch(run_log: RunLog, after: int) -> AsyncIterator[trainer_pb2.WatchRunResponse]:
+    loop, news = asyncio.get_running_loop(), asyncio.Event()
+    unsubscribe = run_log.events.subscribe(lambda _: loop.call_soon_threadsafe(news.set))
+    try:
+        while True:
+            # Cleared before reading: what comes in between sets it again.
+            news.clear()
+            for event in run_log.events.after(after):
+                after = event.sequence
+                yield event
+            if not run_log.active:
+                return
+            if not run_log.events.after(after):
+                await news.wait()
+    finally:
+        unsubscribe()
