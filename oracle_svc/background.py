@@ -11,7 +11,7 @@ from oracle_svc.calculators.base import digest_of
 from oracle_svc.diversity import FeatureSpace
 from oracle_svc.hull import Hull
 from oracle_svc.novelty import KnownCrystals
-from oracle_svc.reference import Reference, ReferenceError
+from oracle_svc.reference import Reference, ReferenceError  # noqa: A004  # ours, not the built-in
 
 __all__ = ["Background"]
 
@@ -37,7 +37,8 @@ class Background:
     hull: Hull | None
     hull_id: str
     calculator_digest: str
-    """`settings_digest` of the calculator whose energies made the hull and whose embeddings span the space."""
+    """`settings_digest` of the calculator whose energies made the hull and whose embeddings span the
+    space."""
     calculator_id: str
 
     @classmethod
@@ -51,8 +52,8 @@ class Background:
         """
         if reference.amd_k != DEFAULT_K:
             raise ReferenceError(
-                f"{reference.path} has AMD vectors of {reference.amd_k} entries, this version compares {DEFAULT_K}: "
-                "build the reference again"
+                f"{reference.path} has AMD vectors of {reference.amd_k} entries, this version compares "
+                f"{DEFAULT_K}: build the reference again"
             )
         reference.rows("")
         embeddings = reference.embeddings

@@ -1,7 +1,8 @@
-"""One batch on its way through the oracle: gate, cache, calculator, hull, known crystals, and the batch as a whole.
+"""One batch on its way through the oracle.
 
-Each stage sees the structures that the stages before it let through, and gives the others a typed status. A crystal is
-measured in its primitive cell on a reduced basis: all its descriptions get one score, and the smallest is the cheapest.
+Each stage sees the structures that the stages before it let through, and gives the others a typed status. A
+crystal is measured in its primitive cell on a reduced basis: all its descriptions get one score, and the
+smallest is the cheapest.
 """
 
 from __future__ import annotations
@@ -49,12 +50,14 @@ class BatchRun:
         options: ScoreOptions,
         provenance: Provenance,
         stop: Callable[[], bool],
+        refused: Mapping[int, Outcome],
     ) -> None:
         self._scorer = scorer
         self._batch = batch
         self._options = options
         self._provenance = provenance
         self._stop = stop
+        self._refused = refused
         self._stats = Stats()
         self._warnings: list[str] = []
         self._scores = [Score() for _ in range(len(batch))]
@@ -91,13 +94,14 @@ class BatchRun:
     def _gate(self) -> None:
         report = check_validity(self._batch, self._scorer.limits, self._scorer.calculators.identity.elements)
         for index, score in enumerate(self._scores):
-            status = report.statuses[index]
-            score.valid = status is Status.OK
-            score.outcomes[Component.VALIDITY] = Outcome(status=status, message=report.messages[index])
+            measured = Outcome(status=report.statuses[index], message=report.messages[index])
+            outcome = self._refused.get(index, measured)
+            score.valid = outcome.status is Status.OK
+            score.outcomes[Component.VALIDITY] = outcome
             score.min_distance = _finite(report.min_distance[index])
             score.density = _finite(report.density[index])
             score.volume_per_atom = _finite(report.volume_per_atom[index])
-            if status is not Status.TOO_LARGE:
+            if outcome.status is not Status.TOO_LARGE:
                 score.formula = self._batch[index].formula
             if score.valid:
                 score.charge_neutral = charge_neutral(self._batch[index].numbers)
@@ -205,7 +209,9 @@ class BatchRun:
         for index, row in self._form_of.items():
             score, record = self._scores[index], self._records["energy"][row]
             if record is None:
-                failure = self._failures.get(row, Outcome(status=Status.CALCULATOR_FAILED, message="no energy came back"))
+                failure = self._failures.get(
+                    row, Outcome(status=Status.CALCULATOR_FAILED, message="no energy came back")
+                )
                 score.outcomes.update(dict.fromkeys(self._options.components & _NEEDS_ENERGY, failure))
                 continue
             if self._options.return_embeddings:
@@ -271,7 +277,8 @@ class BatchRun:
             for index, outcome in undecided.items():
                 self._scores[index].outcomes[Component.UNIQUENESS] = outcome
         names = {
-            index: content_name(self._forms[self._form_of[index]].key, crystal) for index, crystal in crystals.items()
+            index: content_name(self._forms[self._form_of[index]].key, crystal)
+            for index, crystal in crystals.items()
         }
         scores = {index: self._scores[index] for index in amd}
         fill_uniqueness(scores, amd, names, self._provenance.amd_tolerance, same=same)
@@ -286,9 +293,14 @@ class BatchRun:
             for index, value in zip(indices, _diversity(background.composition_space, vectors), strict=True):
                 self._scores[index].composition_diversity = _finite(value)
                 self._scores[index].outcomes[Component.COMPOSITION_DIVERSITY] = _OK
-        if Component.STRUCTURE_DIVERSITY in self._options.components and background.structure_space is not None:
+        if (
+            Component.STRUCTURE_DIVERSITY in self._options.components
+            and background.structure_space is not None
+        ):
             records = {index: self._records["energy"][row] for index, row in self._form_of.items()}
-            embeddings = {index: record["embedding"] for index, record in records.items() if record is not None}
+            embeddings = {
+                index: record["embedding"] for index, record in records.items() if record is not None
+            }
             values = _diversity(background.structure_space, np.array(list(embeddings.values())))
             for index, value in zip(embeddings, values, strict=True):
                 self._scores[index].structure_diversity = _finite(value)

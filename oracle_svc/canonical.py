@@ -1,12 +1,14 @@
 """One name for one crystal, however it is written down.
 
-A crystal rotated, reflected, translated, relabelled or written in another cell has the same energy and the same
-neighbours, so it shares one cache entry. No rounding can decide that alone: whatever is rounded, some crystal sits on
-the edge. Hence two steps.
+A crystal rotated, reflected, translated, relabelled or written in another cell has the same energy and the
+same neighbours, so it shares one cache entry. No rounding can decide that alone: whatever is rounded, some
+crystal sits on the edge. Hence two steps.
 
-1. *Address*: a few smooth invariants of the crystal (they change as little as it does) are put on a coarse grid. A
+1. *Address*: a few smooth invariants of the crystal (they change as little as it does) are put on a coarse
+   grid. A
    crystal near an edge of the grid is looked up on both sides, and stored on its own.
-2. *Proof*: the entry carries the crystal it belongs to, and counts only if an isometry maps it onto the one asked for,
+2. *Proof*: the entry carries the crystal it belongs to, and counts only if an isometry maps it onto the one
+   asked for,
    every atom within `TOLERANCE`. Two crystals that merely share an address never share a value.
 """
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -58,12 +60,12 @@ class CanonicalForm:
 
     @property
     def key(self) -> str:
-        """The first address: a name for sorting and logs, equal for nearly all descriptions of one crystal."""
+        """The first address: a name to sort by, equal for nearly all descriptions of one crystal."""
         return self.addresses[0]
 
     @cached_property
     def crystal(self) -> Crystal:
-        """The primitive cell as a crystal: the smallest, least skewed description, which is also cheapest to compute."""
+        """The primitive cell as a crystal: the smallest, least skewed and cheapest description."""
         return Crystal(
             lattice=self.lattice, numbers=self.numbers.astype(np.int32), frac_coords=self.frac_coords
         )
@@ -97,8 +99,8 @@ def canonical_form(crystal: Crystal) -> CanonicalForm:
 def same_crystal(a: CanonicalForm, b: CanonicalForm) -> bool:
     """Whether an isometry, improper ones included, maps one crystal onto the other within `TOLERANCE`.
 
-    Complete: for every map of a's lattice onto b's, and every atom of b that a's first rarest atom may land on, all
-    other atoms are checked.
+    Complete: for every map of a's lattice onto b's, and every atom of b that a's first rarest atom may land
+    on, all other atoms are checked.
     """
     if len(a.numbers) != len(b.numbers) or not np.array_equal(np.sort(a.numbers), np.sort(b.numbers)):
         return False
@@ -108,7 +110,7 @@ def same_crystal(a: CanonicalForm, b: CanonicalForm) -> bool:
     frac_a, frac_b = a.frac_coords[order_a], b.frac_coords[order_b]
     _, counts = np.unique(a.numbers, return_counts=True)
     starts = np.concatenate([[0], np.cumsum(counts)])
-    blocks = [slice(int(i), int(j)) for i, j in zip(starts[:-1], starts[1:], strict=True)]
+    blocks = [slice(int(i), int(j)) for i, j in pairwise(starts)]
     blocks.sort(key=lambda block: block.stop - block.start)
     # A cell vector is the sum of few bonds, so the cells may differ by somewhat more than the atoms.
     for coefficients in lattice_maps(a.lattice, b.lattice, tolerance=5.0 * TOLERANCE):
@@ -118,7 +120,7 @@ def same_crystal(a: CanonicalForm, b: CanonicalForm) -> bool:
 
 
 def _atoms_agree(frac_a: np.ndarray, frac_b: np.ndarray, lattice: np.ndarray, blocks: list[slice]) -> bool:
-    """Whether some translation takes the atoms of a onto those of b, both in one basis, species by species."""
+    """Whether some translation takes the atoms of a onto those of b, species by species, in one basis."""
     anchor = frac_a[blocks[0].start]
     for landing in frac_b[blocks[0]]:
         if all(_block_agrees(frac_a[block] + (landing - anchor), frac_b[block], lattice) for block in blocks):
@@ -136,7 +138,7 @@ def _block_agrees(moved: np.ndarray, target: np.ndarray, lattice: np.ndarray) ->
 
 
 def _invariants(lattice: np.ndarray, numbers: np.ndarray, frac: np.ndarray) -> np.ndarray:
-    """(1 + channels,) invariants: size per atom, and pair sums with element weights that fade out at the cutoff."""
+    """(1 + channels,) invariants: size per atom, and weighted pair sums that fade out at the cutoff."""
     atoms = len(numbers)
     size = float(abs(np.linalg.det(lattice)) / atoms) ** (1.0 / 3.0)
     found = find_neighbors(lattice, frac, _CUTOFF)
@@ -144,7 +146,8 @@ def _invariants(lattice: np.ndarray, numbers: np.ndarray, frac: np.ndarray) -> n
     fade = (1.0 - (distance / _CUTOFF) ** 2) ** 3
     sums = [size]
     for channel in range(1, _CHANNELS + 1):
-        # Element weights in [0.5, 1.5] from multiples of the golden ratio: fixed, and unequal for unequal elements.
+        # Element weights in [0.5, 1.5] from multiples of the golden ratio: fixed, and unequal for unequal
+        # elements.
         weight = 0.5 + np.modf(numbers * channel * 0.6180339887498949)[0]
         wave = fade * np.cos(np.pi * channel * distance / _CUTOFF)
         sums.append(float((weight[first] * weight[second] * wave).sum()) / atoms)

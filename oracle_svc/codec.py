@@ -2,7 +2,8 @@
 
 It is what the cache stores and what travels to worker processes. Nothing is ever unpickled: a record is
 
-    magic (4 bytes) | format version (u16) | header length (u32) | BLAKE2b-128 (16 bytes) | header (JSON) | arrays
+    magic (4 bytes) | format version (u16) | header length (u32) | BLAKE2b-128 (16 bytes) | header (JSON) |
+    arrays
 
 so that a torn, foreign or flipped record decodes to an error, never to a wrong value.
 """

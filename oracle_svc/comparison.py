@@ -1,4 +1,4 @@
-"""Comparing the crystals of a batch with what is known and with each other: fills in novelty and uniqueness."""
+"""Compares the crystals of a batch with what is known and with each other: novelty and uniqueness."""
 
 from __future__ import annotations
 
@@ -74,5 +74,7 @@ def matched_pairs(
 
 def content_name(key: str, crystal: Crystal) -> tuple[str, str]:
     """What orders crystals by content alone: the canonical key, then the numbers as they came."""
-    content = hashlib.sha256(crystal.lattice.tobytes() + crystal.numbers.tobytes() + crystal.frac_coords.tobytes())
+    content = hashlib.sha256(
+        crystal.lattice.tobytes() + crystal.numbers.tobytes() + crystal.frac_coords.tobytes()
+    )
     return key, content.hexdigest()

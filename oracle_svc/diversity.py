@@ -9,13 +9,13 @@ small if B is spread as R is. The *contribution* of structure i is what the batc
     contribution_i = MMD^2(B without i, R) - MMD^2(B, R).
 
 **A positive value rewards**: being unlike the other members of the batch, in a place where the reference has
-structures; the batch covers the reference less well without this one. **A negative value punishes**: being one of many
-alike (each further copy raises mean k(B, B)), or lying far from everything that is known. The term mean k(R, R) cancels
-and is never computed. The sum is over all pairs, a structure with itself included; this makes the value defined from
-two structures on.
+structures; the batch covers the reference less well without this one. **A negative value punishes**: being
+one of many alike (each further copy raises mean k(B, B)), or lying far from everything that is known. The
+term mean k(R, R) cancels and is never computed. The sum is over all pairs, a structure with itself
+included; this makes the value defined from two structures on.
 
-The kernel is polynomial of degree three on unit vectors, k(x, y) = ((x.y + 1) / 2)^3, between 0 and 1: no structure can
-buy an unbounded contribution with an exploding embedding.
+The kernel is polynomial of degree three on unit vectors, k(x, y) = ((x.y + 1) / 2)^3, between 0 and 1: no
+structure can buy an unbounded contribution with an exploding embedding.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _REFERENCE_ROWS = 8192
 class FeatureSpace:
     """Unit vectors of the reference, and how a structure's features become one.
 
-    Features are centred and scaled by the reference's own mean and standard deviation, column by column, before they
-    are brought to unit length; compositions are unit vectors already and stay as they are.
+    Features are centred and scaled by the reference's own mean and standard deviation, column by column,
+    before they are brought to unit length; compositions are unit vectors already and stay as they are.
     """
 
     reference: np.ndarray

@@ -55,7 +55,8 @@ class CalculatorPool:
     threads
         Threads of each.
     atoms_per_batch
-        Atoms in one request to a worker: the grain of cancellation, of load balance, and of what a crash repeats.
+        Atoms in one request to a worker: the grain of cancellation, of load balance, and of what a crash
+        repeats.
     structure_limit_s
         Time limit of a structure, seconds.
     """
@@ -162,8 +163,9 @@ class CalculatorPool:
         )
 
     def _packed(self, num_atoms: np.ndarray) -> Iterator[list[int]]:
-        """Indices in requests of similar sizes, large structures first so that no worker ends long after the others."""
-        # No more than an even share for each worker, or a small batch would keep one busy and the others idle.
+        """Indices of one request each; large structures first, so that all workers end together."""
+        # No more than an even share for each worker, or a small batch would keep one busy and the others
+        # idle.
         share = -(-int(num_atoms.sum()) // self._pool.size)
         most = min(self._atoms_per_batch, share)
         part: list[int] = []
@@ -180,11 +182,13 @@ class CalculatorPool:
     def _evaluate_part(
         self, batch: CrystalBatch, part: Sequence[int], limit_s: float, stop: Callable[[], bool] | None
     ) -> Evaluation:
-        """Evaluate some structures together; if their process is lost, find out one by one whose fault it was."""
+        """Evaluate structures together; if their process is lost, find out one by one whose fault it was."""
         try:
             return self._request(batch.take(part), limit_s, stop)
         except (WorkerDiedError, WorkerTimeoutError) as error:
-            log.warning("calculator process lost, repeating one by one", structures=len(part), error=str(error))
+            log.warning(
+                "calculator process lost, repeating one by one", structures=len(part), error=str(error)
+            )
         builder = EvaluationBuilder(len(part), self.identity.embedding_size)
         for row, index in enumerate(part):
             _collect(builder, [row], self._evaluate_one(batch.take([index]), limit_s, stop))
@@ -193,7 +197,7 @@ class CalculatorPool:
     def _evaluate_one(
         self, single: CrystalBatch, limit_s: float, stop: Callable[[], bool] | None
     ) -> Evaluation:
-        """Evaluate one structure; a process lost on it may have been somebody else's doing, so it gets two."""
+        """Evaluate one structure; a lost process may have been somebody else's doing, so it gets two."""
         problem = Status.CALCULATOR_FAILED, "it has no energy"
         for _ in range(_ATTEMPTS_ALONE):
             try:

@@ -93,7 +93,8 @@ class Claim(AbstractContextManager["Claim"]):
     def wait(self, *, until: float, cancelled: Callable[[], bool]) -> dict[str, bytes]:
         """Values others computed, as far as they came before `until` (`time.monotonic` seconds).
 
-        Returns early when everybody is done, whatever their success; missing keys are for the caller to compute.
+        Returns early when everybody is done, whatever their success; missing keys are for the caller to
+        compute.
         """
         found: dict[str, bytes] = {}
         far = set(self._far)

@@ -126,8 +126,8 @@ def _translations(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Translations inside the cell that map the crystal onto itself, and the orbit of each atom under them.
 
-    The orbit's name is its lowest atom index. Only translations that join atoms of the rarest element can exist, and
-    their number divides every element's count.
+    The orbit's name is its lowest atom index. Only translations that join atoms of the rarest element can
+    exist, and their number divides every element's count.
     """
     trivial = np.zeros((1, 3)), np.arange(len(numbers))
     species, counts = np.unique(numbers, return_counts=True)
@@ -165,10 +165,10 @@ def _image_under(
 
 
 def _lattice_with(translations: np.ndarray) -> np.ndarray | None:
-    """Basis, in cell coordinates, of the lattice of whole cells and these translations; None if there is no finer one.
+    """Basis, in cell coordinates, of the lattice with these translations; None if it is no finer one.
 
-    n translations form a group, so n times each is a lattice vector and everything is exact in integers. A set that
-    is no group (it met the tolerance by luck) is refused: the cell stays as it is.
+    n translations form a group, so n times each is a lattice vector and everything is exact in integers. A
+    set that is no group (it met the tolerance by luck) is refused: the cell stays as it is.
     """
     n = len(translations)
     if n == 1:

@@ -1,7 +1,8 @@
 """pymatgen's StructureMatcher, in processes that can be killed.
 
-On some cells it runs for minutes or for ever, inside compiled code that no signal handler interrupts. Hence a worker
-process and a time limit for each pair; a pair that exceeds it is `Verdict.TIMEOUT`, which is not "different".
+On some cells it runs for minutes or for ever, inside compiled code that no signal handler interrupts. Hence
+a worker process and a time limit for each pair; a pair that exceeds it is `Verdict.TIMEOUT`, which is not
+"different".
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class PairMatcher:
         if not pairs:
             return []
         with ThreadPoolExecutor(self._pool.size, thread_name_prefix="matcher") as threads:
-            return list(threads.map(lambda pair: self._verdict(*pair, options, stop), pairs))
+            return list(threads.map(lambda pair: self._verdict(pair[0], pair[1], options, stop), pairs))
 
     def close(self) -> None:
         """End the processes."""

@@ -1,12 +1,14 @@
-"""Is it known, and is it the only one of its kind in the batch?
+"""Whether a crystal is known, and whether it is the only one of its kind in the batch.
 
-Two crystals are *the same* if their reduced formulas are equal and the Chebyshev distance of their AMD vectors is at
-most a tolerance (or if StructureMatcher says so). Sameness is not transitive; what follows from it is made so:
+Two crystals are *the same* if their reduced formulas are equal and the Chebyshev distance of their AMD
+vectors is at most a tolerance (or if StructureMatcher says so). Sameness is not transitive; what follows
+from it is made so:
 
 - a crystal is *novel* if no known crystal is the same;
-- crystals of a batch that are joined by a chain of sames form one *cluster*, and one member of each is *unique*: the
-  one whose content comes first in a fixed order (see `uniqueness`). Which one that is does not depend on the order of
-  the batch, nor on how the others are written down.
+- crystals of a batch that are joined by a chain of sames form one *cluster*, and one member of each is
+  *unique*: the
+  one whose content comes first in a fixed order (see `uniqueness`). Which one that is does not depend on
+  the order of the batch, nor on how the others are written down.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ class GivenCrystals:
     def __init__(self, *, ids: Sequence[str], formulas: Sequence[str], amd: np.ndarray) -> None:
         groups = groups_by_formula(dict(enumerate(formulas)))
         self._rows = {
-            formulas[rows[0]]: KnownStructures(ids=tuple(ids[row] for row in rows), amd=amd[rows]) for rows in groups
+            formulas[rows[0]]: KnownStructures(ids=tuple(ids[row] for row in rows), amd=amd[rows])
+            for rows in groups
         }
         self._nothing = KnownStructures(ids=(), amd=amd[:0])
 
@@ -120,8 +123,9 @@ def uniqueness(
     amd
         AMD vector (k,), Angstrom, by index.
     names
-        What orders the members of a cluster: (canonical key, digest of the numbers as they came). The least is the
-        unique one. Equal names mean equal bytes, for which the earlier index goes first: nothing else tells them apart.
+        What orders the members of a cluster: (canonical key, digest of the numbers as they came). The least
+        is the unique one. Equal names mean equal bytes, for which the earlier index goes first: nothing
+        else tells them apart.
     tolerance
         Largest AMD distance of the same crystal, Angstrom.
     same

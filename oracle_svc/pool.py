@@ -1,8 +1,8 @@
 """Worker processes that may hang, crash or be killed without taking anyone along.
 
-Each worker is a fresh interpreter (never a fork: gRPC threads do not survive one) that builds one handler and answers
-requests, one at a time, over a socket pair. Requests and answers are records of `codec`. A worker that dies or exceeds
-its time limit is killed, and another takes its place on the next request.
+Each worker is a fresh interpreter (never a fork: gRPC threads do not survive one) that builds one handler
+and answers requests, one at a time, over a socket pair. Requests and answers are records of `codec`. A
+worker that dies or exceeds its time limit is killed, and another takes its place on the next request.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class WorkerPool:
     Parameters
     ----------
     handler
-        `package.module:function`; called once in each worker with `options`, it returns the function that turns a
-        request record into an answer record.
+        `package.module:function`; called once in each worker with `options`, it returns the function that
+        turns a request record into an answer record.
     options
         JSON values for the handler.
     size
@@ -148,9 +148,11 @@ class WorkerPool:
         request
             A record of arrays and JSON values.
         time_limit_s
-            Longest time the handler may take, seconds; starting the process and waiting for a free one not counted.
+            Longest time the handler may take, seconds; starting the process and waiting for a free one not
+            counted.
         stop
-            Asked about 20 times a second; once it says True the worker has a second left to answer, or is killed.
+            Asked about 20 times a second; once it says True the worker has a second left to answer, or is
+            killed.
 
         Raises
         ------
@@ -229,7 +231,7 @@ class WorkerPool:
     def _start(self) -> _Worker:
         ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            process = subprocess.Popen(
                 [sys.executable, "-m", "oracle_svc.worker", str(theirs.fileno()), self._handler],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -272,7 +274,11 @@ class WorkerPool:
                     # Most answers come soon, and a new worker takes seconds to start.
                     stopped, until = True, min(until, time.monotonic() + _STOP_GRACE_S)
                 if time.monotonic() > until:
-                    raise WorkerStoppedError("stopped by the caller") if stopped else WorkerTimeoutError("too slow")
+                    raise (
+                        WorkerStoppedError("stopped by the caller")
+                        if stopped
+                        else WorkerTimeoutError("too slow")
+                    )
             return decode(worker.link.recv_bytes())
         except (EOFError, OSError) as error:
             raise WorkerDiedError(_obituary(worker)) from error

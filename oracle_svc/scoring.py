@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock
 
 from oracle_svc.amd import DEFAULT_K, amd_vectors
@@ -13,7 +13,7 @@ from oracle_svc.calculators.base import digest_of
 from oracle_svc.evaluators import CalculatorPool
 from oracle_svc.matcher import PairMatcher
 from oracle_svc.novelty import GivenCrystals
-from oracle_svc.results import Component, Provenance, ScoredBatch, ScoreOptions
+from oracle_svc.results import Component, Outcome, Provenance, ScoredBatch, ScoreOptions
 from oracle_svc.status import Status
 from oracle_svc.store import CrystalStore, Kind
 from oracle_svc.validity import ValidityLimits
@@ -68,13 +68,22 @@ class Scorer:
         """What can be measured with this calculator and reference."""
         return tuple(component for component in Component if self._obstacle(component) is None)
 
-    def score(self, batch: CrystalBatch, options: ScoreOptions, *, stop: Callable[[], bool]) -> ScoredBatch:
+    def score(
+        self,
+        batch: CrystalBatch,
+        options: ScoreOptions,
+        *,
+        stop: Callable[[], bool],
+        refused: Mapping[int, Outcome] | None = None,
+    ) -> ScoredBatch:
         """Score a batch: one result per structure, whatever the structures are.
 
         Parameters
         ----------
         stop
             Asked between portions of work; once it says True the call ends.
+        refused
+            Structures that are not to be measured, by index, with the reason.
 
         Raises
         ------
@@ -86,7 +95,13 @@ class Scorer:
         from oracle_svc.batch_run import BatchRun
 
         provenance = self.provenance(options)
-        return BatchRun(self, batch, options, provenance, stop).run()
+        return BatchRun(self, batch, options, provenance, stop, refused or {}).run()
+
+    def close(self) -> None:
+        """End the worker processes and close the cache."""
+        self.calculators.close()
+        self.matcher.close()
+        self.store.cache.close()
 
     def provenance(self, options: ScoreOptions) -> Provenance:
         """What would measure with these options.
@@ -102,13 +117,13 @@ class Scorer:
                 raise FailedPreconditionError(f"{component.name.lower()} cannot be measured: {obstacle}")
         if options.matcher is not None and Component.NOVELTY in options.components:
             raise FailedPreconditionError(
-                "novelty cannot be judged by StructureMatcher, since the reference holds no structures: judge it by "
-                "AMD, and ask for uniqueness by StructureMatcher in a call of its own"
+                "novelty cannot be judged by StructureMatcher, since the reference holds no structures: "
+                "judge it by AMD, and ask for uniqueness by StructureMatcher in a call of its own"
             )
         return self._provenance(options)
 
     def known(self, batch: CrystalBatch) -> tuple[GivenCrystals, tuple[str, ...]]:
-        """The caller's own known crystals, named `known:<index>`, and warnings about those that cannot be used.
+        """The caller's own known crystals, named `known:<index>`, and warnings about unusable ones.
 
         The last few sets are kept: a run sends the same one with every batch.
         """

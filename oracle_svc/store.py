@@ -1,4 +1,4 @@
-"""Measurements of crystals in the cache: found for every description of a crystal, and for no other crystal."""
+"""Measurements in the cache: found for every description of a crystal, and for no other crystal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ Record = dict[str, Any]
 """Named arrays and JSON values, as `codec` takes them."""
 
 Compute = Callable[[list[int]], Iterable[Mapping[int, Record]]]
-"""Computes records of some crystals, by index, in portions; one that is never yielded could not be computed."""
+"""Computes records of some crystals, by index, in portions; one that is never yielded could not be
+computed."""
 
 _FORM_FIELDS = ("lattice", "numbers", "frac_coords", "invariants")
 
@@ -47,7 +48,7 @@ class CrystalStore:
         self._flight = SingleFlight(cache)
 
     def fetch(self, kinds: Sequence[Kind], forms: Sequence[CanonicalForm]) -> dict[str, list[Record | None]]:
-        """Records by component name and in the order of the forms, all read in one exchange with the cache."""
+        """Records by component name and in the order of the forms, read in one exchange."""
         keys = [kind.key(address) for kind in kinds for form in forms for address in form.addresses]
         values = self.cache.get_many(keys)
         return {kind.component: [_first(values, kind, form) for form in forms] for kind in kinds}
@@ -62,8 +63,8 @@ class CrystalStore:
     ) -> set[int]:
         """Fill in the records that are missing; returns the indices that came from elsewhere after all.
 
-        What another thread or process computes at this moment is waited for; the rest is computed here and stored as
-        it comes, so that a cancelled call leaves behind what it finished.
+        What another thread or process computes at this moment is waited for; the rest is computed here and
+        stored as it comes, so that a cancelled call leaves behind what it finished.
         """
         keys = {index: kind.key(forms[index].key) for index, record in enumerate(records) if record is None}
         if not keys:
@@ -71,7 +72,9 @@ class CrystalStore:
         with self._flight.claim(list(keys.values())) as claim:
             mine = [index for index, key in keys.items() if key in claim.mine]
             for portion in compute(mine) if mine else ():
-                claim.deliver({keys[index]: _packed(forms[index], record) for index, record in portion.items()})
+                claim.deliver(
+                    {keys[index]: _packed(forms[index], record) for index, record in portion.items()}
+                )
                 for index, record in portion.items():
                     records[index] = record
             found = claim.wait(until=math.inf, cancelled=stop)
@@ -81,7 +84,9 @@ class CrystalStore:
         arrived = {index for index in theirs if records[index] is not None}
         left = [index for index in theirs if index not in arrived]
         for portion in compute(left) if left else ():
-            self.cache.set_many({keys[index]: _packed(forms[index], record) for index, record in portion.items()})
+            self.cache.set_many(
+                {keys[index]: _packed(forms[index], record) for index, record in portion.items()}
+            )
             for index, record in portion.items():
                 records[index] = record
         return arrived

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from urllib.parse import urlsplit
-
 from oracle_svc.cache.base import Cache, NoCache
 
 __all__ = ["Cache", "NoCache", "open_cache"]
@@ -16,8 +13,8 @@ def open_cache(url: str, *, max_bytes: int = 2**30, ttl_s: float = 30 * 86400.0)
     Parameters
     ----------
     url
-        `sqlite:///relative.db`, `sqlite:////absolute.db`, `redis://[:password@]host:port/db`, `rediss://...`,
-        `unix:///path/redis.sock`, or `none:`.
+        `sqlite:///relative.db`, `sqlite:////absolute.db` or the file's path, `redis://[:password@]host:port/db`,
+        `rediss://...`, `unix:///path/redis.sock`, or `none`.
     max_bytes
         Size limit of the embedded store. Redis has its own (`maxmemory`, `allkeys-lru`).
     ttl_s
@@ -26,19 +23,19 @@ def open_cache(url: str, *, max_bytes: int = 2**30, ttl_s: float = 30 * 86400.0)
     Raises
     ------
     ValueError
-        The scheme is none of these.
+        The scheme is none of these, or the file cannot be used.
     """
-    scheme = urlsplit(url).scheme
-    if scheme == "sqlite":
-        from oracle_svc.cache.sqlite import SqliteCache
-
-        return SqliteCache(Path(url.removeprefix("sqlite:///")), max_bytes=max_bytes)
-    if scheme in {"redis", "rediss", "unix"}:
+    scheme, _, rest = url.partition("://")
+    if url in {"none", "none:", "none://"}:
+        return NoCache()
+    if scheme in {"redis", "rediss", "unix"} and rest:
         from oracle_svc.cache.redis_ import RedisCache
 
         return RedisCache(url, ttl_s=ttl_s)
-    if scheme == "none":
-        return NoCache()
+    if url and (scheme == "sqlite" or "://" not in url):
+        from oracle_svc.cache.sqlite import SqliteCache
+
+        return SqliteCache(url.removeprefix("sqlite:///"), max_bytes=max_bytes)
     raise ValueError(
-        f"cache {url!r}: expected sqlite:///FILE, redis://HOST:PORT/DB, rediss://, unix:// or none:"
+        f"cache {url!r}: expected sqlite:///FILE, redis://HOST:PORT/DB, rediss://, unix:// or none"
     )

@@ -1,7 +1,8 @@
 """What a cache backend must do, and the rules its users rely on.
 
 A backend stores opaque bytes under string keys. It is an accelerator: whatever happens to it, `get_many` and
-`set_many` return, and the oracle computes what it could not read. Values carry their own checksum (see `codec`).
+`set_many` return, and the oracle computes what it could not read. Values carry their own checksum (see
+`codec`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Protocol, runtime_checkable
 __all__ = ["SCHEMA_VERSION", "Cache", "NoCache"]
 
 SCHEMA_VERSION = 1
-"""Version of everything under a key; raising it makes old entries unreachable (Redis) or drops them (sqlite)."""
+"""Version of everything under a key; raising it makes old entries unreachable (Redis) or drops them
+(sqlite)."""
 
 
 @runtime_checkable
@@ -59,7 +61,7 @@ class Cache(Protocol):
 
     @property
     def lock_ttl_s(self) -> float | None:
-        """Seconds after which an unrenewed right expires; None if the store is shared with no other process."""
+        """Seconds after which an unrenewed right expires; None if no other process shares the store."""
         ...
 
     def close(self) -> None:

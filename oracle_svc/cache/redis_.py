@@ -24,8 +24,9 @@ __all__ = ["RedisCache"]
 _T = TypeVar("_T")
 
 _PREFIX = f"xenolith:oracle:v{SCHEMA_VERSION}:"
-_RENEW = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('pexpire',KEYS[1],ARGV[2]) else return 0 end"
-_RELEASE = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) else return 0 end"
+_IF_OURS = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call({}) else return 0 end"
+_RENEW = _IF_OURS.format("'pexpire',KEYS[1],ARGV[2]")
+_RELEASE = _IF_OURS.format("'del',KEYS[1]")
 
 log = structlog.get_logger(__name__)
 

@@ -117,7 +117,7 @@ class SqliteCache:
         for start in range(0, len(keys), _KEYS_PER_QUERY):
             part = keys[start : start + _KEYS_PER_QUERY]
             marks = ",".join("?" * len(part))
-            query = f"SELECT key, value, used FROM entry WHERE key IN ({marks})"
+            query = f"SELECT key, value, used FROM entry WHERE key IN ({marks})"  # noqa: S608  # marks are "?,?"
             for key, value, used in self._db.execute(query, part):
                 found[key] = bytes(value)
                 if now - used > _USED_GRAIN_S:
@@ -139,7 +139,7 @@ class SqliteCache:
             self._evict()
 
     def _evict(self) -> None:
-        """Drop the least recently used entries; the sum is recounted, since replaced rows were counted twice."""
+        """Drop the least recently used entries; recount first, since replaced rows were counted twice."""
         excess = self._stored_bytes() - int(self._max_bytes * _KEEP_AFTER_EVICTION)
         self._db.execute("BEGIN IMMEDIATE")
         with self._db:
@@ -151,7 +151,7 @@ class SqliteCache:
         self._bytes = self._stored_bytes()
 
     def _guarded(self, action: Callable[[], _T], fallback: _T) -> _T:
-        """Run one action; a full disk or a lost file makes the cache useless for a while, never the oracle."""
+        """Run one action; a full disk or a lost file costs the cache for a while, never the oracle."""
         try:
             with self._lock:
                 result = action()

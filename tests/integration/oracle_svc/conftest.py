@@ -28,7 +28,9 @@ Z = {symbol: number for number, symbol in enumerate(SYMBOLS)}
 
 
 def cubic(a: float, symbols: list[str], frac: np.ndarray | list[list[float]]) -> Crystal:
-    return Crystal(lattice=np.eye(3) * a, numbers=[Z[symbol] for symbol in symbols], frac_coords=np.array(frac))
+    return Crystal(
+        lattice=np.eye(3) * a, numbers=[Z[symbol] for symbol in symbols], frac_coords=np.array(frac)
+    )
 
 
 def rocksalt(cation: str, anion: str, a: float) -> Crystal:
@@ -60,8 +62,13 @@ def known_crystals() -> dict[str, Crystal]:
     salts = [("Na", "Cl", 5.64), ("K", "Cl", 6.29), ("Li", "F", 4.03), ("Na", "F", 4.63), ("K", "Br", 6.6),
              ("Mg", "O", 4.21), ("Ca", "O", 4.81), ("Sr", "O", 5.16), ("Ba", "O", 5.54)]  # fmt: skip
     crystals |= {f"{a}{b}-rocksalt": rocksalt(a, b, size) for a, b, size in salts}
-    crystals |= {"ZnS-zincblende": zincblende("Zn", "S", 5.41), "GaAs-zincblende": zincblende("Ga", "As", 5.65)}
-    crystals |= {f"{big}TiO3": perovskite(big, "Ti", a) for big, a in {"Sr": 3.9, "Ba": 4.0, "Ca": 3.85}.items()}
+    crystals |= {
+        "ZnS-zincblende": zincblende("Zn", "S", 5.41),
+        "GaAs-zincblende": zincblende("Ga", "As", 5.65),
+    }
+    crystals |= {
+        f"{big}TiO3": perovskite(big, "Ti", a) for big, a in {"Sr": 3.9, "Ba": 4.0, "Ca": 3.85}.items()
+    }
     return crystals | {"CaF2": fluorite("Ca", "F", 5.46), "BaF2": fluorite("Ba", "F", 6.2)}
 
 

@@ -18,7 +18,9 @@ from oracle_svc.flight import SingleFlight
 @pytest.fixture(params=["sqlite", "redis"])
 def cache(request, tmp_path):
     url = (
-        f"sqlite:///{tmp_path}/cache.db" if request.param == "sqlite" else request.getfixturevalue("redis_server").url
+        f"sqlite:///{tmp_path}/cache.db"
+        if request.param == "sqlite"
+        else request.getfixturevalue("redis_server").url
     )
     store = open_cache(url)
     yield store
@@ -87,12 +89,16 @@ def test_a_failed_computation_frees_its_waiters(cache):
     flight = SingleFlight(cache)
     started = threading.Event()
 
-    def fail():
-        with pytest.raises(RuntimeError), flight.claim(["x"]) as claim:
+    def compute():
+        with flight.claim(["x"]) as claim:
             assert claim.mine == {"x"}
             started.set()
             time.sleep(0.2)
             raise RuntimeError("out of memory")
+
+    def fail():
+        with pytest.raises(RuntimeError):
+            compute()
 
     thread = threading.Thread(target=fail)
     thread.start()

@@ -11,7 +11,9 @@ FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 
 
 def salt(a: float = 5.64, shift: float = 0.5) -> Crystal:
-    return Crystal(lattice=np.eye(3) * a, numbers=[11] * 4 + [17] * 4, frac_coords=np.concatenate([FCC, FCC + shift]))
+    return Crystal(
+        lattice=np.eye(3) * a, numbers=[11] * 4 + [17] * 4, frac_coords=np.concatenate([FCC, FCC + shift])
+    )
 
 
 def endless(seed: int) -> Crystal:
@@ -35,7 +37,9 @@ def test_verdicts(matcher):
 
 def test_tolerances_are_obeyed(matcher):
     strained = Crystal(
-        lattice=salt().lattice @ np.diag([1.0, 1.0, 1.1]), numbers=salt().numbers, frac_coords=salt().frac_coords
+        lattice=salt().lattice @ np.diag([1.0, 1.0, 1.1]),
+        numbers=salt().numbers,
+        frac_coords=salt().frac_coords,
     )
     pair = [(salt(), strained)]
     assert matcher.verdicts(pair, MatcherOptions()) == [Verdict.SAME]

@@ -53,7 +53,9 @@ def test_an_exception_is_an_answer(pool):
     assert pool.call({"text": "on"}, time_limit_s=30)["echo"] == ">on"
 
 
-@pytest.mark.parametrize(("request_", "error"), [({"die": True}, WorkerDiedError), ({"hang": True}, WorkerTimeoutError)])
+@pytest.mark.parametrize(
+    ("request_", "error"), [({"die": True}, WorkerDiedError), ({"hang": True}, WorkerTimeoutError)]
+)
 def test_a_lost_worker_is_replaced(pool, request_, error):
     pool.warm_up()
     before = set(pool.pids())
@@ -104,7 +106,7 @@ def test_closing_ends_every_process(pool):
         pool.call({}, time_limit_s=1)
 
 
-def test_workers_end_when_their_service_is_killed(tmp_path):
+def test_workers_end_when_their_service_is_killed():
     """SIGKILL leaves nobody to clean up; a worker, even one at work, notices by itself."""
     import subprocess
 
@@ -113,7 +115,8 @@ def test_workers_end_when_their_service_is_killed(tmp_path):
         "from oracle_svc.pool import WorkerPool\n"
         "pool = WorkerPool(handler='echo_worker:build', size=2)\n"
         "pool.warm_up()\n"
-        "threading.Thread(target=pool.call, args=({'hang': True},), kwargs={'time_limit_s': 99}, daemon=True).start()\n"
+        "hang = dict(target=pool.call, args=({'hang': True},), kwargs={'time_limit_s': 99}, daemon=True)\n"
+        "threading.Thread(**hang).start()\n"
         "time.sleep(0.3)\n"
         "print(*pool.pids(), flush=True)\n"
         "time.sleep(99)\n"

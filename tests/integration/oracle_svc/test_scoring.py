@@ -29,9 +29,7 @@ def pack(*crystals: Crystal) -> CrystalBatch:
 
 
 def stretched(crystal: Crystal, factor: float) -> Crystal:
-    return Crystal(
-        lattice=crystal.lattice * factor, numbers=crystal.numbers, frac_coords=crystal.frac_coords
-    )
+    return Crystal(lattice=crystal.lattice * factor, numbers=crystal.numbers, frac_coords=crystal.frac_coords)
 
 
 def test_energies_are_those_of_chgnet_itself(make_scorer, crystals):
@@ -45,7 +43,9 @@ def test_energies_are_those_of_chgnet_itself(make_scorer, crystals):
     assert scored.scores[2].energy_per_atom == pytest.approx(-5.31218, abs=1e-4)
     for crystal, score in zip(chosen, scored.scores, strict=True):
         structure = Structure(Lattice(crystal.lattice), crystal.numbers, crystal.frac_coords)
-        assert score.energy_per_atom == pytest.approx(float(model.predict_structure(structure)["e"]), abs=1e-4)
+        assert score.energy_per_atom == pytest.approx(
+            float(model.predict_structure(structure)["e"]), abs=1e-4
+        )
 
 
 def test_known_crystals_are_known_on_the_hull_or_above(make_scorer, crystals):
@@ -109,7 +109,9 @@ def test_copies_inside_a_batch_are_computed_once(make_scorer, crystals, redescri
 def test_uniqueness_does_not_depend_on_the_order(make_scorer, crystals, redescribe):
     rng = np.random.default_rng(3)
     scorer = make_scorer()
-    batch = [redescribe(stretched(crystals["NaCl-rocksalt"], factor), rng) for factor in (1.0, 1.002, 1.004, 1.2)]
+    batch = [
+        redescribe(stretched(crystals["NaCl-rocksalt"], factor), rng) for factor in (1.0, 1.002, 1.004, 1.2)
+    ]
     batch += [redescribe(crystals["SrTiO3"], rng), crystals["MgO-rocksalt"], crystals["SrTiO3"]]
     options = ScoreOptions(components=frozenset({Component.UNIQUENESS}), amd_tolerance=0.03)
     straight = scorer.score(pack(*batch), options, stop=never).scores
@@ -146,7 +148,9 @@ def test_novelty_counts_what_the_caller_knows(make_scorer, crystals):
     assert score.nearest_reference == "NaCl-rocksalt"
     assert score.amd_distance > 0.1
     nan = Crystal(lattice=np.full((3, 3), np.nan), numbers=[11], frac_coords=np.zeros((1, 3)))
-    options = ScoreOptions(components=frozenset({Component.NOVELTY}), known=pack(crystals["Si-diamond"], nan, mine))
+    options = ScoreOptions(
+        components=frozenset({Component.NOVELTY}), known=pack(crystals["Si-diamond"], nan, mine)
+    )
     scored = scorer.score(pack(mine), options, stop=never)
     assert scored.scores[0].novel is False
     assert scored.scores[0].nearest_reference == "known:2"
@@ -205,9 +209,12 @@ def test_the_settings_digest_tells_settings_apart(make_scorer):
     plain = scorer.provenance(ScoreOptions())
     assert plain == scorer.provenance(ScoreOptions(return_amd=True, use_cache=False))
     assert plain.settings_digest != scorer.provenance(ScoreOptions(amd_tolerance=0.2)).settings_digest
-    assert plain.settings_digest != make_scorer(reference=None).provenance(
-        ScoreOptions(components=frozenset({Component.STABILITY}))
-    ).settings_digest
+    assert (
+        plain.settings_digest
+        != make_scorer(reference=None)
+        .provenance(ScoreOptions(components=frozenset({Component.STABILITY})))
+        .settings_digest
+    )
 
 
 def test_a_killed_worker_costs_nobody_a_score(make_scorer, crystals, calculators):
@@ -245,7 +252,8 @@ def test_a_time_limit_is_a_status(make_scorer, crystals):
             Crystal(
                 lattice=np.eye(3) * 14.0,
                 numbers=np.full(190, 14),
-                frac_coords=np.array(list(np.ndindex(6, 6, 6)))[:190] / 6 + 0.01 * np.arange(190)[:, None] / 190,
+                frac_coords=np.array(list(np.ndindex(6, 6, 6)))[:190] / 6
+                + 0.01 * np.arange(190)[:, None] / 190,
             )
         ]
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from xenolith.crystal import Crystal
+from oracle_svc.structures import read_structures
+from xenolith.crystal import Crystal, CrystalBatch
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +21,9 @@ def random_crystal() -> Callable[[np.random.Generator], Crystal]:
         lattice = rng.normal(size=(3, 3)) + 2.0 * np.eye(3)
         lattice *= (12.0 * atoms / abs(np.linalg.det(lattice))) ** (1 / 3)
         species = rng.integers(1, 95, size=3)
-        return Crystal(lattice=lattice, numbers=rng.choice(species, size=atoms), frac_coords=rng.random((atoms, 3)))
+        return Crystal(
+            lattice=lattice, numbers=rng.choice(species, size=atoms), frac_coords=rng.random((atoms, 3))
+        )
 
     return make
 
@@ -42,7 +46,9 @@ def redescribe() -> Callable[..., Crystal]:
         order = rng.permutation(len(numbers))
         frac = frac[order] + rng.integers(-3, 4, size=frac.shape)
         return Crystal(
-            lattice=lattice @ _orthogonal(rng, -1.0 if mirror else 1.0), numbers=numbers[order], frac_coords=frac
+            lattice=lattice @ _orthogonal(rng, -1.0 if mirror else 1.0),
+            numbers=numbers[order],
+            frac_coords=frac,
         )
 
     return make
@@ -59,3 +65,10 @@ def _unimodular(rng: np.random.Generator) -> np.ndarray:
 def _orthogonal(rng: np.random.Generator, sign: float) -> np.ndarray:
     matrix, _ = np.linalg.qr(rng.normal(size=(3, 3)))
     return matrix * (sign * np.sign(np.linalg.det(matrix)))
+
+
+@pytest.fixture(scope="session")
+def known_crystals(data_dir: Path) -> CrystalBatch:
+    """200 crystals of MP-20."""
+    table = read_structures(data_dir / "mp20.parquet")
+    return table.batch.take(np.random.default_rng(0).choice(len(table), 200, replace=False))

@@ -13,7 +13,9 @@ FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 
 
 def rocksalt() -> Crystal:
-    return Crystal(lattice=np.eye(3) * A, numbers=[11] * 4 + [17] * 4, frac_coords=np.concatenate([FCC, FCC + 0.5]))
+    return Crystal(
+        lattice=np.eye(3) * A, numbers=[11] * 4 + [17] * 4, frac_coords=np.concatenate([FCC, FCC + 0.5])
+    )
 
 
 def moved(crystal: Crystal, rng: np.random.Generator, distance: float, atoms: int) -> Crystal:
@@ -73,7 +75,9 @@ def test_a_strain_of_a_thousandth_is_another_crystal(random_crystal):
     for _ in range(50):
         crystal = random_crystal(rng)
         strain = np.eye(3) + np.diag([1e-3, -1e-3, 0.0])
-        other = Crystal(lattice=crystal.lattice @ strain, numbers=crystal.numbers, frac_coords=crystal.frac_coords)
+        other = Crystal(
+            lattice=crystal.lattice @ strain, numbers=crystal.numbers, frac_coords=crystal.frac_coords
+        )
         assert not same_crystal(canonical_form(crystal), canonical_form(other))
 
 
@@ -104,7 +108,8 @@ def test_orderings_on_one_lattice_are_told_apart():
 
 
 def test_stackings_are_told_apart():
-    """Two close-packed stackings of nine layers with the same neighbours nearby: only the whole crystal differs."""
+    """Two close-packed stackings of nine layers with the same neighbours nearby: only the whole crystal
+    differs."""
 
     def stack(word: str) -> Crystal:
         offset = {"A": (0.0, 0.0), "B": (1 / 3, 2 / 3), "C": (2 / 3, 1 / 3)}

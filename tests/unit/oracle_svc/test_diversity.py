@@ -9,7 +9,11 @@ RNG = np.random.default_rng(0)
 
 
 def mmd(batch: np.ndarray, reference: np.ndarray) -> float:
-    return float(kernel(batch, batch).mean() - 2 * kernel(batch, reference).mean() + kernel(reference, reference).mean())
+    return float(
+        kernel(batch, batch).mean()
+        - 2 * kernel(batch, reference).mean()
+        + kernel(reference, reference).mean()
+    )
 
 
 def space() -> FeatureSpace:
@@ -62,7 +66,9 @@ def test_order_does_not_matter():
     vectors = known.vectors(RNG.normal(size=(9, 8)))
     order = RNG.permutation(9)
     term = known.reference_term(vectors)
-    np.testing.assert_allclose(contributions(vectors, term)[order], contributions(vectors[order], term[order]))
+    np.testing.assert_allclose(
+        contributions(vectors, term)[order], contributions(vectors[order], term[order])
+    )
 
 
 def test_a_batch_of_one_has_no_diversity():

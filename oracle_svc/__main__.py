@@ -1,0 +1,42 @@
+"""The oracle process: `python -m oracle_svc --port 50052 --reference bundles/mp20-small/reference`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from oracle_svc.pool import WorkerError
+from oracle_svc.settings import add_oracle_arguments, oracle_settings_from
+from oracle_svc.startup import open_service
+from xenolith.errors import XenolithError
+from xenolith.serving import add_arguments, serve, settings_from
+from xenolith.serving.log import configure_logging
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until told to stop; returns the exit code."""
+    parser = argparse.ArgumentParser("oracle_svc", description="Measures crystals over gRPC.")
+    arguments = add_oracle_arguments(add_arguments(parser, port=50052)).parse_args(argv)
+    try:
+        serving, settings = settings_from(arguments), oracle_settings_from(arguments)
+        configure_logging("oracle", serving.log_level, serving.log_format)
+        service = open_service(settings)
+    except (XenolithError, WorkerError, ValueError) as error:
+        print(f"oracle_svc: {error}", file=sys.stderr)  # noqa: T201  # before there is anyone to log for
+        return 2
+    try:
+        asyncio.run(serve([service], serving, name="oracle"))
+    except XenolithError as error:
+        print(f"oracle_svc: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    finally:
+        service.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,220 @@
+"""Scores and their options, from and to the contract's messages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from oracle_svc.matcher import MatcherOptions
+from oracle_svc.results import Component, Outcome, Provenance, Score, ScoredBatch, ScoreOptions
+from oracle_svc.status import Status
+from xenolith.crystal import CrystalBatch
+from xenolith.errors import FieldViolation, InvalidArgumentError, UnimplementedError
+from xenolith.v1 import crystal_pb2, oracle_pb2
+from xenolith.wire import batch_from_proto
+
+__all__ = ["crystals_of", "options_of", "response_of"]
+
+_DEFAULTS = ScoreOptions().components
+_LATER: dict[int, str] = {
+    int(oracle_pb2.COMPONENT_PROPERTIES): "properties are not predicted by this oracle",
+    int(oracle_pb2.COMPONENT_AUDIT): (
+        "this oracle has one calculator, and an audit needs a second; score the same crystals on an oracle "
+        "with another calculator"
+    ),
+}
+_SCALARS = (
+    "valid", "min_distance", "density", "volume_per_atom", "charge_neutral", "energy_per_atom",
+    "e_above_hull", "formation_energy_per_atom", "novel", "nearest_reference", "amd_distance", "unique",
+    "duplicate_of", "batch_amd_distance", "structure_diversity", "composition_diversity",
+)  # fmt: skip
+
+
+def crystals_of(message: crystal_pb2.CrystalBatch, field: str) -> tuple[CrystalBatch, dict[int, Outcome]]:
+    """Crystals of a message, and the outcome of those that are disordered.
+
+    Raises
+    ------
+    InvalidArgumentError
+        The columns do not fit together.
+    """
+    if not message.HasField("occupancies"):
+        return batch_from_proto(message, field), {}
+    ordered = crystal_pb2.CrystalBatch()
+    ordered.CopyFrom(message)
+    ordered.ClearField("occupancies")
+    batch = batch_from_proto(ordered, field)
+    sites = _disordered_sites(message.occupancies, batch, f"{field}.occupancies")
+    outcome = Outcome(
+        status=Status.DISORDERED, message="it has partial or mixed site occupancies; send ordered crystals"
+    )
+    return batch, dict.fromkeys(np.flatnonzero(np.add.reduceat(sites, batch.offsets[:-1])).tolist(), outcome)
+
+
+def options_of(request: oracle_pb2.ScoreRequest) -> ScoreOptions:
+    """How a request wants to be scored.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A value is out of range; names the field.
+    UnimplementedError
+        Something is asked for that the contract has and this oracle does not; says what to do instead.
+    """
+    settings = request.settings
+    _refuse_what_is_not_served(settings)
+    sameness = settings.sameness
+    by_matcher = sameness.metric == oracle_pb2.SAMENESS_METRIC_STRUCTURE_MATCHER
+    known = None
+    if request.HasField("known"):
+        known, disordered = crystals_of(request.known, "known")
+        if disordered:
+            raise _invalid(
+                "known.occupancies", f"structures {sorted(disordered)} are disordered; leave them out"
+            )
+    return ScoreOptions(
+        components=_components(request.components),
+        amd_tolerance=_positive(sameness, "amd_tolerance", allow_zero=True),
+        matcher=_matcher_options(sameness) if by_matcher else None,
+        known=known,
+        structure_limit_s=_positive(settings, "structure_timeout_s"),
+        return_amd=settings.return_amd,
+        return_embeddings=settings.return_embeddings,
+        use_cache=settings.use_cache if settings.HasField("use_cache") else True,
+    )
+
+
+def response_of(scored: ScoredBatch, service_version: str) -> oracle_pb2.ScoreResponse:
+    """The answer that carries a scored batch."""
+    stats = scored.stats
+    return oracle_pb2.ScoreResponse(
+        scores=[_score(index, score) for index, score in enumerate(scored.scores)],
+        provenance=_provenance(scored.provenance, service_version),
+        stats=oracle_pb2.ScoreStats(
+            cache_hits=stats.cache_hits,
+            cache_misses=stats.cache_misses,
+            calculator_calls=stats.calculator_calls,
+            seconds=stats.seconds,
+        ),
+        warnings=scored.warnings,
+    )
+
+
+def _score(index: int, score: Score) -> oracle_pb2.StructureScore:
+    verdict = score.verdict
+    message = oracle_pb2.StructureScore(message=_prefixed(index, verdict.message), formula=score.formula)
+    message.status = int(verdict.status)  # type: ignore[assignment]  # our numbers are the contract's
+    for name in _SCALARS:
+        value = getattr(score, name)
+        if value is not None:
+            setattr(message, name, value)
+    if score.novel is not None and score.nearest_reference is None:
+        message.nearest_reference = ""
+    for component in sorted(score.outcomes):
+        outcome = score.outcomes[component]
+        message.components.add(
+            component=int(component),
+            status=int(outcome.status),
+            message=_prefixed(index, outcome.message),
+            cached=outcome.cached,
+        )
+    if score.amd is not None:
+        message.amd.extend(score.amd.tolist())
+    if score.embedding is not None:
+        message.embedding.extend(score.embedding.tolist())
+    return message
+
+
+def _provenance(provenance: Provenance, service_version: str) -> oracle_pb2.ScoreProvenance:
+    message = oracle_pb2.ScoreProvenance(
+        calculator_id=provenance.calculator_id,
+        calculator_version=provenance.calculator_version,
+        reference_id=provenance.reference_id,
+        hull_id=provenance.hull_id,
+        settings_digest=provenance.settings_digest,
+        service_version=service_version,
+    )
+    sameness = message.sameness
+    sameness.metric = oracle_pb2.SAMENESS_METRIC_AMD
+    sameness.amd_tolerance = provenance.amd_tolerance
+    if provenance.matcher is not None:
+        sameness.metric = oracle_pb2.SAMENESS_METRIC_STRUCTURE_MATCHER
+        sameness.length_tolerance = provenance.matcher.length_tolerance
+        sameness.site_tolerance = provenance.matcher.site_tolerance
+        sameness.angle_tolerance = provenance.matcher.angle_tolerance
+    return message
+
+
+def _prefixed(index: int, text: str) -> str:
+    return f"structure {index}: {text}" if text else ""
+
+
+def _components(asked: Sequence[int]) -> frozenset[Component]:
+    chosen = set()
+    for position, number in enumerate(asked):
+        if number in _LATER:
+            raise UnimplementedError(_LATER[number])
+        if number not in set(Component):
+            raise _invalid(f"components[{position}]", f"{number} is no component that this version knows")
+        chosen.add(Component(number))
+    return frozenset(chosen | {Component.VALIDITY}) if chosen else _DEFAULTS
+
+
+def _refuse_what_is_not_served(settings: oracle_pb2.ScoreSettings) -> None:
+    if settings.HasField("relax"):
+        raise UnimplementedError(
+            "this oracle does not relax structures; score without `relax`, or relaxed structures"
+        )
+    if settings.return_forces:
+        raise UnimplementedError("this oracle does not return forces; score without `return_forces`")
+    if len(settings.calculator_settings.fields):
+        names = ", ".join(sorted(settings.calculator_settings.fields))
+        raise _invalid(
+            "settings.calculator_settings", f"the calculator takes no settings from requests, not {names}"
+        )
+    if settings.properties:
+        raise _invalid("settings.properties", "properties are not predicted by this oracle")
+    if settings.audit_calculator_ids:
+        raise _invalid("settings.audit_calculator_ids", "this oracle has no second calculator")
+
+
+def _matcher_options(sameness: oracle_pb2.SamenessOptions) -> MatcherOptions:
+    names = ("length_tolerance", "site_tolerance", "angle_tolerance")
+    given = {name: _positive(sameness, name) for name in names}
+    return MatcherOptions(**{name: value for name, value in given.items() if value is not None})
+
+
+def _positive(message: Any, name: str, *, allow_zero: bool = False) -> float | None:
+    if not message.HasField(name):
+        return None
+    value = float(getattr(message, name))
+    if not math.isfinite(value) or value < 0 or (value == 0 and not allow_zero):
+        raise _invalid(f"settings.{name}", f"{value:g} is not a positive number")
+    return value
+
+
+def _disordered_sites(
+    occupancies: crystal_pb2.SiteOccupancies, batch: CrystalBatch, field: str
+) -> np.ndarray:
+    """(T + 1,) 1 for every site that is not fully occupied by one element; the last entry is padding."""
+    species = np.array(occupancies.species_per_site, dtype=np.int64)
+    fractions = np.array(occupancies.fractions, dtype=np.float64)
+    if len(species) != batch.total_atoms or (len(species) and species.min() < 1):
+        raise _invalid(
+            f"{field}.species_per_site", f"needs a count >= 1 for each of {batch.total_atoms} sites"
+        )
+    total = int(species.sum())
+    if len(fractions) != total or len(occupancies.numbers) != total:
+        raise _invalid(f"{field}.fractions", f"numbers and fractions need {total} entries, one per species")
+    first = np.cumsum(species) - species
+    full = (species == 1) & (np.abs(fractions[first] - 1.0) < 1e-9)
+    return np.append(~full, False).astype(np.int64)
+
+
+def _invalid(field: str, description: str) -> InvalidArgumentError:
+    return InvalidArgumentError(
+        f"{field}: {description}", violations=[FieldViolation(field=field, description=description)]
+    )

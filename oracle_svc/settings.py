@@ -1,0 +1,104 @@
+"""Settings of the oracle process: from arguments, else from the environment, else defaults."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
+
+from xenolith.bundle import DEFAULT_BUNDLE
+from xenolith.errors import InvalidArgumentError
+
+__all__ = ["OracleSettings", "add_oracle_arguments", "oracle_settings_from"]
+
+_PREFIX = "XENOLITH_ORACLE_"
+_SHARED = {"reference": "XENOLITH_BUNDLE", "cache": "XENOLITH_CACHE"}
+"""Variables of the whole stack that stand in for the oracle's own."""
+
+
+def _default_cache() -> str:
+    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return f"sqlite:///{folder}/xenolith/oracle.db"
+
+
+class OracleSettings(BaseModel):
+    """What the oracle measures with.
+
+    Each field is also an option (`--workers`) and a variable (`XENOLITH_ORACLE_WORKERS`).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reference: str = Field(
+        DEFAULT_BUNDLE, description="folder of a reference, name or folder of a bundle that has one, or none"
+    )
+    calculator: str = Field(
+        "chgnet", description="calculator of energies: chgnet, mace, ase, or a plug-in's name"
+    )
+    calculator_settings: Json[dict[str, Any]] = Field(
+        default_factory=dict, description="its settings, as a JSON object"
+    )
+    cache: str = Field(
+        default_factory=_default_cache,
+        description="sqlite:///FILE, redis://HOST:PORT/DB, or none",
+    )
+    cache_max_mb: int = Field(1024, ge=1, description="size limit of an sqlite cache, MiB")
+    cache_ttl_days: float = Field(30.0, gt=0, description="life of an entry in Redis, days")
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="calculator processes; default: one per core",
+    )
+    worker_threads: int = Field(1, ge=1, description="threads of each calculator process")
+    atoms_per_batch: int = Field(256, ge=1, description="atoms handed to a calculator process at a time")
+    structure_limit_s: float = Field(
+        60.0, gt=0, description="seconds the calculator may take for a structure"
+    )
+    matcher_workers: int = Field(
+        1, ge=1, description="StructureMatcher processes; they start when first needed"
+    )
+    matcher_limit_s: float = Field(5.0, gt=0, description="seconds StructureMatcher may take for a pair")
+    threads: int = Field(4, ge=1, description="batches scored side by side")
+    max_atoms: int = Field(512, ge=1, description="most atoms in a structure; larger ones are TOO_LARGE")
+    max_batch: int = Field(4096, ge=1, description="most structures in a request")
+    min_distance: float = Field(0.5, gt=0, description="smallest distance between two atoms, Angstrom")
+
+
+def add_oracle_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Add an option for each setting."""
+    group = parser.add_argument_group("oracle", f"each is also read from the environment: {_PREFIX}<NAME>")
+    for name, field in OracleSettings.model_fields.items():
+        default = "" if field.default_factory else f" (default: {field.default})"
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            metavar=name.upper(),
+            help=f"{field.description}{default}".replace("%", "%%"),
+            default=argparse.SUPPRESS,
+        )
+    return parser
+
+
+def oracle_settings_from(arguments: argparse.Namespace) -> OracleSettings:
+    """Return the settings of parsed arguments and the environment.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a value is wrong; names the setting.
+    """
+    given = vars(arguments)
+    values: dict[str, object] = {}
+    for name in OracleSettings.model_fields:
+        for variable in (_SHARED.get(name, ""), _PREFIX + name.upper()):
+            if os.environ.get(variable):
+                values[name] = os.environ[variable]
+        if name in given:
+            values[name] = given[name]
+    try:
+        return OracleSettings.model_validate(values)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise InvalidArgumentError("; ".join(problems)) from error

@@ -1,0 +1,119 @@
+"""From settings to a service that is ready to serve."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+
+from oracle_svc.background import Background
+from oracle_svc.cache import open_cache
+from oracle_svc.evaluators import CalculatorPool
+from oracle_svc.matcher import PairMatcher
+from oracle_svc.reference import MANIFEST, Reference
+from oracle_svc.scoring import Scorer
+from oracle_svc.service import OracleService
+from oracle_svc.settings import OracleSettings
+from oracle_svc.validity import ValidityLimits
+from xenolith.bundle import find_bundle
+from xenolith.v1 import oracle_pb2
+
+__all__ = ["describe", "open_service"]
+
+log = structlog.get_logger(__name__)
+
+
+def open_service(settings: OracleSettings) -> OracleService:
+    """Open reference and cache, start the calculator's processes, and make the service.
+
+    Raises
+    ------
+    BundleError, ReferenceError, ValueError
+        A part is missing or damaged; the message says what to do.
+    WorkerError
+        The calculator could not be started.
+    """
+    path = reference_path(settings.reference)
+    background = None if path is None else Background.from_reference(Reference.read(path))
+    cache = open_cache(
+        settings.cache, max_bytes=settings.cache_max_mb * 2**20, ttl_s=settings.cache_ttl_days * 86400.0
+    )
+    calculators = CalculatorPool(
+        calculator=settings.calculator,
+        settings=settings.calculator_settings,
+        workers=settings.workers,
+        threads=settings.worker_threads,
+        atoms_per_batch=settings.atoms_per_batch,
+        structure_limit_s=settings.structure_limit_s,
+    )
+    scorer = Scorer(
+        calculators=calculators,
+        background=background,
+        cache=cache,
+        limits=ValidityLimits(max_atoms=settings.max_atoms, min_distance=settings.min_distance),
+        matcher=PairMatcher(workers=settings.matcher_workers, pair_limit_s=settings.matcher_limit_s),
+    )
+    log.info(
+        "oracle ready",
+        calculator=calculators.identity.id,
+        workers=calculators.workers,
+        reference=background.id if background else "none",
+        hull=background.hull_id if background else "none",
+        cache=cache.name,
+    )
+    return OracleService(scorer, describe(scorer, max_batch=settings.max_batch), threads=settings.threads)
+
+
+def reference_path(reference: str) -> Path | None:
+    """Folder of a reference given as such, as a bundle's folder or as a bundle's name; None for `none`.
+
+    Raises
+    ------
+    BundleError
+        There is no such folder or bundle.
+    """
+    if reference == "none":
+        return None
+    if (Path(reference) / MANIFEST).exists():
+        return Path(reference)
+    return find_bundle(reference).reference
+
+
+def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescribeResponse:
+    """What the oracle says of itself."""
+    identity, background, limits = scorer.calculators.identity, scorer.background, scorer.limits
+    response = oracle_pb2.OracleServiceDescribeResponse(
+        service_version=version("xenolith"),
+        components=[f"COMPONENT_{component.name}" for component in scorer.components],
+        calculators=[
+            oracle_pb2.CalculatorInfo(
+                id=identity.id,
+                version=identity.version,
+                scheme=identity.scheme,
+                elements=sorted(identity.elements),
+                licence=identity.licence,
+            )
+        ],
+        max_atoms=limits.max_atoms,
+        max_batch=max_batch,
+        validity_limits=oracle_pb2.ValidityLimits(
+            min_distance=limits.min_distance,
+            min_density=limits.min_density,
+            max_density=limits.max_density,
+            min_volume_per_atom=limits.min_volume_per_atom,
+            max_volume_per_atom=limits.max_volume_per_atom,
+            max_cell_condition=limits.max_cell_condition,
+        ),
+        cache_backend=scorer.store.cache.name.partition(":")[0],
+    )
+    if background is not None:
+        response.references.add(
+            id=background.id,
+            num_structures=background.size,
+            hull_id=background.hull_id,
+            hull_calculator_id=background.calculator_id,
+            hull_elements=sorted(background.hull.elements) if background.hull else [],
+            licence=background.licence,
+        )
+    return response
