@@ -38,9 +38,15 @@ def read_extxyz(path: str | Path) -> list[Crystal]:
 
 
 def write_extxyz(
-    path: str | Path, crystals: Iterable[Crystal], info: Sequence[Mapping[str, Any]] | None = None
+    path: str | Path,
+    crystals: Iterable[Crystal],
+    info: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    append: bool = False,
 ) -> None:
-    """Write crystals to a file; `info` gives the numbers and texts beside each, None values are left out.
+    """Write crystals to a file, with `append` behind what is there.
+
+    `info` gives the numbers and texts beside each; None values are left out.
 
     Raises
     ------
@@ -56,4 +62,4 @@ def write_extxyz(
         to_ase(crystal, {key: value for key, value in entry.items() if value is not None})
         for crystal, entry in zip(members, beside, strict=True)
     ]
-    ase.write(str(path), frames, format="extxyz")
+    ase.write(str(path), frames, format="extxyz", append=append)

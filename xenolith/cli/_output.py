@@ -1,0 +1,65 @@
+"""Results for people on the terminal, for programs as JSON."""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from xenolith.convert._lazy import require
+
+__all__ = ["add_json", "console", "number", "table", "write_json"]
+
+
+def add_json(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add ``--json FILE``."""
+    parser.add_argument("--json", metavar="FILE", help=f"write {what} as JSON; - for the terminal")
+
+
+def write_json(target: str | None, data: Any) -> None:
+    """Write `data` to a file, or to stdout for ``-``; nothing for None. NaN becomes null: JSON has none."""
+    if target is None:
+        return
+    text = json.dumps(_finite(data), indent=2, allow_nan=False) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+    else:
+        path = Path(target)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def console(json_target: str | None = None) -> Any:
+    """Return rich's console on stdout, on stderr if stdout carries JSON."""
+    rich: Any = require("rich.console", "cli")
+    return rich.Console(stderr=json_target == "-", soft_wrap=True, highlight=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Any:
+    """Return a rich table; all columns but the first are right-aligned."""
+    rich: Any = require("rich.table", "cli")
+    result = rich.Table(title=title or None, title_justify="left", header_style="bold")
+    for index, column in enumerate(columns):
+        result.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        result.add_row(*row)
+    return result
+
+
+def number(value: float | None, digits: int = 3, unit: str = "") -> str:
+    """Return a number for people, ``-`` where there is none."""
+    if value is None or math.isnan(value):
+        return "-"
+    return f"{value:.{digits}f}{unit}"
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return data

@@ -1,0 +1,48 @@
+"""``xenolith evaluate``: the headline metrics of a policy."""
+
+import argparse
+from typing import Any
+
+from xenolith.cli._output import add_json, console, table, write_json
+from xenolith.cli._progress import Progress
+from xenolith.cli._runs import rows
+from xenolith.cli._services import add_service_arguments, services
+from xenolith.client.runs import evaluation_dict, message_dict
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="how many samples of a policy are stable, unique and novel",
+        description="Sample a policy, score the samples, report the headline metrics with 95 %% intervals.",
+    )
+    parser.add_argument("name", nargs="?", default="", metavar="RUN", help="run; default: the base policy")
+    parser.add_argument("--step", type=int, help="step of the run (default: the latest)")
+    parser.add_argument("-n", type=int, default=1000, help="samples (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--relax", action="store_true", help="relax, and report relaxed metrics too")
+    add_service_arguments(parser, "generator", "oracle", "trainer")
+    add_json(parser, "the metrics")
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Evaluate and report."""
+    out = console(given.json)
+    settings: dict[str, Any] = {"relax": {}} if given.relax else {}
+    with services(given, "trainer", out) as client, Progress(out) as progress:
+        evaluation = client.trainer.evaluate(
+            given.name,
+            step=given.step,
+            n=given.n,
+            seed=given.seed,
+            settings=settings,
+            on_progress=lambda stage, done, total: progress.update(stage, done, total or None),
+        )
+    write_json(given.json, {**evaluation_dict(evaluation), "details": message_dict(evaluation)})
+    if given.json != "-":
+        out.print(table(f"policy {evaluation.policy_version}", ["", "value [95 %]"], rows(evaluation)))
+    return 0

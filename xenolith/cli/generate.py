@@ -1,0 +1,114 @@
+"""``xenolith generate``: sample crystals and write them as they are made."""
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from xenolith.cli._output import add_json, console, write_json
+from xenolith.cli._progress import Progress
+from xenolith.cli._services import add_service_arguments, services
+from xenolith.client import Samples, condition
+from xenolith.convert import write_cif, write_extxyz
+from xenolith.errors import InvalidArgumentError
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "generate",
+        help="sample crystals",
+        description="Sample crystals. Each is written once it is made: what is there stays when you interrupt.",
+    )
+    parser.add_argument("-n", type=int, default=16, help="how many (default: 16)")
+    parser.add_argument("--num-atoms", type=int, help="atoms in each cell; default: as in the training data")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same crystals (default: 0)")
+    parser.add_argument("--steps", type=int, help="denoising steps")
+    parser.add_argument("--eta", type=float, help="randomness of the sampler, 0 to 1")
+    parser.add_argument("--guidance", type=float, help="strength of the condition")
+    parser.add_argument(
+        "--composition", help="wanted composition, such as SrTiO3 (bundles that have learnt it)"
+    )
+    parser.add_argument("--elements", help="wanted elements, such as Sr,Ti,O (bundles that have learnt it)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("samples.extxyz"), help="extxyz file, or folder for CIF files"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite the file, or add to the folder")
+    add_service_arguments(parser, "generator")
+    add_json(parser, "one object per sample")
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Sample and write."""
+    out = console(given.json)
+    as_cif = given.out.suffix not in {".extxyz", ".xyz"}
+    _prepare(given.out, as_cif=as_cif, force=given.force)
+    written: list[dict[str, Any]] = []
+    with services(given, "generator", out) as client, Progress(out) as progress:
+        for part in client.generator.iter_samples(
+            n=given.n,
+            num_atoms=given.num_atoms,
+            conditions=_conditions(given),
+            seed=given.seed,
+            steps=given.steps,
+            eta=given.eta,
+            guidance_scale=given.guidance,
+        ):
+            written += _write(given.out, part, as_cif=as_cif)
+            progress.update("samples", len(written), given.n)
+    write_json(given.json, sorted(written, key=lambda entry: entry["index"]))
+    out.print(f"{len(written)} crystals in {given.out}")
+    return 0
+
+
+def _prepare(target: Path, *, as_cif: bool, force: bool) -> None:
+    if target.exists() and not force and (not as_cif or any(target.iterdir())):
+        raise InvalidArgumentError(f"{target} exists; name another --out, or say --force")
+    if as_cif:
+        target.mkdir(parents=True, exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+
+
+def _write(target: Path, part: Samples, *, as_cif: bool) -> list[dict[str, Any]]:
+    entries = [
+        {
+            "index": int(index),
+            "seed": int(seed),
+            "formula": crystal.formula,
+            "num_atoms": crystal.num_atoms,
+            "policy_version": part.policy_version,
+        }
+        for index, seed, crystal in zip(part.indices, part.seeds, part.crystals, strict=True)
+    ]
+    if as_cif:
+        for entry, crystal in zip(entries, part.crystals, strict=True):
+            entry["file"] = str(target / f"{entry['index']:05d}_{entry['formula'] or 'unknown'}.cif")
+            write_cif(crystal, entry["file"])
+    else:
+        # Seeds are beyond 64-bit signed integers, which readers take numbers for: as text they stay exact.
+        write_extxyz(target, part.crystals, [{**e, "seed": f"s{e['seed']}"} for e in entries], append=True)
+    return entries
+
+
+def _conditions(given: argparse.Namespace) -> list[Any]:
+    if not given.composition and not given.elements:
+        return []
+    elements = given.elements.split(",") if given.elements else []
+    return [condition(composition=_amounts(given.composition), chemical_system=elements)]
+
+
+def _amounts(formula: str | None) -> dict[str, float]:
+    if not formula:
+        return {}
+    parts = re.findall(r"([A-Z][a-z]?)(\d*\.?\d*)", formula)
+    if "".join(symbol + amount for symbol, amount in parts) != formula:
+        raise InvalidArgumentError(f"{formula!r} is no formula; write it like SrTiO3, without brackets")
+    amounts: dict[str, float] = {}
+    for symbol, amount in parts:
+        amounts[symbol] = amounts.get(symbol, 0.0) + float(amount or 1)
+    return amounts

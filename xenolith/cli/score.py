@@ -1,0 +1,81 @@
+"""``xenolith score``: measure crystals from files."""
+
+import argparse
+from collections import Counter
+from typing import Any
+
+from xenolith.cli._output import add_json, console, number, table, write_json
+from xenolith.cli._progress import status
+from xenolith.cli._services import add_service_arguments, services
+from xenolith.client import Score, Scores
+from xenolith.convert import read_paths
+
+__all__ = ["add_parser", "run"]
+
+_MOST_ROWS = 50
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "score",
+        help="measure crystals: stability, novelty, uniqueness, validity",
+        description="Measure the crystals of CIF, extxyz and POSCAR files, or of whole folders of them.",
+    )
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="file or folder")
+    parser.add_argument(
+        "--components",
+        default="validity,stability,novelty,uniqueness",
+        help="what to measure, comma-separated",
+    )
+    parser.add_argument("--calculator", default="", help="calculator id; default: the oracle's first")
+    parser.add_argument("--relax", action="store_true", help="relax, and report relaxed values too")
+    add_service_arguments(parser, "oracle")
+    add_json(parser, "one object per structure")
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Read, score, report."""
+    out = console(given.json)
+    items = read_paths(given.paths)
+    settings: dict[str, Any] = {"calculator_id": given.calculator}
+    if given.relax:
+        settings["relax"] = {}
+    with services(given, "oracle", out) as client, status(out, f"scoring {len(items)} structures"):
+        scores = client.oracle.score(items, components=given.components.split(","), settings=settings)
+    write_json(given.json, scores.to_dicts())
+    if given.json != "-":
+        _show(out, scores)
+    return 0 if any(score.ok for score in scores) else 1
+
+
+def _show(out: Any, scores: Scores) -> None:
+    columns = ["structure", "formula", "status", "E (eV/atom)", "above hull", "unique", "novel", "nearest"]
+    out.print(table("", columns, [_row(score) for score in scores[:_MOST_ROWS]]))
+    if len(scores) > _MOST_ROWS:
+        out.print(f"... and {len(scores) - _MOST_ROWS} more: --json FILE has all")
+    for score in scores:
+        if score.message:
+            out.print(f"{score.source}: {score.message}", markup=False)
+    for warning in scores.warnings:
+        out.print(f"warning: {warning}", markup=False)
+    counts = Counter(score.status for score in scores)
+    told = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+    out.print(
+        f"{told}; calculator {scores.provenance.calculator_id}, reference {scores.provenance.reference_id}"
+    )
+
+
+def _row(score: Score) -> tuple[str, ...]:
+    yes_no = {True: "yes", False: "no", None: "-"}
+    return (
+        score.source,
+        score.formula,
+        score.status,
+        number(score.energy_per_atom),
+        number(score.e_above_hull),
+        yes_no[score.unique],
+        yes_no[score.novel],
+        score.nearest_reference or "-",
+    )

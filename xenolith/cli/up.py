@@ -1,0 +1,67 @@
+"""``xenolith up``: the three services on this machine, until Ctrl-C."""
+
+import argparse
+import threading
+from pathlib import Path
+from typing import Any
+
+from xenolith.cli._output import add_json, console, write_json
+from xenolith.stack import SERVICES, Stack, StackSettings
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "up",
+        help="start the three services on this machine",
+        description="Start the services; Ctrl-C stops them.",
+    )
+    parser.add_argument(
+        "services", nargs="*", metavar="SERVICE", help=f"of {', '.join(SERVICES)} (default: all)"
+    )
+    parser.add_argument("--bundle", default="", help="bundle, by name or folder")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
+    parser.add_argument(
+        "--stack-dir", type=Path, default=Path("xenolith-stack"), help="folder of logs and cache"
+    )
+    parser.add_argument("--cache", default="", help="cache of the oracle: sqlite:///FILE, redis://..., none")
+    for name in SERVICES:
+        parser.add_argument(f"--{name}-module", metavar="MODULE", help=f"run this instead of {name}_svc")
+        if name != "trainer":
+            parser.add_argument(f"--{name}", metavar="HOST:PORT", help=f"the trainer uses this {name}")
+    add_json(parser, "addresses, process ids and log files")
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Start, report, wait."""
+    out = console(given.json)
+    stack = Stack(_settings(given), on_event=lambda line: out.print(line, markup=False))
+    with stack:
+        write_json(given.json, stack.to_dict())
+        out.print("all services serve; Ctrl-C stops them")
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            out.print("stopping")
+    out.print("stopped")
+    return 0
+
+
+def _settings(given: argparse.Namespace) -> StackSettings:
+    if unknown := set(given.services) - set(SERVICES):
+        raise ValueError(f"there is no service {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
+    elsewhere = {name: address for name in SERVICES if (address := getattr(given, name, None))}
+    chosen = tuple(given.services or [name for name in SERVICES if name not in elsewhere])
+    return StackSettings(
+        services=chosen,
+        bundle=given.bundle,
+        runs=given.runs,
+        home=given.stack_dir,
+        cache=given.cache,
+        modules={name: m for name in SERVICES if (m := getattr(given, f"{name}_module"))},
+        addresses=elsewhere,
+        prefer_default_ports=True,
+    )

@@ -1,0 +1,39 @@
+"""What an embedded stack is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["DEFAULT_PORTS", "SERVICES", "StackSettings"]
+
+SERVICES = ("generator", "oracle", "trainer")
+"""Names of the services, in the order in which they are started and named to the user."""
+DEFAULT_PORTS = {"generator": 50051, "oracle": 50052, "trainer": 50053}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackSettings:
+    """An embedded stack."""
+
+    services: tuple[str, ...] = SERVICES
+    """Which services to start."""
+    bundle: str = ""
+    """Name or folder of the bundle; empty: the services' default."""
+    runs: Path = Path("runs")
+    """Folder of the trainer's runs."""
+    home: Path = Path("xenolith-stack")
+    """Folder for logs and the oracle's cache."""
+    cache: str = ""
+    """Cache of the oracle (``redis://...``, a file, ``none``); empty: a file in `home`."""
+    modules: Mapping[str, str] = field(default_factory=dict)
+    """Python modules to run as services instead of ``<name>_svc``, such as an oracle of your own."""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """Services that already run elsewhere: the trainer calls these instead of embedded ones."""
+    prefer_default_ports: bool = False
+    """Take the usual ports where they are free; else any free ones."""
+    startup_s: float = 300.0
+    """Seconds that a service gets until it serves: the first start of a fresh installation compiles much."""
+    grace_s: float = 15.0
+    """Seconds that calls in flight get when the stack stops."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Further environment variables of the services."""

@@ -1,0 +1,142 @@
+"""Starts the services, keeps them alive, stops them."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from xenolith.client import Client
+from xenolith.stack.ports import choose_ports
+from xenolith.stack.process import ServiceProcess
+from xenolith.stack.settings import DEFAULT_PORTS, SERVICES, StackSettings
+
+__all__ = ["Stack"]
+
+_POLL_S = 0.5
+_STABLE_S = 20.0
+_MOST_RESTARTS = 8
+_LONGEST_PAUSE_S = 10.0
+
+
+class Stack:
+    """The services of `settings` as child processes, for the length of a ``with`` block.
+
+    A service that dies is started again on the same port, so that a run goes on; one that keeps dying is
+    given up after some attempts, and said so.
+
+    Parameters
+    ----------
+    settings
+        What to start.
+    on_event
+        Called with one line of text for each thing that the user should know; may be called from another
+        thread.
+    """
+
+    def __init__(self, settings: StackSettings, on_event: Callable[[str], None] = lambda _line: None) -> None:
+        self.settings = settings
+        self._on_event = on_event
+        self._stopping = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="xenolith-stack", daemon=True)
+        preferred = DEFAULT_PORTS if settings.prefer_default_ports else None
+        names = tuple(name for name in SERVICES if name in settings.services)
+        ports = choose_ports(preferred, names)
+        self.addresses = {**settings.addresses, **{name: f"127.0.0.1:{port}" for name, port in ports.items()}}
+        self.processes = {name: self._process(name, port) for name, port in ports.items()}
+
+    def start(self) -> None:
+        """Start all services and wait until they serve.
+
+        Raises
+        ------
+        StackError
+            If one does not; those already started are stopped.
+        """
+        try:
+            for process in self.processes.values():
+                process.start()
+            end = time.monotonic() + self.settings.startup_s
+            for process in self.processes.values():
+                process.wait_serving(max(1.0, end - time.monotonic()))
+                self._on_event(f"{process.name} serves at {process.address}")
+        except BaseException:
+            self.stop()
+            raise
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """Stop all services, the trainer first; returns when none is left."""
+        self._stopping.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        for process in reversed(self.processes.values()):
+            process.terminate()
+            process.join(self.settings.grace_s + 10)
+
+    def client(self, **options: Any) -> Client:
+        """Return a client for all services of the stack; `options` are those of `xenolith.client.Options`."""
+        return Client.connect(**self.addresses, **options)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return addresses, process ids and log files, by name of service."""
+        return {
+            name: {"address": p.address, "pid": p.pid, "log": str(p.log)}
+            for name, p in self.processes.items()
+        }
+
+    def _process(self, name: str, port: int) -> ServiceProcess:
+        log = self.settings.home.resolve() / "logs" / f"{name}.log"
+        module = self.settings.modules.get(name, "")
+        return ServiceProcess(name=name, port=port, log=log, environment=self._environment(), module=module)
+
+    def _environment(self) -> dict[str, str]:
+        settings = self.settings
+        home = settings.home.resolve()
+        home.mkdir(parents=True, exist_ok=True)
+        environment = {
+            **os.environ,
+            # Two processes with many threads each are slower than with one each.
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+            "XENOLITH_HOST": "127.0.0.1",
+            "XENOLITH_GRACE_S": f"{settings.grace_s:g}",
+            "XENOLITH_TRAINER_RUNS": str(settings.runs.resolve()),
+            "XENOLITH_ORACLE_CACHE": settings.cache or _sqlite(home),
+            **{f"XENOLITH_{name.upper()}": address for name, address in self.addresses.items()},
+            **settings.environment,
+        }
+        if settings.bundle:
+            environment["XENOLITH_GENERATOR_BUNDLE"] = settings.bundle
+            environment["XENOLITH_ORACLE_REFERENCE"] = settings.bundle
+        return environment
+
+    def _watch(self) -> None:
+        restarts = dict.fromkeys(self.processes, 0)
+        while not self._stopping.wait(_POLL_S):
+            for name, process in self.processes.items():
+                if process.exit_status() is None or restarts[name] > _MOST_RESTARTS:
+                    continue
+                lived = time.monotonic() - process.started
+                restarts[name] = 1 if lived > _STABLE_S else restarts[name] + 1
+                self._restart(process, restarts[name])
+
+    def _restart(self, process: ServiceProcess, attempt: int) -> None:
+        if attempt > _MOST_RESTARTS:
+            self._on_event(f"the {process.name} keeps ending and is given up; its log is {process.log}")
+            return
+        self._on_event(f"the {process.name} ended with status {process.exit_status()}; starting it again")
+        process.kill_children()
+        if not self._stopping.wait(min(_LONGEST_PAUSE_S, 0.25 * 2 ** (attempt - 1))):
+            process.start()
+
+
+def _sqlite(home: Path) -> str:
+    return f"sqlite:///{home / 'cache.sqlite'}"
