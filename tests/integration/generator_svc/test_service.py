@@ -195,7 +195,8 @@ def test_weights_go_round_and_swap_the_policy(call) -> None:
         read = await weights_of(stub)
         for name, array in changed.items():
             np.testing.assert_array_equal(read.tensors[name], array)
-        original = await weights_of(stub, base)
+        original = await weights_of(stub, "base")
+        assert original.header.policy_version == base
         for name, array in weights.tensors.items():
             np.testing.assert_array_equal(original.tensors[name], array)
 
