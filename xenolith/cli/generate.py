@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "generate",
         help="sample crystals",
-        description="Sample crystals. Each is written once it is made: what is there stays when you interrupt.",
+        description="Sample crystals. Each is written once it is made, so an interrupt loses none.",
     )
     parser.add_argument("-n", type=int, default=16, help="how many (default: 16)")
     parser.add_argument("--num-atoms", type=int, help="atoms in each cell; default: as in the training data")

@@ -40,9 +40,10 @@ def run(given: argparse.Namespace) -> int:
     out = console(given.json)
     stack = Stack(_settings(given), on_event=lambda line: out.print(line, markup=False))
     with stack:
-        write_json(given.json, stack.to_dict())
-        out.print("all services serve; Ctrl-C stops them")
+        # Whatever interrupts from here on, also while the lines are written, is the wish to stop.
         try:
+            write_json(given.json, stack.to_dict())
+            out.print("all services serve; Ctrl-C stops them")
             threading.Event().wait()
         except KeyboardInterrupt:
             out.print("stopping")

@@ -116,7 +116,7 @@ def _row(row: dict[str, str], split: str) -> dict[str, Any]:
 
 
 def _parse_cif(text: str) -> tuple[list[float], list[int], list[float]]:
-    """Read the one kind of CIF that the files hold: all atoms listed, no symmetry. Far faster than a parser."""
+    """Read the one kind of CIF that the files hold: all atoms listed, no symmetry. Fast."""
     cell = [float(_value(text, f"_cell_{name}")) for name in _CELL]
     if _value(text, "_symmetry_Int_Tables_number") != "1":
         raise ValueError("the crystal is not listed atom by atom")

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xenolith.errors import UnavailableError
-from xenolith.serving.healthcheck import check
 
 __all__ = ["ServiceProcess", "StackError"]
 
@@ -73,6 +72,10 @@ class ServiceProcess:
 
     def is_serving(self) -> bool:
         """Whether it answers a health check with SERVING."""
+        from xenolith.serving.healthcheck import (
+            check,
+        )  # needs what services need; the rest of the stack does not
+
         return check(self.address, timeout_s=2.0) == "SERVING"
 
     def wait_serving(self, timeout_s: float) -> None:

@@ -25,7 +25,14 @@ from xenolith.errors import (
     UnimplementedError,
 )
 from xenolith.serving import ServingSettings, threaded_server
-from xenolith.v1 import generator_pb2, generator_pb2_grpc, oracle_pb2, oracle_pb2_grpc, trainer_pb2, trainer_pb2_grpc
+from xenolith.v1 import (
+    generator_pb2,
+    generator_pb2_grpc,
+    oracle_pb2,
+    oracle_pb2_grpc,
+    trainer_pb2,
+    trainer_pb2_grpc,
+)
 from xenolith.wire import batch_from_proto, batch_to_proto, tensor_to_proto
 
 SALT = Crystal(lattice=np.eye(3) * 4.0, numbers=[11, 17], frac_coords=[[0, 0, 0], [0.5, 0.5, 0.5]])
@@ -49,7 +56,9 @@ class CountingOracle(oracle_pb2_grpc.OracleServiceServicer):
         if request.expected_settings_digest not in {"", "s1"}:
             raise FailedPreconditionError(f"settings are s1, expected {request.expected_settings_digest}")
         crystals = batch_from_proto(request.crystals)
-        provenance = oracle_pb2.ScoreProvenance(calculator_id="counter-1", reference_id="none", settings_digest="s1")
+        provenance = oracle_pb2.ScoreProvenance(
+            calculator_id="counter-1", reference_id="none", settings_digest="s1"
+        )
         return oracle_pb2.ScoreResponse(
             scores=[self.measure(crystal, request.components) for crystal in crystals],
             provenance=provenance,
@@ -87,18 +96,24 @@ class ScrambledGenerator(generator_pb2_grpc.GeneratorServiceServicer):
     async def Sample(self, request: Any, context: Any) -> Any:  # noqa: N802
         counts = list(request.num_atoms) or [2] * request.num_samples
         if request.expected_policy_version not in {"", self.version}:
-            raise FailedPreconditionError(f"policy is {self.version}, expected {request.expected_policy_version}")
+            raise FailedPreconditionError(
+                f"policy is {self.version}, expected {request.expected_policy_version}"
+            )
         for index in reversed(range(len(counts))):
             yield self.answer(request, index, counts[index])
 
     def answer(self, request: Any, index: int, n: int) -> generator_pb2.SampleResponse:
-        crystal = Crystal(lattice=np.eye(3) * (index + 1), numbers=[index + 1] * n, frac_coords=np.zeros((n, 3)))
+        crystal = Crystal(
+            lattice=np.eye(3) * (index + 1), numbers=[index + 1] * n, frac_coords=np.zeros((n, 3))
+        )
         response = generator_pb2.SampleResponse(
             sample_indices=[index],
             sample_seeds=[request.seed * 1000 + index],
             crystals=batch_to_proto(CrystalBatch.from_crystals([crystal])),
             latents=tensor_to_proto(np.full((n, 2), index, np.float32)),
-            provenance=generator_pb2.GeneratorProvenance(policy_version=self.version, sampler=request.sampler),
+            provenance=generator_pb2.GeneratorProvenance(
+                policy_version=self.version, sampler=request.sampler
+            ),
         )
         if request.return_trajectory:
             response.trajectory.latents.CopyFrom(tensor_to_proto(np.full((4, n, 2), index, np.float32)))
@@ -224,7 +239,10 @@ def test_errors_are_typed_and_keep_the_message(ask: Any) -> None:
         with pytest.raises(UnimplementedError, match="Describe"):
             ask(lambda x: x.oracle.get_operation("1"), oracle=address)
         with pytest.raises(DeadlineError):
-            ask(lambda x: x.oracle.score(SALT, settings={"calculator_id": "slow"}, timeout_s=0.3), oracle=address)
+            ask(
+                lambda x: x.oracle.score(SALT, settings={"calculator_id": "slow"}, timeout_s=0.3),
+                oracle=address,
+            )
         with pytest.raises(InvalidArgumentError, match="no component 'mood'; there are validity"):
             ask(lambda x: x.oracle.score(SALT, components=["mood"]), oracle=address)
         with pytest.raises(InvalidArgumentError, match="calculater"):
@@ -270,7 +288,11 @@ def test_samples_come_back_in_the_order_asked_for(ask: Any) -> None:
     with serving(ScrambledGenerator()) as address:
         samples = ask(
             lambda x: x.generator.sample(
-                num_atoms=[1, 3, 2], seed=0, eta=0.0, return_trajectory=True, on_progress=lambda *p: progress.append(p)
+                num_atoms=[1, 3, 2],
+                seed=0,
+                eta=0.0,
+                return_trajectory=True,
+                on_progress=lambda *p: progress.append(p),
             ),
             generator=address,
         )
@@ -300,10 +322,15 @@ def test_no_samples_is_no_error(ask: Any) -> None:
 def test_weights_go_there_and_back(ask: Any) -> None:
     generator = ScrambledGenerator()
     rng = np.random.default_rng(0)
-    tensors = {"a": rng.normal(size=(700, 500)).astype(np.float32), "b": np.array(3), "c": rng.normal(size=(0, 4))}
+    tensors = {
+        "a": rng.normal(size=(700, 500)).astype(np.float32),
+        "b": np.array(3),
+        "c": rng.normal(size=(0, 4)),
+    }
     with serving(generator) as address:
         answer = ask(
-            lambda x: x.generator.update_weights(tensors, policy_version="run/1", bundle_digest="d"), generator=address
+            lambda x: x.generator.update_weights(tensors, policy_version="run/1", bundle_digest="d"),
+            generator=address,
         )
         assert (answer.policy_version, answer.previous_policy_version) == ("run/1", "base:0")
         received = ask(lambda x: x.generator.get_weights(), generator=address)
@@ -325,10 +352,14 @@ def test_a_broken_watch_is_taken_up_where_it_stopped(ask: Any) -> None:
 
 def test_runs_start_from_plain_fields(ask: Any) -> None:
     trainer = BreakingTrainer()
-    terms = [{"metric": "e_above_hull", "weight": 1.0, "transform": {"clamp": {"low": 0, "high": 1, "scale": -1}}}]
+    terms = [
+        {"metric": "e_above_hull", "weight": 1.0, "transform": {"clamp": {"low": 0, "high": 1, "scale": -1}}}
+    ]
     with serving(trainer) as address:
         run = ask(
-            lambda x: x.trainer.start_run(name="r", seed=0, steps=5, reward_terms=terms, optimizer={"kl_weight": 0.1}),
+            lambda x: x.trainer.start_run(
+                name="r", seed=0, steps=5, reward_terms=terms, optimizer={"kl_weight": 0.1}
+            ),
             trainer=address,
         )
     assert (run.name, run.state, run.ended) == ("r", "QUEUED", False)
@@ -340,7 +371,9 @@ def test_runs_start_from_plain_fields(ask: Any) -> None:
 def test_evaluation_reports_progress_and_needs_a_result(ask: Any) -> None:
     seen: list[Any] = []
     with serving(BreakingTrainer()) as address:
-        result = ask(lambda x: x.trainer.evaluate(n=8, on_progress=lambda *p: seen.append(p)), trainer=address)
+        result = ask(
+            lambda x: x.trainer.evaluate(n=8, on_progress=lambda *p: seen.append(p)), trainer=address
+        )
         assert (result.n, result.msun.high, seen) == (8, 0.6, [("score", 1, 2)])
         with pytest.raises(Exception, match="without a result"):
             ask(lambda x: x.trainer.evaluate("unfinished"), trainer=address)

@@ -1,0 +1,145 @@
+"""The embedded stack with real processes of a small service."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xenolith.stack import Stack, StackError, StackSettings
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+PATHS = {"PYTHONPATH": os.pathsep.join([str(HERE), str(ROOT)])}
+PATIENCE_S = 60
+
+
+def settings(folder: Path, **more: Any) -> StackSettings:
+    environment = {**PATHS, **more.pop("environment", {})}
+    given = {"services": ("oracle",), "modules": {"oracle": "stack_service"}, "grace_s": 2, **more}
+    return StackSettings(home=folder / "stack", runs=folder / "runs", environment=environment, **given)
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    for _ in range(PATIENCE_S * 10):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not happen")
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    # A child that has ended and was not yet waited for is gone for our purpose.
+    return f"/proc/{pid}" and "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_starts_serves_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    told: list[str] = []
+    with Stack(settings(tmp_path), on_event=told.append) as stack, stack.client() as client:
+        described = client.oracle.describe()
+        pid = stack.processes["oracle"].pid
+        assert described.service_version == str(pid)
+        assert described.cache_backend == f"sqlite:///{tmp_path}/stack/cache.sqlite"
+    assert pid is not None
+    assert is_gone(pid)
+    assert told == [f"oracle serves at {stack.addresses['oracle']}"]
+    log = (tmp_path / "stack" / "logs" / "oracle.log").read_text()
+    assert "draining" in log
+    assert "stopped" in log
+
+
+def test_a_killed_service_is_started_again_at_the_same_address(tmp_path: Path) -> None:
+    told: list[str] = []
+    with Stack(settings(tmp_path), on_event=told.append) as stack, stack.client() as client:
+        first = stack.processes["oracle"].pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: stack.processes["oracle"].pid != first)
+        client.oracle.wait_ready(PATIENCE_S)
+        assert client.oracle.describe().service_version == str(stack.processes["oracle"].pid)
+    assert "the oracle ended with status -9; starting it again" in told
+
+
+def test_a_service_that_does_not_start_says_why(tmp_path: Path) -> None:
+    failing = settings(tmp_path, environment={"STACK_TEST_FAILS": "1"})
+    with pytest.raises(StackError, match="no model to be found") as caught, Stack(failing):
+        pass
+    assert "the oracle ended with status 1 while starting" in str(caught.value)
+
+
+def test_a_service_that_never_serves_is_given_up_and_stopped(tmp_path: Path) -> None:
+    sleeping = settings(tmp_path, modules={"oracle": "http.server"}, startup_s=1.5)
+    stack = Stack(sleeping)
+    with pytest.raises(StackError), stack:
+        pass
+    pid = stack.processes["oracle"].pid
+    assert pid is not None
+    assert is_gone(pid)
+
+
+def test_services_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from test_stack import settings; "
+        "from xenolith.stack import Stack\n"
+        "with Stack(settings(Path(sys.argv[1]))) as stack:\n"
+        "    print(stack.processes['oracle'].pid, flush=True); time.sleep(600)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, **PATHS},
+        text=True,
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    assert not is_gone(child)
+    parent.kill()
+    parent.wait()
+    eventually(lambda: is_gone(child))
+    parent.stdout.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_up_serves_until_told_to_stop(tmp_path: Path, number: int) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "xenolith.cli",
+        "up",
+        "oracle",
+        "--oracle-module",
+        "stack_service",
+        "--json",
+        "-",
+    ]
+    up = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **PATHS},
+        cwd=tmp_path,
+        text=True,
+    )
+    assert up.stdout is not None
+    text = ""
+    while not text.endswith("}\n}\n"):
+        line = up.stdout.readline()
+        assert line, up.communicate()[1]
+        text += line
+    told = json.loads(text)
+    assert Path(told["oracle"]["log"]) == tmp_path / "xenolith-stack" / "logs" / "oracle.log"
+    up.send_signal(number)
+    _, errors = up.communicate(timeout=PATIENCE_S)
+    assert up.returncode == 0, errors
+    assert "stopped" in errors
+    assert is_gone(told["oracle"]["pid"])
