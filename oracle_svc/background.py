@@ -11,7 +11,7 @@ from oracle_svc.calculators.base import digest_of
 from oracle_svc.diversity import FeatureSpace
 from oracle_svc.hull import Hull
 from oracle_svc.novelty import KnownCrystals
-from oracle_svc.reference import Reference, ReferenceError  # noqa: A004  # ours, not the built-in
+from oracle_svc.reference import BadReferenceError, Reference  # ours, not the built-in
 
 __all__ = ["Background"]
 
@@ -47,11 +47,11 @@ class Background:
 
         Raises
         ------
-        ReferenceError
+        BadReferenceError
             Its AMD vectors have another length than this oracle's.
         """
         if reference.amd_k != DEFAULT_K:
-            raise ReferenceError(
+            raise BadReferenceError(
                 f"{reference.path} has AMD vectors of {reference.amd_k} entries, this version compares "
                 f"{DEFAULT_K}: build the reference again"
             )

@@ -28,13 +28,13 @@ from oracle_svc.hull import Hull, HullEntry
 from xenolith.bundle import sha256
 from xenolith.elements import SYMBOLS
 
-__all__ = ["FORMAT", "HULL", "MANIFEST", "STRUCTURES", "KnownStructures", "Reference", "ReferenceError"]
+__all__ = ["FORMAT", "HULL", "MANIFEST", "STRUCTURES", "BadReferenceError", "KnownStructures", "Reference"]
 
 FORMAT = 1
 MANIFEST, STRUCTURES, HULL = "reference.json", "structures.parquet", "hull.parquet"
 
 
-class ReferenceError(ValueError):  # noqa: A001 - the built-in of this name is another language's
+class BadReferenceError(ValueError):
     """A reference that is missing or damaged; the message says what to do."""
 
 
@@ -63,16 +63,18 @@ class Reference:
 
         Raises
         ------
-        ReferenceError
+        BadReferenceError
             If it is missing, of another format, or does not have the digests it should.
         """
         info = _manifest(path / MANIFEST)
         for part, name in (("structures", STRUCTURES), ("hull", HULL)):
             file = path / name
             if not file.exists():
-                raise ReferenceError(f"{file} is missing: copy the whole reference folder again")
+                raise BadReferenceError(f"{file} is missing: copy the whole reference folder again")
             if sha256(file) != info[part]["sha256"]:
-                raise ReferenceError(f"{file} does not have the digest that {MANIFEST} gives: copy it again")
+                raise BadReferenceError(
+                    f"{file} does not have the digest that {MANIFEST} gives: copy it again"
+                )
         return cls(path, info, pq.read_table(path / STRUCTURES), pq.read_table(path / HULL))
 
     def __len__(self) -> int:
@@ -169,13 +171,13 @@ class Reference:
 
 def _manifest(file: Path) -> dict[str, Any]:
     if not file.exists():
-        raise ReferenceError(f"{file.parent} is no reference: it has no {MANIFEST}")
+        raise BadReferenceError(f"{file.parent} is no reference: it has no {MANIFEST}")
     try:
         info: dict[str, Any] = json.loads(file.read_text())
     except ValueError as error:
-        raise ReferenceError(f"{file} is not valid JSON: {error}") from error
+        raise BadReferenceError(f"{file} is not valid JSON: {error}") from error
     if info.get("format") != FORMAT:
-        raise ReferenceError(
+        raise BadReferenceError(
             f"{file} has format {info.get('format')}; this version of Xenolith reads {FORMAT}"
         )
     return info

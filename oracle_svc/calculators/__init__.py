@@ -1,49 +1,66 @@
-"""Energy calculators: CHGNet (default), MACE, and anything with an ASE calculator.
+"""Energy calculators: CHGNet (default), MACE, anything with an ASE calculator, and third parties' own.
 
-Further ones come from other packages: an entry point in the group `xenolith.calculators`, whose name is the
-calculator's and whose object makes a `Calculator` from keyword settings.
+`open_calculator("chgnet")`, `open_calculator("mace", path="model.pt")`,
+`open_calculator("ase", factory="package.module:make")`; or the name of an entry point in the group
+`xenolith.calculators`, a callable that takes the settings and returns a `Calculator`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import entry_points
-from importlib.util import find_spec
-from typing import Any
+from typing import Any, Final
 
-from oracle_svc.calculators.base import Calculator
+from oracle_svc.calculators.base import Calculator, Evaluation
 
-__all__ = ["Calculator", "open_calculator"]
+__all__ = ["ENTRY_POINTS", "Calculator", "Evaluation", "calculator_names", "open_calculator"]
 
-_GROUP = "xenolith.calculators"
-_BUILT_IN = {
-    "chgnet": ("oracle_svc.calculators.chgnet", "ChgnetCalculator"),
-    "mace": ("oracle_svc.calculators.mace", "MaceCalculator"),
-    "ase": ("oracle_svc.calculators.ase_", "AseCalculator"),
+ENTRY_POINTS: Final = "xenolith.calculators"
+
+_OWN: Final = {
+    "chgnet": "oracle_svc.calculators.chgnet:ChgnetCalculator",
+    "mace": "oracle_svc.calculators.mace:MaceCalculator",
+    "ase": "oracle_svc.calculators.ase_:AseCalculator",
 }
 
 
-def open_calculator(name: str, **settings: Any) -> Calculator:
-    """Make a calculator by name.
+def calculator_names() -> list[str]:
+    """Return the names that `open_calculator` knows."""
+    return [*_OWN, *sorted(entry_points(group=ENTRY_POINTS).names - _OWN.keys())]
 
-    Parameters
-    ----------
-    name
-        `chgnet`, `mace`, `ase`, or the name of an entry point in the group `xenolith.calculators`.
-    settings
-        Settings of that calculator.
+
+def open_calculator(name: str, **settings: Any) -> Calculator:
+    """Open a calculator by name.
 
     Raises
     ------
     ValueError
-        Nobody offers a calculator of that name.
+        If the name is unknown, its library is not installed, or it does not take these settings.
     """
-    if name in _BUILT_IN and find_spec(_BUILT_IN[name][0]) is not None:
-        module, attribute = _BUILT_IN[name]
-        made: Calculator = getattr(__import__(module, fromlist=[attribute]), attribute)(**settings)
-        return made
-    offered = {point.name: point for point in entry_points(group=_GROUP)}
-    if name not in offered:
-        known = ", ".join(sorted({*_BUILT_IN, *offered}))
-        raise ValueError(f"no calculator {name!r}: known are {known}")
-    plugin: Calculator = offered[name].load()(**settings)
-    return plugin
+    try:
+        calculator: Calculator = _factory(name)(**settings)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"calculator {name} needs {error.name}, which is not installed: "
+            f"pip install 'xenolith[{_extra(name)}]'"
+        ) from error
+    except TypeError as error:
+        raise ValueError(f"calculator {name} does not take these settings: {error}") from error
+    return calculator
+
+
+def _factory(name: str) -> Callable[..., Calculator]:
+    if name in _OWN:
+        module, attribute = _OWN[name].split(":")
+        factory: Callable[..., Calculator] = getattr(import_module(module), attribute)
+        return factory
+    found = entry_points(group=ENTRY_POINTS, name=name)
+    if not found:
+        raise ValueError(f"no calculator {name!r}: there are {', '.join(calculator_names())}")
+    loaded: Callable[..., Calculator] = next(iter(found)).load()
+    return loaded
+
+
+def _extra(name: str) -> str:
+    return "mace" if name == "mace" else "oracle"

@@ -1,0 +1,119 @@
+"""Any ASE calculator as an oracle calculator, one structure at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ase import Atoms
+from ase.calculators.calculator import Calculator as AseBase
+
+from oracle_svc.calculators._screen import screen
+from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
+from oracle_svc.status import Status
+from xenolith.crystal import CrystalBatch
+from xenolith.elements import atomic_number
+
+if TYPE_CHECKING:
+    from xenolith.crystal import Crystal
+
+__all__ = ["AseCalculator"]
+
+
+class AseCalculator:
+    """Energies of an ASE calculator, made by a factory named by its import path.
+
+    Parameters
+    ----------
+    factory
+        `package.module:callable`; called with `options`, it returns an `ase` calculator.
+    options
+        Keyword arguments of the factory, JSON values.
+    id
+        Name under which the energies go; it must change with everything that changes them.
+    version
+        Version of the code behind it.
+    scheme
+        Energy scheme; energies of different schemes never share a hull.
+    licence
+        Licence of the code.
+    elements
+        Symbols of the elements covered; None for all 118.
+
+    Raises
+    ------
+    ValueError
+        If the factory cannot be imported, returns something else, or an element is unknown.
+    """
+
+    embedding_size = 0
+
+    def __init__(
+        self,
+        *,
+        factory: str,
+        options: dict[str, Any] | None = None,
+        id: str,  # noqa: A002 - the name of the contract's field
+        version: str = "",
+        scheme: str = "",
+        licence: str = "",
+        elements: Iterable[str] | None = None,
+    ) -> None:
+        self.id = id
+        self.version = version
+        self.scheme = scheme or id
+        self.licence = licence
+        self.elements = _numbers(elements)
+        self.settings_digest = digest_of(
+            {
+                "id": id,
+                "version": version,
+                "factory": factory,
+                "options": options or {},
+            }
+        )
+        self._ase = _made(factory, options or {})
+
+    def evaluate(self, batch: CrystalBatch) -> Evaluation:
+        """Return energies (eV/atom); whatever the calculator raises concerns that structure alone."""
+        builder = EvaluationBuilder(len(batch), 0)
+        for index, crystal in enumerate(batch):
+            problem = screen(crystal.lattice, crystal.numbers, crystal.frac_coords, self.elements)
+            if problem is not None:
+                builder.fail(index, *problem)
+                continue
+            try:
+                builder.add(index, self._energy(crystal) / crystal.num_atoms)
+            except Exception as error:  # noqa: BLE001 - third-party code: any failure is this structure's outcome
+                message = f"{type(error).__name__}: {error}".strip(": ")
+                builder.fail(index, Status.CALCULATOR_FAILED, f"{self.id} stopped: {message}")
+        return builder.build()
+
+    def _energy(self, crystal: Crystal) -> float:
+        atoms = Atoms(
+            numbers=crystal.numbers, cell=crystal.lattice, scaled_positions=crystal.frac_coords, pbc=True
+        )
+        atoms.calc = self._ase
+        return float(atoms.get_potential_energy())
+
+
+def _numbers(symbols: Iterable[str] | None) -> frozenset[int]:
+    if symbols is None:
+        return frozenset(range(1, 119))
+    try:
+        return frozenset(atomic_number(symbol) for symbol in symbols)
+    except KeyError as error:
+        raise ValueError(f"no element has the symbol {error}") from error
+
+
+def _made(factory: str, options: dict[str, Any]) -> AseBase:
+    module, _, attribute = factory.partition(":")
+    try:
+        make: Callable[..., Any] = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"the factory {factory!r} cannot be imported: {error}") from error
+    made = make(**options)
+    if not isinstance(made, AseBase):
+        raise ValueError(f"{factory} returned {type(made).__name__}, which is no ASE calculator")
+    return made
