@@ -29,7 +29,7 @@ def open_service(settings: OracleSettings) -> OracleService:
 
     Raises
     ------
-    BundleError, ReferenceError, ValueError
+    BundleError, BadReferenceError, ValueError
         A part is missing or damaged; the message says what to do.
     WorkerError
         The calculator could not be started.
