@@ -16,6 +16,8 @@ from xenolith.client import Options
 from xenolith.errors import XenolithError
 
 _PREFIX = "XENOLITH_TRAINER_"
+_SHARED = {"generator": "XENOLITH_GENERATOR", "oracle": "XENOLITH_ORACLE"}
+"""Variables of the whole stack, read where the trainer's own are not set."""
 _STREAMS = ("/xenolith.v1.TrainerService/WatchRun", "/xenolith.v1.TrainerService/Evaluate")
 
 
@@ -49,7 +51,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     }
     for name, (default, text) in options.items():
         variable = _PREFIX + name.upper().replace("-", "_")
-        parser.add_argument(f"--{name}", default=os.environ.get(variable, default), help=text)
+        shared = os.environ.get(_SHARED.get(name, ""), default)
+        parser.add_argument(f"--{name}", default=os.environ.get(variable, shared), help=text)
 
 
 def _options(arguments: argparse.Namespace) -> Options:

@@ -6,11 +6,13 @@ from google.protobuf import json_format
 
 from trainer_svc.config import RunConfig, validate_config
 from trainer_svc.errors import ConfigError
+from trainer_svc.rewards.spec import builtin_specs
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["config_from_proto", "config_to_proto"]
 
 _NORMALIZATION = "REWARD_NORMALIZATION_"
+_BESIDE_TERMS = ("invalid_reward", "suspicious_below", "creativity")
 
 
 def config_from_proto(message: trainer_pb2.RunConfig) -> RunConfig:
@@ -23,20 +25,30 @@ def config_from_proto(message: trainer_pb2.RunConfig) -> RunConfig:
     """
     document: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
     terms = [_term(term) for term in document.pop("reward_terms", [])]
-    floor = document.pop("invalid_reward", None)
+    beside = {key: document.pop(key) for key in _BESIDE_TERMS if key in document}
+    spec = document.pop("reward_spec", "")
     if terms:
-        document["reward"] = {"terms": terms} | ({} if floor is None else {"invalid_reward": floor})
-    elif floor is not None:
-        raise ConfigError("run configuration: invalid_reward needs reward_terms; give both or neither")
+        document["reward"] = {"terms": terms} | ({"name": spec} if spec else {}) | beside
+    elif beside:
+        raise ConfigError(f"run configuration: {min(beside)} needs reward_terms; give both or neither")
+    elif spec:
+        document["reward"] = _shipped(spec)
     return validate_config(document)
+
+
+def _shipped(spec: str) -> str:
+    # By name alone: a caller has no business with the files of this machine.
+    if spec not in builtin_specs():
+        raise ConfigError(f"run configuration: no reward spec {spec!r}; there are {', '.join(builtin_specs())}")
+    return spec
 
 
 def config_to_proto(config: RunConfig) -> trainer_pb2.RunConfig:
     """Give the resolved configuration as a message."""
     document = config.model_dump(mode="json", exclude_none=True)
     reward = document.pop("reward")
-    if "invalid_reward" in reward:
-        document["invalid_reward"] = reward["invalid_reward"]
+    document |= {key: reward[key] for key in _BESIDE_TERMS if key in reward}
+    document["reward_spec"] = reward["name"]
     document["reward_terms"] = [
         {**term, "normalization": _NORMALIZATION + term["normalization"].upper()} for term in reward["terms"]
     ]

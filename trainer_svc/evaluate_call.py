@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import torch
 from google.protobuf import json_format
 from pydantic import ValidationError
 from torch import Tensor
@@ -15,7 +14,7 @@ from trainer_svc.errors import ConfigError, RunStateError
 from trainer_svc.evaluation import EvaluationPlan, Evaluator, to_proto
 from trainer_svc.manager import RunManager
 from trainer_svc.patience import Patience
-from trainer_svc.policy_link import PolicyLink, version_of
+from trainer_svc.policy_link import PolicyLink, tensors_of, version_of
 from trainer_svc.remote import Generator, Oracle
 from trainer_svc.rewards.spec import explain
 from trainer_svc.runs.checkpoints import Checkpoints
@@ -96,7 +95,7 @@ async def _weights(
     """Policy of a run's step, or the bundle's own."""
     if not request.run_name:
         received = await patience.call("generator", lambda: generator.weights("base"))
-        tensors = {name: torch.from_numpy(array.copy()) for name, array in received.tensors.items()}
+        tensors = tensors_of(received)
         return version_of("base", 0, tensors), tensors
     checkpoints = Checkpoints(manager.directory(request.run_name).checkpoints, keep=1_000)
     step, tensors = checkpoints.weights(request.step if request.HasField("step") else None)

@@ -133,6 +133,8 @@ class RunManager:
         task.add_done_callback(lambda _: self._tasks.pop(config.name, None))
 
     async def _drive(self, config: RunConfig, run_log: RunLog) -> None:
+        # The run outlives the call that started it.
+        structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(run_id=config.name)
         try:
             async with self.turn, self.services.connect(config.name) as services:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +13,11 @@ from trainer_svc.errors import SourceChangedError
 from trainer_svc.patience import Patience
 from trainer_svc.remote import Generator
 from trainer_svc.samples import Samples
+from xenolith.chunks import ReceivedWeights
 from xenolith.errors import FailedPreconditionError
 from xenolith.v1 import generator_pb2
 
-__all__ = ["PolicyLink", "build_denoiser", "version_of"]
+__all__ = ["PolicyLink", "build_denoiser", "tensors_of", "version_of"]
 
 
 class PolicyLink:
@@ -102,9 +102,13 @@ def version_of(run_name: str, step: int, weights: dict[str, Tensor]) -> str:
     return f"{run_name}/{step}:{digest.hexdigest()[:12]}"
 
 
-def build_denoiser(config_json: str, weights: dict[str, Any]) -> Denoiser:
+def tensors_of(received: ReceivedWeights) -> dict[str, Tensor]:
+    """Give received weights as tensors; the arrays that arrived are read-only."""
+    return {name: torch.from_numpy(array.copy()) for name, array in received.tensors.items()}
+
+
+def build_denoiser(config_json: str, weights: dict[str, Tensor]) -> Denoiser:
     """Build the generator's denoiser around its weights."""
     denoiser = Denoiser(DenoiserConfig(**json.loads(config_json)["denoiser"]))
-    tensors = {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
-    denoiser.load_state_dict(tensors)
+    denoiser.load_state_dict(weights)
     return denoiser

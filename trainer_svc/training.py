@@ -12,7 +12,7 @@ from trainer_svc.errors import ConfigError, SourceChangedError
 from trainer_svc.evaluation import Evaluated, EvaluationPlan, Evaluator, to_proto
 from trainer_svc.learner import Learner, step_event
 from trainer_svc.patience import Patience
-from trainer_svc.policy_link import PolicyLink, build_denoiser, version_of
+from trainer_svc.policy_link import PolicyLink, build_denoiser, tensors_of, version_of
 from trainer_svc.remote import Generator, Oracle
 from trainer_svc.report import write_report
 from trainer_svc.rollout import Collected, RolloutPipeline
@@ -157,9 +157,10 @@ class Training:
         """Keep the policy that the run starts from as the checkpoint of step 0."""
         wanted = self._config.base_policy_version or "base"
         received = await self._patience.call("generator", lambda: self._generator.weights(wanted))
-        base = build_denoiser(source.denoiser_config_json, received.tensors)
-        learner = Learner(self._config, base, build_denoiser(source.denoiser_config_json, received.tensors))
-        version = version_of(self._config.name, 0, base.state_dict())
+        weights = tensors_of(received)
+        networks = [build_denoiser(source.denoiser_config_json, weights) for _ in range(2)]
+        learner = Learner(self._config, networks[0], networks[1])
+        version = version_of(self._config.name, 0, weights)
         await self._worker.run(
             self._checkpoints.save, learner.network, learner.optimizer, TrainingState(policy_version=version)
         )

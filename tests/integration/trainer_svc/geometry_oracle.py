@@ -1,0 +1,77 @@
+"""A small oracle of its own: the contract served with plain geometry in place of a calculator.
+
+Energies are a function of the volume per atom, so that a reward exists, scoring takes no time, and the
+trainer is seen to work with an oracle that is not ours. Also a process: ``python geometry_oracle.py --port N``.
+"""
+
+import argparse
+import asyncio
+import sys
+from typing import Any
+
+import numpy as np
+
+from xenolith import serving
+from xenolith.crystal import Crystal
+from xenolith.v1 import crystal_pb2, oracle_pb2, oracle_pb2_grpc
+from xenolith.wire import batch_from_proto
+
+BEST_VOLUME = 18.0
+
+
+class GeometryOracle(oracle_pb2_grpc.OracleServiceServicer):
+    def __init__(self, calculator: str = "geometry-1") -> None:
+        self.calculator = calculator
+        self.calls = 0
+
+    async def Describe(self, request: Any, context: Any) -> oracle_pb2.OracleServiceDescribeResponse:
+        return oracle_pb2.OracleServiceDescribeResponse(
+            service_version="1",
+            calculators=[oracle_pb2.CalculatorInfo(id=self.calculator)],
+            cache_backend="none",
+        )
+
+    async def Score(self, request: oracle_pb2.ScoreRequest, context: Any) -> oracle_pb2.ScoreResponse:
+        self.calls += 1
+        seen: dict[str, int] = {}
+        scores = [_score(c, index, seen) for index, c in enumerate(batch_from_proto(request.crystals))]
+        provenance = oracle_pb2.ScoreProvenance(
+            calculator_id=self.calculator, reference_id="none", settings_digest=f"digest of {self.calculator}"
+        )
+        return oracle_pb2.ScoreResponse(scores=scores, provenance=provenance)
+
+
+def _score(crystal: Crystal, index: int, seen: dict[str, int]) -> oracle_pb2.StructureScore:
+    volume = crystal.volume / crystal.num_atoms
+    if not 2.0 < volume < 200.0:
+        status = crystal_pb2.STRUCTURE_STATUS_BAD_DENSITY
+        return oracle_pb2.StructureScore(status=status, message=f"{volume:.1f} A^3/atom", valid=False)
+    energy = float(0.3 * np.abs(np.log(volume / BEST_VOLUME)))
+    first = seen.setdefault(crystal.formula, index)
+    score = oracle_pb2.StructureScore(
+        status=crystal_pb2.STRUCTURE_STATUS_OK,
+        formula=crystal.formula,
+        valid=True,
+        energy_per_atom=energy - 3.0,
+        e_above_hull=energy,
+        novel=True,
+        unique=first == index,
+        structure_diversity=1.0 / volume,
+        composition_diversity=1.0 / len(seen),
+    )
+    if first != index:
+        score.duplicate_of = first
+    return score
+
+
+def main() -> int:
+    parser = serving.add_arguments(argparse.ArgumentParser())
+    parser.add_argument("--calculator", default="geometry-1")
+    arguments = parser.parse_args()
+    oracle = GeometryOracle(arguments.calculator)
+    asyncio.run(serving.serve([oracle], serving.settings_from(arguments), name="oracle"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
