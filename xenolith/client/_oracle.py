@@ -141,7 +141,7 @@ def submit_score(
     """Start a scoring that may take hours, and return at once.
 
     `idempotency_key` makes a second submission return the same operation; by default each is a new one.
-    Structures that cannot be sent are an error here: results are counted by their place in what was submitted.
+    Structures that cannot be sent are an error here: results are counted by their place in the submission.
     """
     items = as_items(crystals)
     if problem := next((item.problem for item in items if item.problem), None):
