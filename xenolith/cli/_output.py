@@ -10,6 +10,8 @@ from typing import Any
 
 from xenolith.convert._lazy import require
 
+_WIDTH = 150
+
 __all__ = ["add_json", "console", "number", "table", "write_json"]
 
 
@@ -34,7 +36,10 @@ def write_json(target: str | None, data: Any) -> None:
 def console(json_target: str | None = None) -> Any:
     """Return rich's console on stdout, on stderr if stdout carries JSON."""
     rich: Any = require("rich.console", "cli")
-    return rich.Console(stderr=json_target == "-", soft_wrap=True, highlight=False)
+    out = rich.Console(stderr=json_target == "-", soft_wrap=True, highlight=False)
+    if not out.is_terminal:
+        out.width = _WIDTH  # a file or a pipe has no width of its own, and 80 columns break tables
+    return out
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Any:
@@ -42,7 +47,9 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     rich: Any = require("rich.table", "cli")
     result = rich.Table(title=title or None, title_justify="left", header_style="bold")
     for index, column in enumerate(columns):
-        result.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        result.add_column(
+            column, justify="left" if index == 0 else "right", no_wrap=True, overflow="ellipsis"
+        )
     for row in rows:
         result.add_row(*row)
     return result

@@ -1,6 +1,7 @@
 """``xenolith score``: measure crystals from files."""
 
 import argparse
+import re
 from collections import Counter
 from typing import Any
 
@@ -13,6 +14,7 @@ from xenolith.convert import read_paths
 __all__ = ["add_parser", "run"]
 
 _MOST_ROWS = 50
+_LONGEST_SOURCE = 44
 
 
 def add_parser(commands: Any) -> None:
@@ -57,7 +59,7 @@ def _show(out: Any, scores: Scores) -> None:
         out.print(f"... and {len(scores) - _MOST_ROWS} more: --json FILE has all")
     for score in scores:
         if score.message:
-            out.print(f"{score.source}: {score.message}", markup=False)
+            out.print(_told(score), markup=False)
     for warning in scores.warnings:
         out.print(f"warning: {warning}", markup=False)
     counts = Counter(score.status for score in scores)
@@ -67,10 +69,21 @@ def _show(out: Any, scores: Scores) -> None:
     )
 
 
+def _short(source: str) -> str:
+    # The end of a path tells more than its beginning.
+    return source if len(source) <= _LONGEST_SOURCE else f"…{source[1 - _LONGEST_SOURCE :]}"
+
+
+def _told(score: Score) -> str:
+    """Return the message with the structure's source before it, once."""
+    message = re.sub(r"^structure \d+: ", "", score.message)
+    return message if message.startswith(score.source) else f"{score.source}: {message}"
+
+
 def _row(score: Score) -> tuple[str, ...]:
     yes_no = {True: "yes", False: "no", None: "-"}
     return (
-        score.source,
+        _short(score.source),
         score.formula,
         score.status,
         number(score.energy_per_atom),

@@ -1,5 +1,6 @@
 """What the oracle answers, as dataclasses."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -17,6 +18,9 @@ from xenolith.wire import batch_from_proto, tensor_from_proto
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# The oracle counts what it was sent, the user what he gave.
+_COUNTED = re.compile(r"^structure \d+:")
 
 __all__ = ["Audit", "Provenance", "Relaxation", "Score", "Scores", "Status"]
 
@@ -221,10 +225,10 @@ def scores_from_proto(items: Sequence[Item], response: oracle_pb2.ScoreResponse)
     """Return the scores of `items`, of which those without a problem were sent, in order."""
     answers = iter(response.scores)
     provenance = _fill(Provenance, response.provenance)
-    # duplicate_of counts what was sent; the user counts what he gave.
     sent = [index for index, item in enumerate(items) if item.problem is None]
     scores = tuple(
-        _unread(item) if item.problem else _score(item, next(answers), provenance, sent) for item in items
+        _unread(item) if item.problem else _score(item, index, next(answers), provenance, sent)
+        for index, item in enumerate(items)
     )
     stats = response.stats
     return Scores(
@@ -251,10 +255,13 @@ def _unread(item: Item) -> Score:
     return Score(source=item.source, status=status, message=str(item.problem))
 
 
-def _score(item: Item, message: oracle_pb2.StructureScore, provenance: Provenance, sent: list[int]) -> Score:
+def _score(
+    item: Item, index: int, message: oracle_pb2.StructureScore, provenance: Provenance, sent: list[int]
+) -> Score:
     given: dict[str, Any] = {
         "source": item.source,
         "status": status_name(message.status),
+        "message": _COUNTED.sub(f"structure {index}:", message.message),
         "properties": dict(message.properties),
         "components": {_component(c.component): status_name(c.status) for c in message.components},
         "audits": tuple(_fill(Audit, audit) for audit in message.audits),

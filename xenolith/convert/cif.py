@@ -33,7 +33,11 @@ def read_cif(path: str | Path) -> list[Crystal]:
     except OSError as error:
         raise ReadError(f"{path}: {error.strerror or error}") from error
     except Exception as error:  # a parser of free text fails in any way there is
-        raise ReadError(f"{path} is not a readable CIF file: {error}") from error
+        raise ReadError(f"{path} is not a readable CIF file: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def to_cif(crystal: Crystal, symprec: float | None = None) -> str:
