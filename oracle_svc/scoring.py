@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from threading import Lock
 
-from oracle_svc.amd import DEFAULT_K, amd_vectors
+from oracle_svc.amd import DEFAULT_K, DEFAULT_TOLERANCE, amd_vectors
 from oracle_svc.background import Background
 from oracle_svc.cache import Cache
 from oracle_svc.calculators.base import digest_of
@@ -24,8 +24,6 @@ __all__ = ["AMD_KIND", "Scorer"]
 
 AMD_KIND = Kind(component="amd", digest=digest_of({"amd": 1, "k": DEFAULT_K}))
 _KNOWN_KEPT = 4
-_DEFAULT_AMD_TOLERANCE = 0.1
-"""Where there is no reference to have calibrated one, Angstrom."""
 
 
 class Scorer:
@@ -143,7 +141,7 @@ class Scorer:
         """AMD distance of the same crystal, resolved, Angstrom."""
         if options.amd_tolerance is not None:
             return options.amd_tolerance
-        return self.background.amd_tolerance if self.background else _DEFAULT_AMD_TOLERANCE
+        return self.background.amd_tolerance if self.background else DEFAULT_TOLERANCE
 
     def _obstacle(self, component: Component) -> str | None:
         """Why a component cannot be measured, or None."""

@@ -123,9 +123,9 @@ class Score:
     e_above_hull: float | None = None
     """eV/atom."""
     unique: bool | None = None
-    """No earlier structure of the request is the same."""
+    """It stands for all structures of the request that are the same: one of each kind is unique."""
     duplicate_of: int | None = None
-    """Index of the first structure that is the same."""
+    """Index of the structure that stands for this one."""
     batch_amd_distance: float | None = None
     """AMD distance to the nearest other structure of the request, Angstrom."""
     novel: bool | None = None
