@@ -15,7 +15,7 @@ PREFIX = "XENOLITH_"
 
 
 class ServingSettings(BaseModel):
-    """How a service is reached; each field is an option (``--grace-s``) and a variable (``XENOLITH_GRACE_S``)."""
+    """How a service is reached; fields are options (``--grace-s``) and variables (``XENOLITH_GRACE_S``)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
