@@ -56,6 +56,8 @@ class GivenCrystals:
     """
 
     def __init__(self, *, ids: Sequence[str], formulas: Sequence[str], amd: np.ndarray) -> None:
+        if not len(ids) == len(formulas) == len(amd):
+            raise ValueError(f"{len(ids)} ids, {len(formulas)} formulas and {len(amd)} vectors do not fit")
         groups = groups_by_formula(dict(enumerate(formulas)))
         self._rows = {
             formulas[rows[0]]: KnownStructures(ids=tuple(ids[row] for row in rows), amd=amd[rows])

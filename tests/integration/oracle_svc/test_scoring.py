@@ -303,3 +303,58 @@ def test_redis_dying_in_mid_way_is_a_warning(make_scorer, crystals, own_redis):
         [score.energy_per_atom for score in first.scores],
         atol=1e-5,
     )
+
+
+def test_two_replicas_never_compute_the_same_crystal_at_once(make_scorer, crystals, redis_url):
+    batch = pack(*(stretched(crystal, 1.07) for crystal in crystals.values()))
+    scorers = [make_scorer(redis_url) for _ in range(3)]
+    results = {}
+
+    def score(number: int) -> None:
+        results[number] = scorers[number].score(batch, EVERYTHING, stop=never)
+
+    threads = [threading.Thread(target=score, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(result.stats.calculator_calls for result in results.values()) == len(batch)
+    energies = [[score.energy_per_atom for score in result.scores] for result in results.values()]
+    assert energies[0] == energies[1] == energies[2]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "torn", "swapped", "empty"])
+def test_a_damaged_entry_is_a_miss_never_a_wrong_value(make_scorer, crystals, damage):
+    scorer = make_scorer()
+    chosen = [crystals["SrTiO3"], crystals["BaTiO3"]]
+    first = scorer.score(pack(*chosen), EVERYTHING, stop=never)
+    cache = scorer.store.cache
+    keys = [row[0] for row in cache._db.execute("SELECT key FROM entry ORDER BY key")]
+    values = cache.get_many(keys)
+    assert len(keys) == 4
+    for index, key in enumerate(keys):
+        value = bytearray(values[key])
+        value[len(value) // 2] ^= 1
+        damaged = {
+            "flipped": bytes(value),
+            "torn": values[key][:-5],
+            "swapped": values[keys[index ^ 1]],  # whole, but another crystal's
+            "empty": b"",
+        }[damage]
+        cache.set_many({key: damaged})
+    again = scorer.score(pack(*chosen), EVERYTHING, stop=never)
+    assert (again.stats.cache_hits, again.stats.calculator_calls) == (0, 2)
+    for before, after in zip(first.scores, again.scores, strict=True):
+        assert after.energy_per_atom == pytest.approx(before.energy_per_atom, abs=1e-6)
+
+
+def test_a_near_crystal_does_not_take_anothers_entry(make_scorer, crystals):
+    scorer = make_scorer()
+    good = crystals["SrTiO3"]
+    scorer.score(pack(good), EVERYTHING, stop=never)
+    shifted = good.frac_coords.copy()
+    shifted[1] += np.array([0.01, 0.0, 0.0]) / 3.9
+    moved = Crystal(lattice=good.lattice, numbers=good.numbers, frac_coords=shifted)
+    scored = scorer.score(pack(moved), EVERYTHING, stop=never)
+    assert scored.stats.calculator_calls == 1
+    assert not scored.scores[0].outcomes[Component.STABILITY].cached
