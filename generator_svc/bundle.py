@@ -108,6 +108,7 @@ def write_bundle(
     Weights are stored in float16, half the size; what is stored is what is loaded and measured.
     """
     counts, occurrences = np.unique(table.num_atoms, return_counts=True)
+    (folder / CARD).unlink(missing_ok=True)  # its figures are of the weights that are replaced now
     save_tensors(folder / "autoencoder.safetensors", _float16(autoencoder.state_dict()))
     save_tensors(folder / "denoiser.safetensors", _float16(denoiser.state_dict()))
     manifest: dict[str, Any] = {

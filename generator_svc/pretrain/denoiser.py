@@ -53,7 +53,9 @@ class DenoiserTask:
 
     @torch.no_grad()
     def _latents(self, table: CrystalTable) -> tuple[Tensor, Ragged]:
-        crystals = shift_origin(table.tensors(self.device))
+        crystals = table.tensors(self.device)
+        if self.run.random_origin:
+            crystals = shift_origin(crystals)
         mean, log_variance = self.autoencoder.encode(crystals)
         latents = mean + torch.randn_like(mean) * (log_variance / 2).exp()
         return (latents - self.mean) / self.std, crystals.ragged

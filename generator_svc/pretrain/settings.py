@@ -76,6 +76,9 @@ class DenoiserRun(_Settings):
     data: DataSettings
     autoencoder: Path
     """Directory of a finished autoencoder run."""
+    random_origin: bool = False
+    """Shift every crystal's origin anew. Without it the model learns the origins of the data, which sit on
+    special positions: fewer things to learn, and nothing is lost, since any origin describes the crystal."""
     loop: LoopSettings = LoopSettings()
     model: DenoiserConfig = DenoiserConfig()
 

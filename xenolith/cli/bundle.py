@@ -6,6 +6,9 @@ from typing import Any
 
 from xenolith.bundle import DEFAULT_BUNDLE, MANIFEST, Bundle, bundle_folders, find_bundle, read_bundle
 from xenolith.cli._output import add_json, console, table, write_json
+from xenolith.cli._progress import Progress
+from xenolith.cli._services import add_service_arguments, services
+from xenolith.client.runs import evaluation_dict
 from xenolith.convert._lazy import require
 from xenolith.errors import DataLossError
 
@@ -33,12 +36,24 @@ def add_parser(commands: Any) -> None:
         "--out", type=Path, default=Path("bundles"), help="where its folder goes (default: bundles)"
     )
     add_json(build, "the result")
+    card = actions.add_parser("card", help="measure a bundle and write its card")
+    card.add_argument("bundle", nargs="?", default=DEFAULT_BUNDLE, help=f"name or folder ({DEFAULT_BUNDLE})")
+    card.add_argument("--data", type=Path, required=True, help="parquet file of crystals to reconstruct")
+    card.add_argument("--split", default="test", help="its split (default: test)")
+    card.add_argument("-n", type=int, default=1000, help="samples of the base model (default: 1000)")
+    card.add_argument("--seed", type=int, default=0)
+    card.add_argument("--trained-on", default="", help="what the card says of the training data")
+    card.add_argument("--licence", default="", help="what the card says of the licence")
+    add_service_arguments(card, "generator", "oracle", "trainer")
+    card.set_defaults(json=None)
     parser.set_defaults(run=run)
 
 
 def run(given: argparse.Namespace) -> int:
     """Do what was asked."""
-    return {"list": _list, "show": _show, "check": _check, "build": _build}[given.action](given)
+    return {"list": _list, "show": _show, "check": _check, "build": _build, "card": _card}[given.action](
+        given
+    )
 
 
 def _list(given: argparse.Namespace) -> int:
@@ -80,6 +95,32 @@ def _build(given: argparse.Namespace) -> int:
     bundle: Bundle = maker.build_bundle(given.denoiser_run, given.out / given.name, given.name)
     write_json(given.json, _summary(bundle))
     console(given.json).print(f"{bundle.path}: digest {bundle.digest}")
+    return 0
+
+
+def _card(given: argparse.Namespace) -> int:
+    maker: Any = require("generator_svc.card", "generator")
+    out, bundle = console(), find_bundle(given.bundle)
+    old = bundle.card
+    with Progress(out) as progress:
+        progress.update("reconstruct", 0, None)
+        autoencoder = maker.autoencoder_figures(bundle, given.data, given.split)
+    # The services started for this must load the bundle, and would refuse the card of an older one.
+    maker.write_card(bundle, {"autoencoder": autoencoder})
+    given.bundle = str(bundle.path)
+    with services(given, "trainer", out) as client, Progress(out) as progress:
+        evaluation = client.trainer.evaluate(
+            "",
+            n=given.n,
+            seed=given.seed,
+            on_progress=lambda stage, done, total: progress.update(stage, done, total or None),
+        )
+    words = {
+        "data": given.trained_on or old.get("data", ""),
+        "licence": given.licence or old.get("licence", ""),
+    }
+    maker.write_card(bundle, words | {"autoencoder": autoencoder, "base": evaluation_dict(evaluation)})
+    out.print(table(f"card of {bundle.name}", ["", "value"], [(k, str(v)) for k, v in _flat(bundle.card)]))
     return 0
 
 
