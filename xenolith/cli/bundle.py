@@ -51,9 +51,8 @@ def add_parser(commands: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Do what was asked."""
-    return {"list": _list, "show": _show, "check": _check, "build": _build, "card": _card}[given.action](
-        given
-    )
+    actions = {"list": _list, "show": _show, "check": _check, "build": _build, "card": _card}
+    return actions[given.action](given)
 
 
 def _list(given: argparse.Namespace) -> int:
@@ -101,12 +100,13 @@ def _build(given: argparse.Namespace) -> int:
 def _card(given: argparse.Namespace) -> int:
     maker: Any = require("generator_svc.card", "generator")
     out, bundle = console(), find_bundle(given.bundle)
-    old = bundle.card
+    words = {key: bundle.card[key] for key in ("data", "licence") if key in bundle.card}
+    words |= {key: text for key, text in (("data", given.trained_on), ("licence", given.licence)) if text}
     with Progress(out) as progress:
         progress.update("reconstruct", 0, None)
         autoencoder = maker.autoencoder_figures(bundle, given.data, given.split)
     # The services started for this must load the bundle, and would refuse the card of an older one.
-    maker.write_card(bundle, {"autoencoder": autoencoder})
+    maker.write_card(bundle, words | {"autoencoder": autoencoder})
     given.bundle = str(bundle.path)
     with services(given, "trainer", out) as client, Progress(out) as progress:
         evaluation = client.trainer.evaluate(
@@ -115,10 +115,6 @@ def _card(given: argparse.Namespace) -> int:
             seed=given.seed,
             on_progress=lambda stage, done, total: progress.update(stage, done, total or None),
         )
-    words = {
-        "data": given.trained_on or old.get("data", ""),
-        "licence": given.licence or old.get("licence", ""),
-    }
     maker.write_card(bundle, words | {"autoencoder": autoencoder, "base": evaluation_dict(evaluation)})
     out.print(table(f"card of {bundle.name}", ["", "value"], [(k, str(v)) for k, v in _flat(bundle.card)]))
     return 0
