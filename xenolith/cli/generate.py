@@ -75,7 +75,7 @@ def _prepare(target: Path, *, as_cif: bool, force: bool) -> None:
 
 
 def _write(target: Path, part: Samples, *, as_cif: bool) -> list[dict[str, Any]]:
-    entries = [
+    entries: list[dict[str, Any]] = [
         {
             "index": int(index),
             "seed": int(seed),

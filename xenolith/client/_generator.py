@@ -286,7 +286,7 @@ def _counts(n: int | None, num_atoms: Sequence[int] | int | None) -> list[int]:
 
 def _encoded(response: generator_pb2.EncodeResponse) -> Encoded:
     def optional(name: str) -> Any:
-        return tensor_from_proto(getattr(response, name), name) if response.HasField(name) else None  # type: ignore[arg-type]
+        return tensor_from_proto(getattr(response, name), name) if response.HasField(name) else None
 
     return Encoded(
         latents=tensor_from_proto(response.latents, "latents").astype(np.float32, copy=False),

@@ -248,7 +248,7 @@ def _scores(items: Sequence[Item], response: oracle_pb2.ScoreResponse) -> Scores
     return scores_from_proto(items, response)
 
 
-def _component(name: str) -> int:
+def _component(name: str) -> Any:
     try:
         return oracle_pb2.Component.Value(f"COMPONENT_{name.upper()}")
     except ValueError:

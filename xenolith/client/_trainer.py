@@ -88,7 +88,7 @@ def list_runs(
 ) -> Unary[RunPage]:
     """Return runs, newest first, all of them or those in `states`."""
     request = trainer_pb2.ListRunsRequest(
-        states=[trainer_pb2.RunState.Value(f"RUN_STATE_{state.upper()}") for state in states],
+        states=[_state(state) for state in states],
         page_size=page_size,
         page_token=page_token,
     )
@@ -168,6 +168,14 @@ def get_artifact(run_name: str, artifact: str, *, timeout_s: float | None = None
 def _run_call(method: str, request: Message, timeout_s: float | None) -> Unary[Run]:
     timeout = deadline(timeout_s, _SHORT_S)
     return Unary(method=method, request=request, parse=lambda r: run_from_proto(r.run), timeout_s=timeout)
+
+
+def _state(name: str) -> Any:
+    try:
+        return trainer_pb2.RunState.Value(f"RUN_STATE_{name.upper()}")
+    except ValueError:
+        known = [key.removeprefix("RUN_STATE_") for key in trainer_pb2.RunState.keys()[1:]]
+        raise InvalidArgumentError(f"there is no state {name!r}; there are {', '.join(known)}") from None
 
 
 def _page(response: trainer_pb2.ListRunsResponse) -> RunPage:

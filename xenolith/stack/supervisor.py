@@ -77,7 +77,7 @@ class Stack:
 
     def client(self, **options: Any) -> Client:
         """Return a client for all services of the stack; `options` are those of `xenolith.client.Options`."""
-        return Client.connect(**self.addresses, **options)
+        return Client.connect(**{**self.addresses, **options})
 
     def __enter__(self) -> Self:
         self.start()
