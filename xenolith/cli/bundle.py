@@ -100,7 +100,7 @@ def _build(given: argparse.Namespace) -> int:
 def _card(given: argparse.Namespace) -> int:
     maker: Any = require("generator_svc.card", "generator")
     out, bundle = console(), find_bundle(given.bundle)
-    words = {key: bundle.card[key] for key in ("data", "licence") if key in bundle.card}
+    words: dict[str, Any] = {key: bundle.card[key] for key in ("data", "licence") if key in bundle.card}
     words |= {key: text for key, text in (("data", given.trained_on), ("licence", given.licence)) if text}
     with Progress(out) as progress:
         progress.update("reconstruct", 0, None)
