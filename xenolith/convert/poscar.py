@@ -20,7 +20,7 @@ def read_poscar(path: str | Path) -> Crystal:
     ReadError
         If the file cannot be understood, or does not name its elements.
     """
-    vasp: Any = require("pymatgen.io.vasp", "pymatgen")
+    vasp: Any = require("pymatgen.io.vasp.inputs", "pymatgen")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
@@ -35,5 +35,5 @@ def read_poscar(path: str | Path) -> Crystal:
 
 def to_poscar(crystal: Crystal) -> str:
     """Return POSCAR text; atoms are grouped by element."""
-    vasp: Any = require("pymatgen.io.vasp", "pymatgen")
+    vasp: Any = require("pymatgen.io.vasp.inputs", "pymatgen")
     return str(vasp.Poscar(to_pymatgen(crystal).get_sorted_structure()).get_str(significant_figures=12))

@@ -18,12 +18,12 @@ class EchoOracle(oracle_pb2_grpc.OracleServiceServicer):
         self.entered = asyncio.Event()
         self.release = asyncio.Event()
         self.calls = 0
-        self.cancelled = False
+        self.cancelled = asyncio.Event()
 
-    async def Describe(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def Describe(self, request: Any, context: Any) -> Any:
         return oracle_pb2.OracleServiceDescribeResponse(service_version=request_id(), cache_backend=run_id())
 
-    async def Score(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def Score(self, request: Any, context: Any) -> Any:
         self.calls += 1
         mode = request.settings.calculator_id
         if mode == "invalid":
@@ -38,12 +38,12 @@ class EchoOracle(oracle_pb2_grpc.OracleServiceServicer):
             try:
                 await self.release.wait()
             except asyncio.CancelledError:
-                self.cancelled = True
+                self.cancelled.set()
                 raise
         scores = [oracle_pb2.StructureScore(message=str(n)) for n in request.crystals.num_atoms]
         return oracle_pb2.ScoreResponse(scores=scores)
 
-    async def ScoreStream(self, requests: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+    async def ScoreStream(self, requests: Any, context: Any) -> AsyncIterator[Any]:
         async for request in requests:
             yield oracle_pb2.ScoreStreamResponse(batch_id=request.batch_id)
         raise FailedPreconditionError("stream over")

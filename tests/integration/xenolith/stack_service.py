@@ -11,7 +11,7 @@ from xenolith.v1 import oracle_pb2, oracle_pb2_grpc
 
 
 class Oracle(oracle_pb2_grpc.OracleServiceServicer):
-    async def Describe(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def Describe(self, request: Any, context: Any) -> Any:
         cache = os.environ.get("XENOLITH_ORACLE_CACHE", "")
         return oracle_pb2.OracleServiceDescribeResponse(service_version=str(os.getpid()), cache_backend=cache)
 

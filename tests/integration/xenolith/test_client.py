@@ -46,7 +46,7 @@ class CountingOracle(oracle_pb2_grpc.OracleServiceServicer):
         self.calls = 0
         self.metadata: dict[str, str] = {}
 
-    async def Score(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def Score(self, request: Any, context: Any) -> Any:
         self.calls += 1
         self.metadata = dict(context.invocation_metadata())
         if self.calls <= self.failures:
@@ -76,7 +76,7 @@ class CountingOracle(oracle_pb2_grpc.OracleServiceServicer):
             score.components.add(component=component, status=1)
         return score
 
-    async def ScoreStream(self, requests: Any, context: Any) -> Any:  # noqa: N802
+    async def ScoreStream(self, requests: Any, context: Any) -> Any:
         async for request in requests:
             if not request.request.crystals.num_atoms:
                 error = oracle_pb2.OperationError(code=3, message="empty batch")
@@ -93,7 +93,7 @@ class ScrambledGenerator(generator_pb2_grpc.GeneratorServiceServicer):
         self.weights: dict[str, Any] = {}
         self.version = "base:0"
 
-    async def Sample(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def Sample(self, request: Any, context: Any) -> Any:
         counts = list(request.num_atoms) or [2] * request.num_samples
         if request.expected_policy_version not in {"", self.version}:
             raise FailedPreconditionError(
@@ -121,7 +121,7 @@ class ScrambledGenerator(generator_pb2_grpc.GeneratorServiceServicer):
             response.trajectory.old_log_probs.CopyFrom(tensor_to_proto(np.full((1, 3), -index, np.float32)))
         return response
 
-    async def UpdateWeights(self, requests: Any, context: Any) -> Any:  # noqa: N802
+    async def UpdateWeights(self, requests: Any, context: Any) -> Any:
         receiver = WeightsReceiver()
         async for request in requests:
             receiver.add(request)
@@ -132,7 +132,7 @@ class ScrambledGenerator(generator_pb2_grpc.GeneratorServiceServicer):
             policy_version=self.version, previous_policy_version=previous, sha256=received.sha256
         )
 
-    async def GetWeights(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def GetWeights(self, request: Any, context: Any) -> Any:
         header = generator_pb2.WeightsHeader(policy_version=self.version)
         for message in send_weights(generator_pb2.GetWeightsResponse, header, self.weights):
             if request.expected_policy_version == "damaged" and message.WhichOneof("part") == "trailer":
@@ -146,25 +146,25 @@ class BreakingTrainer(trainer_pb2_grpc.TrainerServiceServicer):
     def __init__(self) -> None:
         self.config: Any = None
 
-    async def StartRun(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def StartRun(self, request: Any, context: Any) -> Any:
         self.config = request.config
         run = trainer_pb2.Run(name=request.config.name, state=trainer_pb2.RUN_STATE_QUEUED, steps_total=5)
         return trainer_pb2.StartRunResponse(run=run)
 
-    async def WatchRun(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def WatchRun(self, request: Any, context: Any) -> Any:
         for count, sequence in enumerate(range(request.after_sequence + 1, 6)):
             if count == 2:
                 raise UnavailableError("going away")
             yield trainer_pb2.WatchRunResponse(sequence=sequence, step=trainer_pb2.StepEvent(step=sequence))
 
-    async def Evaluate(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def Evaluate(self, request: Any, context: Any) -> Any:
         yield trainer_pb2.EvaluateResponse(progress=trainer_pb2.Progress(stage="score", done=1, total=2))
         if request.run_name != "unfinished":
             msun = trainer_pb2.Estimate(value=0.5, low=0.4, high=0.6)
             evaluation = trainer_pb2.Evaluation(n=request.settings.n, msun=msun)
             yield trainer_pb2.EvaluateResponse(evaluation=evaluation)
 
-    async def GetArtifact(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def GetArtifact(self, request: Any, context: Any) -> Any:
         yield trainer_pb2.GetArtifactResponse(data=b"<ht", media_type="text/html", total_bytes=6)
         yield trainer_pb2.GetArtifactResponse(data=b"ml>")
 
@@ -252,14 +252,14 @@ def test_errors_are_typed_and_keep_the_message(ask: Any) -> None:
 
 
 def test_nobody_there_is_unavailable_and_names_the_address(ask: Any) -> None:
-    with pytest.raises(UnavailableError, match="oracle at 127.0.0.1:9, Score"):
+    with pytest.raises(UnavailableError, match=r"oracle at 127\.0\.0\.1:9, Score"):
         ask(lambda x: x.oracle.score(SALT), oracle="127.0.0.1:9", attempts=1)
 
 
 def test_token_and_run_id_travel(ask: Any) -> None:
     oracle = CountingOracle()
-    with serving(oracle, ServingSettings(token="t0p", grace_s=1)) as address:  # type: ignore[arg-type]  # noqa: S106
-        ask(lambda x: x.oracle.score(SALT), oracle=address, token="t0p", run_id="r7")  # noqa: S106
+    with serving(oracle, ServingSettings(token="t0p", grace_s=1)) as address:  # type: ignore[arg-type]
+        ask(lambda x: x.oracle.score(SALT), oracle=address, token="t0p", run_id="r7")
         assert oracle.metadata["x-run-id"] == "r7"
         with pytest.raises(AuthenticationError, match="missing"):
             ask(lambda x: x.oracle.score(SALT), oracle=address)

@@ -137,8 +137,7 @@ def test_a_cancelled_call_frees_its_slot(echo: Any) -> None:
         held = stub.Score(request("wait"))
         await servicer.entered.wait()
         held.cancel()
-        while not servicer.cancelled:
-            await asyncio.sleep(0.01)
+        await servicer.cancelled.wait()
         assert len((await stub.Score(request("fine"), wait_for_ready=True)).scores) == 1
 
     with_oracle(echo, ServingSettings(max_in_flight=1, grace_s=1), body)
@@ -148,8 +147,7 @@ def test_a_deadline_reaches_the_handler(echo: Any) -> None:
     async def body(servicer: Any, stub: Any, _channel: Any) -> None:
         error = await failure(stub.Score(request("wait"), timeout=0.2))
         assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        while not servicer.cancelled:
-            await asyncio.sleep(0.01)
+        await servicer.cancelled.wait()
 
     with_oracle(echo, None, body)
 
