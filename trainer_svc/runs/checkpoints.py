@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -85,7 +86,7 @@ class Checkpoints:
             network.load_state_dict(load_file(path / "weights.safetensors"))
             _restore_optimizer(network, optimizer, load_file(path / "optimizer.safetensors"))
             return TrainingState.model_validate(read_json(path / "state.json"))
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             raise CheckpointError(f"checkpoint {path} cannot be used: {error}") from error
 
     def clear_stop_reason(self) -> None:
@@ -136,4 +137,5 @@ def _restore_optimizer(
     optimizer.state.clear()
     for path, value in tensors.items():
         key, name = path.split("/", 1)
-        optimizer.state[weights[name]][key] = value
+        # A copy of its own: what was loaded may be the file itself, mapped.
+        optimizer.state[weights[name]][key] = value.clone()
