@@ -7,6 +7,7 @@ was. Every element must have a structure of its own among the known structures o
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ class BuildPlan:
     out: Path
     """Folder of the finished reference."""
     source: DataSource
+    calibration: Path | None = None
+    """JSON of `benchmarks/amd_tolerance.py`; its tolerance and figures are kept in the manifest."""
 
 
 def build_reference(
@@ -82,8 +85,15 @@ def build_reference(
         num_entries=len(entries),
         calculator=calculator,
         source=plan.source,
-        settings={"amd_tolerance": DEFAULT_TOLERANCE, "left_out": left_out},
+        settings={**_sameness(plan.calibration), "left_out": left_out},
     )
+
+
+def _sameness(calibration: Path | None) -> dict[str, Any]:
+    if calibration is None:
+        return {"amd_tolerance": DEFAULT_TOLERANCE}
+    figures: dict[str, Any] = json.loads(calibration.read_text())
+    return {"amd_tolerance": float(figures["tolerance"]), "calibration": figures}
 
 
 def _known(table: StructureTable, rows: pa.Table, good: np.ndarray) -> Known:
@@ -126,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--hull-name", help="short name of the hull's entries (default: the same)")
     parser.add_argument("--licence", default="CC-BY-4.0", help="SPDX id of the data's licence")
     parser.add_argument("--attribution", default=_MATERIALS_PROJECT, help="whom to name")
+    parser.add_argument("--calibration", type=Path, help="JSON written by benchmarks/amd_tolerance.py")
     parser.add_argument("--device", default="cpu", help="torch device")
     chosen = parser.parse_args(arguments)
     source = DataSource(
@@ -140,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         work=chosen.work,
         out=chosen.out,
         source=source,
+        calibration=chosen.calibration,
     )
     from oracle_svc.calculators.chgnet import ChgnetCalculator
 

@@ -1,0 +1,196 @@
+"""MACE: energies and invariant features in batches, from a converted checkpoint.
+
+Source: Batatia et al., NeurIPS 2022. A folder made by `mace_convert` holds the model as JSON and
+safetensors; nothing is unpickled here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from oracle_svc.calculators._mace_model import CONFIG, WEIGHTS, load_model
+from oracle_svc.calculators._screen import screen
+from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
+from oracle_svc.neighbors import Neighbors, SearchTooLargeError, find_neighbors
+from oracle_svc.status import Status
+from xenolith.bundle import sha256
+
+if TYPE_CHECKING:
+    from xenolith.crystal import CrystalBatch
+
+__all__ = ["MaceCalculator"]
+
+_EDGES_PER_PASS = 20_000
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Item:
+    index: int
+    numbers: np.ndarray
+    bonds: Neighbors
+
+
+class MaceCalculator:
+    """A MACE model.
+
+    Parameters
+    ----------
+    path
+        Folder made by `python -m oracle_svc.calculators.mace_convert`.
+    name
+        Name under which its energies go; the default is made of the digest of its files.
+    scheme
+        Energy scheme of its training data, such as `MP2020-corrected GGA/GGA+U`.
+    licence
+        Licence of the weights.
+    dtype
+        `float32` or `float64`.
+    device
+        Torch device.
+    head
+        Which head of a model with several; None for its only one.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no model, or the head does not exist.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str | Path,
+        name: str | None = None,
+        scheme: str = "",
+        licence: str = "",
+        dtype: str = "float32",
+        device: str = "cpu",
+        head: str | None = None,
+    ) -> None:
+        if dtype not in _DTYPES:
+            raise ValueError(f"dtype {dtype!r} is neither of {', '.join(_DTYPES)}")
+        self._dtype, self._device = _DTYPES[dtype], torch.device(device)
+        folder = Path(path)
+        self._model = load_model(folder, self._dtype).to(self._device)
+        self._head = _head_index(list(self._model.heads), head)
+        self._read_architecture(self._model)
+        digest = hashlib.sha256(f"{sha256(folder / CONFIG)} {sha256(folder / WEIGHTS)}".encode()).hexdigest()
+        self.id = name or f"mace-{digest[:12]}"
+        self.version = version("mace-torch")
+        self.scheme = scheme or self.id
+        self.licence = licence
+        self.elements = frozenset(self._row_of)
+        self.embedding_size = self._invariants * len(self._layers)
+        self.settings_digest = digest_of({"id": self.id, "files": digest, "dtype": dtype, "head": self._head})
+
+    def _read_architecture(self, model: Any) -> None:
+        """Note what a model of any MACE architecture says of itself."""
+        self._row_of = {int(z): row for row, z in enumerate(model.atomic_numbers.tolist())}
+        self._cutoff = float(model.r_max)
+        irreps = [product.linear.irreps_out for product in model.products]
+        self._invariants = sum(block.mul for block in irreps[0] if block.ir.l == 0)
+        self._layers = [layer.dim for layer in irreps]
+
+    def evaluate(self, batch: CrystalBatch) -> Evaluation:
+        """Return energies (eV/atom) and the invariant features of all layers, averaged over the atoms."""
+        builder = EvaluationBuilder(len(batch), self.embedding_size)
+        items = list(self._prepare(batch, builder))
+        for group in _pack(items):
+            self._evaluate_group(group, builder)
+        return builder.build()
+
+    def _prepare(self, batch: CrystalBatch, builder: EvaluationBuilder) -> Iterator[_Item]:
+        for index, crystal in enumerate(batch):
+            problem = screen(crystal.lattice, crystal.numbers, crystal.frac_coords, self.elements)
+            if problem is not None:
+                builder.fail(index, *problem)
+                continue
+            try:
+                bonds = find_neighbors(crystal.lattice, crystal.frac_coords, self._cutoff)
+            except SearchTooLargeError as error:
+                builder.fail(index, Status.CALCULATOR_FAILED, str(error))
+                continue
+            yield _Item(index=index, numbers=crystal.numbers, bonds=bonds)
+
+    def _evaluate_group(self, group: list[_Item], builder: EvaluationBuilder) -> None:
+        try:
+            with torch.no_grad():
+                result = self._model(self._graph(group), compute_force=False)
+        except RuntimeError as error:  # out of memory, above all: find the one that is to blame
+            if len(group) == 1:
+                builder.fail(group[0].index, Status.CALCULATOR_FAILED, f"MACE stopped: {error}")
+                return
+            for item in group:
+                self._evaluate_group([item], builder)
+            return
+        energies = result["energy"].double().cpu().numpy()
+        features = self._features(result["node_feats"]).cpu().numpy().astype(np.float32)
+        begin = 0
+        for item, energy in zip(group, energies, strict=True):
+            count = len(item.numbers)
+            mean = features[begin : begin + count].mean(axis=0)
+            builder.add(item.index, float(energy) / count, mean)
+            begin += count
+
+    def _features(self, node_features: torch.Tensor) -> torch.Tensor:
+        """Keep the invariant columns, which come first in each layer."""
+        layers = node_features.split(self._layers, dim=1)
+        return torch.cat([layer[:, : self._invariants] for layer in layers], dim=1)
+
+    def _graph(self, group: list[_Item]) -> dict[str, torch.Tensor]:
+        """One disconnected graph of all structures, under MACE's names."""
+        sizes = np.array([len(item.numbers) for item in group])
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        ends = [
+            np.stack([i.bonds.center, i.bonds.neighbor]) + s for i, s in zip(group, starts[:-1], strict=True)
+        ]
+        rows = np.concatenate([[self._row_of[int(z)] for z in item.numbers] for item in group])
+        one_hot = np.eye(len(self._row_of))[rows]
+        return {
+            "positions": self._real(np.concatenate([item.bonds.positions for item in group])),
+            "node_attrs": self._real(one_hot),
+            "edge_index": self._whole(np.concatenate(ends, axis=1)),
+            "shifts": self._real(np.concatenate([i.bonds.image @ i.bonds.lattice for i in group])),
+            "unit_shifts": self._real(np.concatenate([item.bonds.image for item in group])),
+            "cell": self._real(np.concatenate([item.bonds.lattice for item in group])),
+            "batch": self._whole(np.repeat(np.arange(len(group)), sizes)),
+            "ptr": self._whole(starts),
+            "head": self._whole(np.full(len(group), self._head)),
+        }
+
+    def _real(self, values: np.ndarray) -> torch.Tensor:
+        return torch.tensor(values, dtype=self._dtype, device=self._device)
+
+    def _whole(self, values: np.ndarray) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.int64, device=self._device)
+
+
+def _head_index(heads: list[str], wanted: str | None) -> int:
+    if wanted is None and len(heads) == 1:
+        return 0
+    if wanted not in heads:
+        raise ValueError(f"choose a head of the model: {', '.join(heads)}")
+    return heads.index(wanted)
+
+
+def _pack(items: list[_Item]) -> Iterator[list[_Item]]:
+    group: list[_Item] = []
+    edges = 0
+    for item in items:
+        size = len(item.bonds.distance)
+        if group and edges + size > _EDGES_PER_PASS:
+            yield group
+            group, edges = [], 0
+        group.append(item)
+        edges += size
+    if group:
+        yield group

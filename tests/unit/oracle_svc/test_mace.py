@@ -1,0 +1,129 @@
+"""A real, small MACE model: converted, loaded as data, and equal to MACE's own calculator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from oracle_svc.calculators import open_calculator
+from oracle_svc.calculators.base import Calculator
+from oracle_svc.status import Status
+from tests.unit.oracle_svc.crystals import diamond, hopeless, salt
+from xenolith.crystal import Crystal, CrystalBatch
+
+pytest.importorskip("mace", reason="the mace extra is not installed")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of MACE's own class with random weights, as MACE saves it."""
+    import mace  # noqa: F401 - before e3nn
+    import torch
+    from e3nn import o3
+    from mace import modules
+
+    torch.manual_seed(0)
+    block = modules.interaction_classes["RealAgnosticResidualInteractionBlock"]
+    model = modules.ScaleShiftMACE(
+        r_max=4.0,
+        num_bessel=4,
+        num_polynomial_cutoff=5,
+        max_ell=2,
+        interaction_cls=block,
+        interaction_cls_first=block,
+        num_interactions=2,
+        num_elements=2,
+        hidden_irreps=o3.Irreps("8x0e+8x1o"),
+        MLP_irreps=o3.Irreps("4x0e"),
+        atomic_energies=np.array([-1.0, -2.0]),
+        avg_num_neighbors=8.0,
+        atomic_numbers=[11, 17],
+        correlation=2,
+        gate=torch.nn.functional.silu,
+        atomic_inter_scale=0.7,
+        atomic_inter_shift=0.1,
+    )
+    path: Path = tmp_path_factory.mktemp("mace") / "small.model"
+    torch.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(checkpoint: Path) -> Path:
+    from oracle_svc.calculators.mace_convert import main
+
+    target = checkpoint.parent / "converted"
+    assert main([str(checkpoint), str(target), "--trust"]) == 0
+    return target
+
+
+@pytest.fixture(scope="module")
+def calculator(folder: Path) -> Calculator:
+    return open_calculator("mace", path=str(folder), dtype="float64")
+
+
+@pytest.fixture(scope="module")
+def library(checkpoint: Path) -> Any:
+    from mace.calculators import MACECalculator
+
+    return MACECalculator(model_paths=str(checkpoint), device="cpu", default_dtype="float64")
+
+
+def crystals() -> list[Crystal]:
+    rng = np.random.default_rng(0)
+    lattice = 5 * np.eye(3) + rng.normal(size=(3, 3))
+    other = Crystal(lattice=lattice, numbers=np.array([11, 17, 17, 11, 11]), frac_coords=rng.random((5, 3)))
+    skew = Crystal(
+        lattice=np.array([[1, 0, 0], [9, 1, 0], [40, -7, 1]]) @ lattice,
+        numbers=other.numbers,
+        frac_coords=other.frac_coords,
+    )
+    return [salt(), other, skew]
+
+
+def test_agrees_with_the_library(calculator: Calculator, library: Any) -> None:
+    result = calculator.evaluate(CrystalBatch.from_crystals(crystals()))
+    assert result.embeddings is not None
+    for crystal, energy, embedding in zip(crystals(), result.energy_per_atom, result.embeddings, strict=True):
+        atoms = Atoms(crystal.numbers, cell=crystal.lattice, scaled_positions=crystal.frac_coords, pbc=True)
+        atoms.calc = library
+        assert energy * len(atoms) == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
+        expected = library.get_descriptors(atoms).mean(axis=0)
+        np.testing.assert_allclose(embedding, expected, atol=1e-5)
+
+
+def test_bad_structures_fail_alone(calculator: Calculator) -> None:
+    batch = [salt(), *hopeless().values(), diamond(), salt()]
+    result = calculator.evaluate(CrystalBatch.from_crystals(batch))
+    assert result.statuses[0] is result.statuses[-1] is Status.OK
+    assert result.statuses[-2] is Status.UNSUPPORTED_ELEMENT
+    assert result.energy_per_atom[0] == pytest.approx(result.energy_per_atom[-1], abs=1e-9)
+
+
+def test_is_a_calculator(calculator: Calculator, folder: Path) -> None:
+    assert isinstance(calculator, Calculator)
+    assert calculator.elements == {11, 17}
+    assert open_calculator("mace", path=str(folder)).settings_digest != calculator.settings_digest
+
+
+def test_a_checkpoint_is_not_unpickled_by_the_oracle(checkpoint: Path) -> None:
+    with pytest.raises(ValueError, match="mace_convert"):
+        open_calculator("mace", path=str(checkpoint.parent))
+
+
+def test_conversion_needs_trust(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from oracle_svc.calculators.mace_convert import main
+
+    with pytest.raises(SystemExit):
+        main([str(checkpoint), str(tmp_path / "out")])
+    assert "runs the code in it" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_head_is_named(folder: Path) -> None:
+    with pytest.raises(ValueError, match="choose a head"):
+        open_calculator("mace", path=str(folder), head="dft")
