@@ -24,14 +24,14 @@ DEFAULT_K = 100
 """Neighbours of each atom."""
 
 DEFAULT_TOLERANCE = 0.3
-"""Chebyshev distance of AMD vectors (k = 100), Angstrom, below which two crystals of one formula are the same.
+"""AMD distance (largest difference, k = 100) below which crystals of one formula are the same, Angstrom.
 
 Calibrated on MP-20 against StructureMatcher (0.2 / 0.3 / 5) with `benchmarks/amd_tolerance.py`. Of
 3973 copies with noise up to 0.15 A and strain up to 5 %, which it calls equal, 11.6 % lie further
 apart and would count as novel; of 287 equal polymorphs 11.8 %. Of 3713 different polymorphs 50 %
 lie nearer and count as known, most of them orderings of other elements on the same sites, which AMD
-cannot see. Errors balance near 0.23; the value leans towards calling near copies known. Scaling to
-equal volume first, as StructureMatcher does, changed no rate by more than 3 points, so it is not done.
+cannot see. Errors balance near 0.2; the value leans towards calling near copies known. Scaling to
+equal volume first, as StructureMatcher does, gives the same trade-off, so it is not done.
 """
 
 # The first search radius holds this many times k neighbours at the mean density, which nearly
