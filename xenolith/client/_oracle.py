@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf import duration_pb2, json_format
+from google.protobuf import duration_pb2
 
 from xenolith.client._calls import Exchange, Unary, deadline
+from xenolith.client._messages import fill
 from xenolith.client.results import Scores, scores_from_proto
 from xenolith.convert.items import Item, as_items
 from xenolith.crystal import CrystalBatch
@@ -259,10 +260,7 @@ def _component(name: str) -> Any:
 def _settings(settings: oracle_pb2.ScoreSettings | Mapping[str, Any] | None) -> oracle_pb2.ScoreSettings:
     if isinstance(settings, oracle_pb2.ScoreSettings):
         return settings
-    try:
-        return json_format.ParseDict(dict(settings or {}), oracle_pb2.ScoreSettings())
-    except json_format.ParseError as error:
-        raise InvalidArgumentError(f"settings: {error}") from error
+    return fill(oracle_pb2.ScoreSettings(), settings or {}, "settings")
 
 
 def _same(response: oracle_pb2.OracleServiceDescribeResponse) -> oracle_pb2.OracleServiceDescribeResponse:

@@ -1,12 +1,12 @@
 """The calls of the trainer."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
-from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from xenolith.client._calls import Collect, Iterate, Unary, deadline
+from xenolith.client._messages import fill
 from xenolith.client.runs import (
     Artifact,
     ArtifactCollector,
@@ -32,7 +32,6 @@ __all__ = [
     "watch_run",
 ]
 
-M = TypeVar("M", bound=Message)
 _SHORT_S = 60.0
 _HOUR_S = 3600.0
 
@@ -45,11 +44,11 @@ def run_config(
     if isinstance(config, trainer_pb2.RunConfig):
         result.CopyFrom(config)
     elif config:
-        _parse(dict(config), result, "config")
+        fill(result, config, "config")
     # A term list given anew replaces the one there is.
     for name in set(fields) & {"reward_terms", "conditions"}:
         result.ClearField(name)
-    return _parse(fields, result, "config")
+    return fill(result, fields, "config")
 
 
 def start_run(
@@ -142,11 +141,11 @@ def evaluate(
     if isinstance(settings, trainer_pb2.EvaluationSettings):
         wanted.CopyFrom(settings)
     else:
-        _parse(dict(settings or {}), wanted, "settings")
+        fill(wanted, settings or {}, "settings")
     if n is not None:
         wanted.n = n
     request = trainer_pb2.EvaluateRequest(run_name=run_name, step=step, settings=wanted, seed=seed)
-    _parse(fields, request, "evaluate")
+    fill(request, fields, "evaluate")
     return Collect(
         method="Evaluate",
         request=request,
@@ -186,20 +185,3 @@ def _page(response: trainer_pb2.ListRunsResponse) -> RunPage:
 
 def _after(request: trainer_pb2.WatchRunRequest, last: trainer_pb2.WatchRunResponse) -> None:
     request.after_sequence = last.sequence
-
-
-def _parse(values: Mapping[str, Any], message: M, what: str) -> M:
-    try:
-        return json_format.ParseDict(_jsonable(values), message)
-    except json_format.ParseError as error:
-        raise InvalidArgumentError(f"{what}: {error}") from error
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, Message):
-        return json_format.MessageToDict(value, preserving_proto_field_name=True)
-    if isinstance(value, Mapping):
-        return {key: _jsonable(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
-    return value

@@ -264,16 +264,18 @@ class EvaluationSettings(_message.Message):
     def __init__(self, n: _Optional[int] = ..., every: _Optional[int] = ..., n_during: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., relax: _Optional[_Union[_oracle_pb2.RelaxOptions, _Mapping]] = ..., audit_calculator_ids: _Optional[_Iterable[str]] = ..., bootstrap: _Optional[int] = ...) -> None: ...
 
 class EarlyStopping(_message.Message):
-    __slots__ = ("patience", "window", "min_delta", "min_unique")
+    __slots__ = ("patience", "window", "min_delta", "min_unique", "max_training_s")
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     MIN_DELTA_FIELD_NUMBER: _ClassVar[int]
     MIN_UNIQUE_FIELD_NUMBER: _ClassVar[int]
+    MAX_TRAINING_S_FIELD_NUMBER: _ClassVar[int]
     patience: int
     window: int
     min_delta: float
     min_unique: float
-    def __init__(self, patience: _Optional[int] = ..., window: _Optional[int] = ..., min_delta: _Optional[float] = ..., min_unique: _Optional[float] = ...) -> None: ...
+    max_training_s: float
+    def __init__(self, patience: _Optional[int] = ..., window: _Optional[int] = ..., min_delta: _Optional[float] = ..., min_unique: _Optional[float] = ..., max_training_s: _Optional[float] = ...) -> None: ...
 
 class Run(_message.Message):
     __slots__ = ("name", "state", "message", "config", "steps_done", "steps_total", "policy_version", "create_time", "update_time", "end_time", "base", "tuned", "last_step", "directory", "artifacts", "bundle_name", "bundle_digest", "score_provenance", "oracle_calls", "wall_s")

@@ -1,0 +1,261 @@
+"""The command line against real servers of small services."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from xenolith import Crystal, CrystalBatch
+from xenolith.cli import main
+from xenolith.convert import read_extxyz, read_paths, write_cif
+from xenolith.errors import AlreadyExistsError, NotFoundError
+from xenolith.serving import threaded_server
+from xenolith.v1 import (
+    generator_pb2,
+    generator_pb2_grpc,
+    oracle_pb2,
+    oracle_pb2_grpc,
+    trainer_pb2,
+    trainer_pb2_grpc,
+)
+from xenolith.wire import batch_from_proto, batch_to_proto, tensor_to_proto
+
+pytest.importorskip("pymatgen.core")
+pytest.importorskip("rich")
+
+SALT = Crystal(lattice=np.eye(3) * 4.0, numbers=[11, 17], frac_coords=[[0, 0, 0], [0.5, 0.5, 0.5]])
+BASE = trainer_pb2.Evaluation(n=8, msun=trainer_pb2.Estimate(value=0.25, low=0.1, high=0.4))
+TUNED = trainer_pb2.Evaluation(n=8, msun=trainer_pb2.Estimate(value=0.75, low=0.6, high=0.9))
+
+
+class Generator(generator_pb2_grpc.GeneratorServiceServicer):
+    """Samples salt, forever the same."""
+
+    async def Sample(self, request: Any, context: Any) -> Any:
+        for index in range(request.num_samples):
+            yield generator_pb2.SampleResponse(
+                sample_indices=[index],
+                sample_seeds=[2**63 + index],
+                crystals=batch_to_proto(CrystalBatch.from_crystals([SALT])),
+                latents=tensor_to_proto(np.zeros((2, 8), np.float32)),
+                provenance=generator_pb2.GeneratorProvenance(policy_version="base:1"),
+            )
+
+
+class Oracle(oracle_pb2_grpc.OracleServiceServicer):
+    async def Score(self, request: Any, context: Any) -> Any:
+        crystals = batch_from_proto(request.crystals)
+        self.request = request
+        scores = [
+            oracle_pb2.StructureScore(status=1, formula=c.formula, e_above_hull=float("nan"))
+            for c in crystals
+        ]
+        provenance = oracle_pb2.ScoreProvenance(calculator_id="counter-1")
+        return oracle_pb2.ScoreResponse(scores=scores, provenance=provenance, warnings=["cache is away"])
+
+
+class Trainer(trainer_pb2_grpc.TrainerServiceServicer):
+    """Keeps runs in memory; a run named ``fails`` fails, one named ``long`` waits to be stopped."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, trainer_pb2.Run] = {}
+        self.stopped = asyncio.Event()
+
+    async def StartRun(self, request: Any, context: Any) -> Any:
+        config = request.config
+        if config.name in self.runs and self.runs[config.name].config != config:
+            raise AlreadyExistsError(f"run {config.name} exists with another configuration")
+        run = trainer_pb2.Run(name=config.name, config=config, steps_total=config.steps, state=1)
+        self.runs.setdefault(config.name, run)
+        return trainer_pb2.StartRunResponse(run=self.runs[config.name])
+
+    async def ResumeRun(self, request: Any, context: Any) -> Any:
+        return trainer_pb2.ResumeRunResponse(run=self._run(request.name))
+
+    async def StopRun(self, request: Any, context: Any) -> Any:
+        self.stopped.set()
+        return trainer_pb2.StopRunResponse(run=self._run(request.name))
+
+    async def GetRun(self, request: Any, context: Any) -> Any:
+        return trainer_pb2.GetRunResponse(run=self._run(request.name))
+
+    async def WatchRun(self, request: Any, context: Any) -> Any:
+        run = self._run(request.name)
+        event = trainer_pb2.WatchRunResponse
+        yield event(sequence=1, evaluation=trainer_pb2.EvaluationEvent(evaluation=BASE))
+        step = trainer_pb2.StepEvent(
+            step=1, reward_mean=0.5, warnings=["redis is away"], metrics={"msun": 0.5}
+        )
+        yield event(sequence=2, step=step)
+        failed = run.name == "fails"
+        run.state = trainer_pb2.RUN_STATE_FAILED if failed else trainer_pb2.RUN_STATE_SUCCEEDED
+        run.message = "the oracle speaks of another hull" if failed else ""
+        run.base.CopyFrom(BASE)
+        run.tuned.CopyFrom(TUNED)
+        run.steps_done = run.steps_total
+        run.artifacts[:] = ["report.html", "summary.json"]
+        yield event(sequence=3, state=trainer_pb2.RunStateChange(state=run.state, message=run.message))
+
+    async def Evaluate(self, request: Any, context: Any) -> Any:
+        yield trainer_pb2.EvaluateResponse(progress=trainer_pb2.Progress(stage="score", done=3, total=8))
+        yield trainer_pb2.EvaluateResponse(evaluation=TUNED)
+
+    async def GetArtifact(self, request: Any, context: Any) -> Any:
+        yield trainer_pb2.GetArtifactResponse(data=b"<html>", media_type="text/html", total_bytes=6)
+
+    def _run(self, name: str) -> trainer_pb2.Run:
+        if name not in self.runs:
+            raise NotFoundError(f"no run {name}")
+        return self.runs[name]
+
+
+@pytest.fixture
+def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any], str]]:
+    monkeypatch.chdir(tmp_path)
+    for name in ("GENERATOR", "ORACLE", "TRAINER"):
+        monkeypatch.delenv(f"XENOLITH_{name}", raising=False)
+    open_servers: list[Any] = []
+
+    def serve(servicer: Any) -> str:
+        server = threaded_server([servicer])
+        open_servers.append(server)
+        return str(server.__enter__().address)
+
+    yield serve
+    for server in open_servers:
+        server.__exit__(None, None, None)
+
+
+def test_score_writes_one_object_per_structure(at: Any, tmp_path: Path, capsys: Any) -> None:
+    write_cif(SALT, tmp_path / "salt.cif")
+    (tmp_path / "bad.cif").write_text("x")
+    out = tmp_path / "out" / "scores.json"
+    assert main(["score", "salt.cif", "bad.cif", "--oracle", at(Oracle()), "--json", str(out)]) == 0
+    good, bad = json.loads(out.read_text())
+    assert (good["source"], good["formula"], good["status"], good["calculator"]) == (
+        "salt.cif",
+        "NaCl",
+        "OK",
+        "counter-1",
+    )
+    assert good["e_above_hull"] is None
+    wanted = {"energy_per_atom", "e_above_hull", "unique", "novel", "nearest_reference", "amd_distance"}
+    assert wanted <= set(good)
+    assert bad["status"] == "MALFORMED"
+    shown = capsys.readouterr().out
+    assert "1 OK, 1 MALFORMED; calculator counter-1" in shown
+    assert "warning: cache is away" in shown
+
+
+def test_score_of_nothing_good_fails(at: Any, capsys: Any) -> None:
+    assert main(["score", "missing.cif", "--oracle", at(Oracle())]) == 1
+    assert "missing.cif does not exist" in capsys.readouterr().out
+
+
+def test_json_on_stdout_is_json_alone(at: Any, tmp_path: Path, capsys: Any) -> None:
+    write_cif(SALT, tmp_path / "salt.cif")
+    main(["score", "salt.cif", "--oracle", at(Oracle()), "--json", "-"])
+    assert len(json.loads(capsys.readouterr().out)) == 1
+
+
+@pytest.mark.parametrize("target", ["new/samples.extxyz", "folder"])
+def test_generate_writes_what_it_samples(at: Any, target: str, capsys: Any) -> None:
+    command = ["generate", "-n", "3", "--out", target, "--json", "s.json", "--generator", at(Generator())]
+    assert main(command) == 0
+    items = read_extxyz(target) if target.endswith("xyz") else [i.crystal for i in read_paths([target])]
+    assert [crystal.formula for crystal in items if crystal] == ["NaCl"] * 3
+    told = json.loads(Path("s.json").read_text())
+    assert [entry["seed"] for entry in told] == [2**63, 2**63 + 1, 2**63 + 2]
+    assert main(command) == 1
+    assert "say --force" in capsys.readouterr().err
+    assert main([*command, "--force"]) == 0
+
+
+def test_a_run_is_followed_to_its_report(at: Any, capsys: Any) -> None:
+    Path("run.toml").write_text('name = "mine"\nsteps = 1\n[optimizer]\nkl_weight = 0.5\n')
+    Path("reward.toml").write_text(
+        'name = "r"\ninvalid_reward = -2\n[creativity]\npartial = 0.25\n'
+        '[[terms]]\nmetric = "novel"\nnormalization = "none"\n'
+    )
+    trainer = Trainer()
+    command = ["train", "run.toml", "--seed", "0", "--reward", "reward.toml", "--json", "run.json"]
+    assert main([*command, "--trainer", at(trainer)]) == 0
+    config = trainer.runs["mine"].config
+    assert (config.steps, config.optimizer.kl_weight, config.invalid_reward) == (1, 0.5, -2)
+    assert config.creativity.partial == 0.25
+    assert config.reward_terms[0].normalization == trainer_pb2.REWARD_NORMALIZATION_NONE
+    summary = json.loads(Path("run.json").read_text())
+    assert (summary["base"]["msun"], summary["tuned"]["msun_ci95"]) == (0.25, [0.6, 0.9])
+    shown = capsys.readouterr().out
+    assert "base: mSUN 25.0% [10.0%, 40.0%] of 8 samples" in shown
+    assert "step 1: warning: redis is away" in shown
+    assert "75.0% [60.0%, 90.0%]" in shown
+    assert Path("runs/mine/report.html").read_text() == "<html>"
+
+
+def test_quickstart_starts_its_own_run_and_again_shows_it(at: Any, capsys: Any) -> None:
+    trainer = Trainer()
+    address = at(trainer)
+    assert main(["quickstart", "--steps", "2", "--evaluate", "8", "--trainer", address]) == 0
+    assert trainer.runs["quickstart"].config.evaluation.n == 8
+    assert main(["quickstart", "--steps", "2", "--evaluate", "8", "--trainer", address]) == 0
+    assert "is done already" in capsys.readouterr().out
+    assert main(["quickstart", "--steps", "3", "--trainer", address]) == 1
+    assert "take another --name" in capsys.readouterr().err
+
+
+def test_a_failed_run_says_why(at: Any, capsys: Any) -> None:
+    assert main(["train", "--name", "fails", "--trainer", at(Trainer())]) == 1
+    assert "run fails failed: the oracle speaks of another hull" in capsys.readouterr().err
+
+
+def test_evaluate_reports_the_headline_metrics(at: Any, capsys: Any) -> None:
+    assert main(["evaluate", "mine", "-n", "8", "--trainer", at(Trainer()), "--json", "e.json"]) == 0
+    values = json.loads(Path("e.json").read_text())
+    assert (values["n"], values["msun"], values["msun_ci95"]) == (8, 0.75, [0.6, 0.9])
+    assert "score: 3/8" in capsys.readouterr().out
+
+
+def test_report_of_a_local_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XENOLITH_TRAINER", raising=False)
+    folder = tmp_path / "runs" / "r"
+    folder.mkdir(parents=True)
+    assert main(["report", "r"]) == 1
+    assert "no summary.json yet" in capsys.readouterr().err
+    share = dict.fromkeys(("valid", "unique", "novel", "metastable", "stable", "sun", "msun"), 0.5)
+    (folder / "summary.json").write_text(
+        json.dumps({"base": {"n": 4, **share, "msun_ci95": [0.4, 0.6]}, "tuned": None})
+    )
+    (folder / "report.html").write_text("<html>")
+    assert main(["report", "r"]) == 0
+    assert "[40.0%, 60.0%]" in capsys.readouterr().out
+    assert main(["report", "none"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (["train", "--trainer", "localhost:1"], "the run needs a name"),
+        (["train", "bad.toml", "--trainer", "localhost:1"], "bad.toml"),
+        (["train", "unknown.toml", "--trainer", "localhost:1"], "stepz"),
+        (["train", "--name", "x", "--detach"], "--detach needs a trainer"),
+        (["bundle", "show", "nothing"], "no bundle"),
+        (["generate", "--composition", "Sr(TiO3)", "--generator", "localhost:1"], "is no formula"),
+        (["score", "x", "--token-file", "missing", "--oracle", "localhost:1"], "missing"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    command: list[str], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.toml").write_text("name =")
+    Path("unknown.toml").write_text('name = "x"\nstepz = 3')
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert problem in error
+    assert error.count("\n") == 1
