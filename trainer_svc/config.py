@@ -112,6 +112,8 @@ class EarlyStopping(_Model):
     min_delta: float = Field(default=0.0, ge=0.0)
     min_unique: float | None = Field(default=None, ge=0.0, le=1.0)
     """Stop when the share of unique samples falls below this (mode collapse)."""
+    max_training_s: float | None = Field(default=None, gt=0.0)
+    """Begin no further step once training has taken this long, seconds; makes runs depend on the machine."""
 
 
 class RunConfig(_Model):

@@ -39,7 +39,8 @@ def config_from_proto(message: trainer_pb2.RunConfig) -> RunConfig:
 def _shipped(spec: str) -> str:
     # By name alone: a caller has no business with the files of this machine.
     if spec not in builtin_specs():
-        raise ConfigError(f"run configuration: no reward spec {spec!r}; there are {', '.join(builtin_specs())}")
+        known = ", ".join(builtin_specs())
+        raise ConfigError(f"run configuration: no reward spec {spec!r}; there are {known}")
     return spec
 
 

@@ -91,11 +91,11 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
                 f"run {request.run_name!r} has no file {request.artifact!r}; it has: {known}"
             )
         data = await asyncio.to_thread(_read, directory.path / request.artifact)
-        first = {"media_type": artifacts[request.artifact], "total_bytes": len(data)}
         for start in range(0, max(len(data), 1), _PIECE):
-            yield trainer_pb2.GetArtifactResponse(
-                data=data[start : start + _PIECE], **(first if start == 0 else {})
-            )
+            piece = trainer_pb2.GetArtifactResponse(data=data[start : start + _PIECE])
+            if start == 0:
+                piece.media_type, piece.total_bytes = artifacts[request.artifact], len(data)
+            yield piece
 
 
 def _read(path: Path) -> bytes:
@@ -104,7 +104,11 @@ def _read(path: Path) -> bytes:
 
 async def _watch(run_log: RunLog, after: int) -> AsyncIterator[trainer_pb2.WatchRunResponse]:
     loop, news = asyncio.get_running_loop(), asyncio.Event()
-    unsubscribe = run_log.events.subscribe(lambda _: loop.call_soon_threadsafe(news.set))
+
+    def tell(_: trainer_pb2.WatchRunResponse) -> None:
+        loop.call_soon_threadsafe(news.set)
+
+    unsubscribe = run_log.events.subscribe(tell)
     try:
         while True:
             # Cleared before reading: what comes in between sets it again.

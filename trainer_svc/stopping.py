@@ -7,7 +7,9 @@ from trainer_svc.config import EarlyStopping
 __all__ = ["reason_to_stop"]
 
 
-def reason_to_stop(settings: EarlyStopping, reward_means: list[float], unique: float) -> str:
+def reason_to_stop(
+    settings: EarlyStopping, reward_means: list[float], unique: float, training_s: float = 0.0
+) -> str:
     """Say why to stop after the latest step, empty to go on.
 
     Parameters
@@ -18,7 +20,11 @@ def reason_to_stop(settings: EarlyStopping, reward_means: list[float], unique: f
         Mean reward of every step so far.
     unique
         Share of unique samples of the latest step, in [0, 1].
+    training_s
+        Seconds that all steps so far took.
     """
+    if settings.max_training_s is not None and training_s >= settings.max_training_s:
+        return f"{training_s:.0f} s of training are over the limit of {settings.max_training_s:.0f} s"
     if settings.min_unique is not None and unique < settings.min_unique:
         return (
             f"only {unique:.0%} of the step's samples are unique, less than {settings.min_unique:.0%}:"

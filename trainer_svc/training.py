@@ -84,6 +84,7 @@ class Training:
         self._generator, self._oracle = services
         self._patience = Patience(_PATIENCE_S, on_wait=log_.waiting, on_return=log_.working)
         self._checkpoints = Checkpoints(directory.checkpoints, _KEPT_CHECKPOINTS)
+        self._reported = {event.step.step for event in log_.events.after(0) if event.HasField("step")}
         self._stop = False
 
     def stop(self) -> None:
@@ -189,7 +190,9 @@ class Training:
                 last_step=event,
                 oracle_calls=self._calls(state),
             )
-            reason = reason_to_stop(self._config.early_stopping, state.reward_means, event.metrics["unique"])
+            reason = reason_to_stop(
+                self._config.early_stopping, state.reward_means, event.metrics["unique"], state.training_s
+            )
             if reason:
                 state.stop_reason = f"stopped early after step {state.step}: {reason}"
                 await self._worker.run(self._checkpoint, parts)
@@ -206,23 +209,25 @@ class Training:
         learnt_at = time.monotonic()
         await parts.link.publish(state.policy_version, parts.learner.network.state_dict())
         pushed_at = time.monotonic()
-        if step % self._config.checkpoint_every == 0 or step == self._config.steps:
-            await self._worker.run(self._checkpoint, parts)
         event.policy_version = state.policy_version
-        event.replayed = step <= self._log.run.steps_done
+        event.replayed = step in self._reported
+        state.training_s += pushed_at - began
         timings = {
             "sample": collected.sample_s,
             "score": collected.score_s,
             "update": learnt_at - collected_at,
             "push": pushed_at - learnt_at,
-            "total": time.monotonic() - began,
+            "total": pushed_at - began,
         }
         for name, seconds in timings.items():
             event.timings[name] = seconds
         if not self._log.run.score_provenance.settings_digest and parts.scorer.scale is not None:
             self._log.update(score_provenance=parts.scorer.scale)
         parts.board.step(event)
+        # Told before the checkpoint: a step may be told twice, then marked as replayed, but never not at all.
         self._log.events.append(trainer_pb2.WatchRunResponse(step=event))
+        if step % self._config.checkpoint_every == 0 or step == self._config.steps:
+            await self._worker.run(self._checkpoint, parts)
         return event
 
     def _learn(self, parts: _Parts, collected: Collected, step: int) -> trainer_pb2.StepEvent:

@@ -31,6 +31,8 @@ class TrainingState(BaseModel):
     """Plain mean reward of every step, for early stopping."""
     candidates_bytes: int = 0
     """Length of candidates.extxyz; what lies beyond was written by a step that is going to be repeated."""
+    training_s: float = 0.0
+    """Seconds that all steps took."""
     stop_reason: str = ""
     """Why the run ended before its last step; empty if it did not."""
     oracle_calls: int = 0

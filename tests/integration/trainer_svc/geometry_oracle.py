@@ -1,7 +1,7 @@
 """A small oracle of its own: the contract served with plain geometry in place of a calculator.
 
 Energies are a function of the volume per atom, so that a reward exists, scoring takes no time, and the
-trainer is seen to work with an oracle that is not ours. Also a process: ``python geometry_oracle.py --port N``.
+trainer is seen to work with an oracle that is not ours. Also a process: ``python geometry_oracle.py``.
 """
 
 import argparse

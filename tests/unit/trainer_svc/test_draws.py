@@ -62,6 +62,12 @@ def test_stop_on_a_plateau_after_patience():
     assert "3 steps" in reason_to_stop(settings, plateau, 1.0)
 
 
+def test_stop_after_the_time_allowed():
+    settings = EarlyStopping(max_training_s=60.0)
+    assert reason_to_stop(settings, [0.1], 1.0, training_s=59.0) == ""
+    assert "60 s" in reason_to_stop(settings, [0.1], 1.0, training_s=61.0)
+
+
 def test_stop_on_mode_collapse():
     settings = EarlyStopping(min_unique=0.5)
     assert reason_to_stop(settings, [0.1], 0.5) == ""
