@@ -1,9 +1,9 @@
 """How much the oracle's cache and its batches are worth, as ratios within one run.
 
-It scores made-up crystals (textbook structure types with random elements, sizes and displacements) three
-times: with an empty cache, again, and rotated, shifted and relabelled, which the cache must recognise. Then it
-takes the energies of some of them batched and one by one. Times depend on the machine and its load; the ratios
-much less.
+It scores made-up crystals (textbook structure types with random elements, sizes and displacements)
+three times: with an empty cache, again, and rotated, shifted and relabelled, which the cache must
+recognise. Then it takes the energies of some of them batched and one by one. Times depend on the
+machine and its load; the ratios much less.
 
     python benchmarks/oracle.py --quick --json oracle.json
 """

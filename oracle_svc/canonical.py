@@ -32,6 +32,7 @@ TOLERANCE = 2e-5
 
 _CUTOFF = 6.0
 _CHANNELS = 3
+_PAIRS_AT_ONCE = 200_000
 _GRID = 1e-2
 _MARGIN = 1.5e-4
 """How far the invariants of one crystal may differ between two descriptions; several times `TOLERANCE`."""
@@ -113,28 +114,48 @@ def same_crystal(a: CanonicalForm, b: CanonicalForm) -> bool:
     blocks = [slice(int(i), int(j)) for i, j in pairwise(starts)]
     blocks.sort(key=lambda block: block.stop - block.start)
     # A cell vector is the sum of few bonds, so the cells may differ by somewhat more than the atoms.
-    for coefficients in lattice_maps(a.lattice, b.lattice, tolerance=5.0 * TOLERANCE):
-        if _atoms_agree(frac_a, frac_b @ np.linalg.inv(coefficients), coefficients @ b.lattice, blocks):
-            return True
-    return False
+    maps = lattice_maps(a.lattice, b.lattice, tolerance=5.0 * TOLERANCE)
+    return len(maps) > 0 and _atoms_agree(frac_a, frac_b, maps, b.lattice, blocks)
 
 
-def _atoms_agree(frac_a: np.ndarray, frac_b: np.ndarray, lattice: np.ndarray, blocks: list[slice]) -> bool:
-    """Whether some translation takes the atoms of a onto those of b, species by species, in one basis."""
-    anchor = frac_a[blocks[0].start]
-    for landing in frac_b[blocks[0]]:
-        if all(_block_agrees(frac_a[block] + (landing - anchor), frac_b[block], lattice) for block in blocks):
-            return True
-    return False
+def _atoms_agree(
+    frac_a: np.ndarray, frac_b: np.ndarray, maps: np.ndarray, lattice_b: np.ndarray, blocks: list[slice]
+) -> bool:
+    """Whether some map of the lattices and some translation take the atoms of a onto those of b.
+
+    Every map is tried with every landing of the first rarest atom of a; element by element, rarest first, those
+    kept that take all atoms of the element onto atoms of the same element.
+    """
+    described = frac_b @ np.linalg.inv(maps)  # (M, n, 3): b in the bases of a
+    lattices = maps @ lattice_b
+    landings = described[:, blocks[0]]
+    which = np.repeat(np.arange(len(maps)), landings.shape[1])
+    shifts = (landings - frac_a[blocks[0].start]).reshape(-1, 3)
+    for block in blocks:
+        size = block.stop - block.start
+        portion = max(1, _PAIRS_AT_ONCE // size**2)
+        fits = [
+            _block_agrees(
+                frac_a[block] + shifts[part, None, :], described[which[part], block], lattices[which[part]]
+            )
+            for part in (slice(start, start + portion) for start in range(0, len(which), portion))
+        ]
+        kept = np.concatenate(fits)
+        which, shifts = which[kept], shifts[kept]
+        if len(which) == 0:
+            return False
+    return True
 
 
-def _block_agrees(moved: np.ndarray, target: np.ndarray, lattice: np.ndarray) -> bool:
-    gaps = moved[:, None, :] - target[None, :, :]
-    gaps = (gaps - np.round(gaps)) @ lattice
-    squared = np.einsum("ijk,ijk->ij", gaps, gaps)
-    nearest = squared.argmin(axis=1)
-    reached = squared[np.arange(len(moved)), nearest] <= (2.0 * TOLERANCE) ** 2
-    return bool(reached.all()) and len(set(nearest.tolist())) == len(target)
+def _block_agrees(moved: np.ndarray, target: np.ndarray, lattices: np.ndarray) -> np.ndarray:
+    """(K,) whether (K, s, 3) atoms lie on (K, s, 3) others, in cells (K, 3, 3).
+
+    No two atoms can lie on one, since atoms are never as close as the tolerance: distances are checked first.
+    """
+    gaps = moved[:, :, None, :] - target[:, None, :, :]
+    gaps = (gaps - np.round(gaps)) @ lattices[:, None]
+    squared = np.einsum("kijc,kijc->kij", gaps, gaps)
+    return np.asarray(squared.min(axis=2).max(axis=1) <= (2.0 * TOLERANCE) ** 2)
 
 
 def _invariants(lattice: np.ndarray, numbers: np.ndarray, frac: np.ndarray) -> np.ndarray:

@@ -51,7 +51,8 @@ class CrystalStore:
         """Records by component name and in the order of the forms, read in one exchange."""
         keys = [kind.key(address) for kind in kinds for form in forms for address in form.addresses]
         values = self.cache.get_many(keys)
-        return {kind.component: [_first(values, kind, form) for form in forms] for kind in kinds}
+        proof = _Proof()
+        return {kind.component: [proof.first(values, kind, form) for form in forms] for kind in kinds}
 
     def complete(
         self,
@@ -78,9 +79,10 @@ class CrystalStore:
                 for index, record in portion.items():
                     records[index] = record
             found = claim.wait(until=math.inf, cancelled=stop)
+        proof = _Proof()
         theirs = [index for index, key in keys.items() if key not in claim.mine]
         for index in theirs:
-            records[index] = _unpacked(found.get(keys[index]), forms[index])
+            records[index] = proof.unpacked(found.get(keys[index]), forms[index])
         arrived = {index for index in theirs if records[index] is not None}
         left = [index for index in theirs if index not in arrived]
         for portion in compute(left) if left else ():
@@ -92,28 +94,41 @@ class CrystalStore:
         return arrived
 
 
-def _first(values: Mapping[str, bytes], kind: Kind, form: CanonicalForm) -> Record | None:
-    for address in form.addresses:
-        record = _unpacked(values.get(kind.key(address)), form)
-        if record is not None:
-            return record
-    return None
+class _Proof:
+    """Proves that records are of the crystals asked for; records of one description are proved once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, bytes], bool] = {}
+
+    def first(self, values: Mapping[str, bytes], kind: Kind, form: CanonicalForm) -> Record | None:
+        """Record under the crystal's first address that holds one of this very crystal."""
+        for address in form.addresses:
+            record = self.unpacked(values.get(kind.key(address)), form)
+            if record is not None:
+                return record
+        return None
+
+    def unpacked(self, data: bytes | None, form: CanonicalForm) -> Record | None:
+        """The record, if the bytes are whole and of this very crystal."""
+        if data is None:
+            return None
+        try:
+            record = decode(data)
+            stored = {name: record.pop(f"crystal.{name}") for name in _FORM_FIELDS}
+        except (CodecError, KeyError):
+            return None
+        described = id(form), b"".join(stored[name].tobytes() for name in _FORM_FIELDS)
+        if described not in self._known:
+            self._known[described] = _is_of(stored, form)
+        return record if self._known[described] else None
+
+
+def _is_of(stored: Mapping[str, np.ndarray], form: CanonicalForm) -> bool:
+    if all(np.array_equal(stored[name], getattr(form, name)) for name in _FORM_FIELDS):
+        return True
+    return same_crystal(CanonicalForm(**stored), form)
 
 
 def _packed(form: CanonicalForm, record: Record) -> bytes:
     crystal = {f"crystal.{name}": getattr(form, name) for name in _FORM_FIELDS}
     return encode({**crystal, **record})
-
-
-def _unpacked(data: bytes | None, form: CanonicalForm) -> Record | None:
-    """The record, if the bytes are whole and of this very crystal."""
-    if data is None:
-        return None
-    try:
-        record = decode(data)
-        stored = {name: record.pop(f"crystal.{name}") for name in _FORM_FIELDS}
-    except (CodecError, KeyError):
-        return None
-    if all(np.array_equal(stored[name], getattr(form, name)) for name in _FORM_FIELDS):
-        return record
-    return record if same_crystal(CanonicalForm(**stored), form) else None
