@@ -4,7 +4,7 @@
 #   TORCH_INDEX    package index for PyTorch; the default leaves the CUDA libraries out. For a GPU:
 #                  --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130. Empty: only PyPI and wheels/.
 #   ORACLE_EXTRAS  extras of the oracle's image: "oracle", or "oracle,mace" for the MACE calculators as well.
-# Wheels found in wheels/ are used before those of an index.
+# A wheel of PyTorch found in wheels/ is used instead of any index.
 FROM python:3.11-slim-bookworm AS base
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -23,6 +23,16 @@ RUN python -m venv /opt/venv \
     && pip install --no-cache-dir --disable-pip-version-check "$(grep ^uv== constraints.txt)"
 COPY pyproject.toml ./
 
+# The sources as any user may read them, whatever umask they were checked out under.
+FROM base AS sources
+COPY LICENSE README.md /sources/
+COPY bundles /sources/bundles
+COPY xenolith /sources/xenolith
+COPY generator_svc /sources/generator_svc
+COPY oracle_svc /sources/oracle_svc
+COPY trainer_svc /sources/trainer_svc
+RUN chmod -R a+rX /sources
+
 # The SDK and its command line, without torch.
 FROM base AS client-packages
 RUN uv pip install --python /opt/venv --compile-bytecode -c constraints.txt -r pyproject.toml --extra cli
@@ -31,6 +41,7 @@ RUN uv pip install --python /opt/venv --compile-bytecode -c constraints.txt -r p
 FROM client-packages AS torch
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN --mount=type=bind,source=wheels,target=/wheels \
+    if ls /wheels/torch-*.whl >/dev/null 2>&1; then TORCH_INDEX=; fi; \
     uv pip install --python /opt/venv --compile-bytecode -c constraints.txt --find-links /wheels \
     ${TORCH_INDEX:+--index "$TORCH_INDEX"} torch
 
@@ -51,18 +62,18 @@ RUN --mount=type=bind,source=wheels,target=/wheels \
     -r pyproject.toml --extra trainer
 
 FROM client-packages AS client
-COPY LICENSE README.md ./
-COPY xenolith xenolith
+COPY --from=sources /sources/LICENSE /sources/README.md ./
+COPY --from=sources /sources/xenolith xenolith
 RUN uv pip install --python /opt/venv --compile-bytecode --no-deps .
 USER xenolith
 ENTRYPOINT ["xenolith"]
 CMD ["--help"]
 
 FROM generator-packages AS generator
-COPY bundles bundles
-COPY LICENSE README.md ./
-COPY xenolith xenolith
-COPY generator_svc generator_svc
+COPY --from=sources /sources/bundles bundles
+COPY --from=sources /sources/LICENSE /sources/README.md ./
+COPY --from=sources /sources/xenolith xenolith
+COPY --from=sources /sources/generator_svc generator_svc
 RUN uv pip install --python /opt/venv --compile-bytecode --no-deps .
 USER xenolith
 EXPOSE 50051
@@ -70,10 +81,10 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", 
 CMD ["python", "-m", "generator_svc", "--host", "0.0.0.0", "--port", "50051"]
 
 FROM oracle-packages AS oracle
-COPY bundles bundles
-COPY LICENSE README.md ./
-COPY xenolith xenolith
-COPY oracle_svc oracle_svc
+COPY --from=sources /sources/bundles bundles
+COPY --from=sources /sources/LICENSE /sources/README.md ./
+COPY --from=sources /sources/xenolith xenolith
+COPY --from=sources /sources/oracle_svc oracle_svc
 RUN uv pip install --python /opt/venv --compile-bytecode --no-deps .
 USER xenolith
 EXPOSE 50052
@@ -82,10 +93,10 @@ CMD ["python", "-m", "oracle_svc", "--host", "0.0.0.0", "--port", "50052"]
 
 # The trainer takes denoiser and sampler from generator_svc, so that both sides compute the same log-probabilities.
 FROM trainer-packages AS trainer
-COPY LICENSE README.md ./
-COPY xenolith xenolith
-COPY generator_svc generator_svc
-COPY trainer_svc trainer_svc
+COPY --from=sources /sources/LICENSE /sources/README.md ./
+COPY --from=sources /sources/xenolith xenolith
+COPY --from=sources /sources/generator_svc generator_svc
+COPY --from=sources /sources/trainer_svc trainer_svc
 RUN uv pip install --python /opt/venv --compile-bytecode --no-deps .
 USER xenolith
 EXPOSE 50053
