@@ -9,7 +9,7 @@ phases), the decomposition is found by linear programming instead. Both are exac
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import gcd
@@ -29,7 +29,7 @@ System = tuple[int, ...]
 """Atomic numbers of a chemical system, ascending, each once."""
 
 _FACETS_UP_TO = 7
-_SYSTEMS_KEPT = 8192
+_SYSTEMS_KEPT = 4096
 _APEX = 1.0  # eV/atom above everything: closes the hull on top
 _STABLE_BELOW = -1e-9  # eV/atom: an entry must lower the hull of the others by more than rounding
 
@@ -141,9 +141,8 @@ class Hull:
 
     def phases(self, system: System) -> Iterator[HullEntry]:
         """Yield the entries in `system` and all its parts."""
-        for size in range(1, len(system) + 1):
-            for part in combinations(system, size):
-                yield from self._by_system.get(part, ())
+        for part in _parts(system, self._by_system):
+            yield from self._by_system[part]
 
     def _surface(self, system: System) -> _Surface:
         with self._lock:
@@ -172,6 +171,15 @@ class _Surface:
         if self.planes is not None:
             return float((self.planes @ fractions).max())
         return _decompose(self.points, self.energies, fractions)
+
+
+def _parts(system: System, known: Mapping[System, object]) -> Iterator[System]:
+    """Yield the known systems inside `system`, by whichever enumeration is shorter."""
+    if 2 ** len(system) > len(known):
+        members = set(system)
+        return (other for other in known if members.issuperset(other))
+    parts = (part for size in range(1, len(system) + 1) for part in combinations(system, size))
+    return (part for part in parts if part in known)
 
 
 def _surface(system: System, phases: Sequence[HullEntry], references: dict[int, float]) -> _Surface:
@@ -264,8 +272,7 @@ def _stable(
 ) -> list[HullEntry]:
     if len(system) == 1:
         return candidates
-    parts = (part for size in range(1, len(system)) for part in combinations(system, size))
-    phases = candidates + [entry for part in parts for entry in stable.get(part, ())]
+    phases = candidates + [entry for part in _parts(system, stable) for entry in stable[part]]
     points, energies, keep = _points(system, phases, references)
     own = [row + len(system) for row, index in enumerate(keep) if index < len(candidates)]
     if len(system) <= _FACETS_UP_TO:

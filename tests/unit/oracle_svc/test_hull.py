@@ -89,6 +89,16 @@ def test_a_missing_element_concerns_its_structure_alone() -> None:
     assert np.isfinite(result.e_above_hull).tolist() == [True, False, False]
 
 
+def test_many_elements_at_once() -> None:
+    elements = list(range(1, 90))
+    pairs = [entry({z: 1, z + 1: 1}, -0.5) for z in elements[:-1]]
+    hull = Hull([entry({z: 1}, 0) for z in elements] + pairs)
+    energy = entry(dict.fromkeys(elements, 1), 0.0).energy_per_atom
+    above, formation = hull.place(np.array(elements), energy)
+    # 44 of the 89 elements pair up with a neighbour, one stays alone.
+    assert (above, formation) == (pytest.approx(0.5 * 88 / 89), pytest.approx(0, abs=1e-9))
+
+
 def test_compounds_of_an_uncovered_element_cannot_make_a_hull() -> None:
     with pytest.raises(ValueError, match="pure element for Cl"):
         reduce_to_vertices([entry({11: 1}, 0), entry({11: 1, 17: 1}, -1.0)])

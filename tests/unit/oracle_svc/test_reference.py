@@ -14,9 +14,10 @@ import pytest
 from oracle_svc.amd import amd_vectors, chebyshev
 from oracle_svc.calculators.chgnet import ChgnetCalculator
 from oracle_svc.reference import BadReferenceError, Reference
-from oracle_svc.reference_build import BuildPlan, build_reference
+from oracle_svc.reference_build import BuildPlan, build_reference, main
 from oracle_svc.reference_energies import compute_energies
 from oracle_svc.reference_write import DataSource
+from oracle_svc.status import Status
 from oracle_svc.structures import lattices_from_parameters, read_structures
 
 SOURCE = DataSource(name="tiny", hull_name="tiny", licence="CC0-1.0", attribution="nobody")
@@ -96,6 +97,17 @@ def test_hull_of_a_reference(folder: Path) -> None:
             assert above == pytest.approx(0, abs=1e-6)
 
 
+def test_the_command_builds_the_same(folder: Path, tmp_path: Path) -> None:
+    tables = [str(folder.parent / name) for name in ("known.parquet", "more.parquet")]
+    calibration = tmp_path / "calibration.json"
+    calibration.write_text(json.dumps({"tolerance": 0.25, "matcher": "none"}))
+    options = ["--work", str(folder.parent / "work"), "--out", str(tmp_path / "out"), "--name", "tiny"]
+    main([tables[0], "--hull-extra", tables[1], *options, "--calibration", str(calibration)])
+    built = Reference.read(tmp_path / "out")
+    assert built.id == Reference.read(folder).id
+    assert built.amd_tolerance == 0.25
+
+
 def test_what_cannot_be_computed_is_counted(folder: Path) -> None:
     assert Reference.read(folder).info["settings"]["left_out"] == {"known": 1, "more": 0}
 
@@ -154,16 +166,54 @@ def test_a_table_that_does_not_fit_together_is_refused(tmp_path: Path) -> None:
         read_structures(path)
 
 
-def test_the_shipped_reference(bundle_dir: Path) -> None:
-    reference = Reference.read(bundle_dir / "reference")
-    assert len(reference) == 44_172
-    assert len(reference.hull.elements) == 89
-    assert {"mp-22862"} <= set(reference.rows("NaCl").ids)
-    assert np.isfinite(reference.embeddings).all()
-    rng = np.random.default_rng(0)
-    for row in rng.choice(len(reference), 300, replace=False):
-        counts = np.round(reference.compositions[row] * 10_000).astype(int)
-        numbers = np.flatnonzero(counts)
-        fractions = np.repeat(numbers, counts[numbers])
-        above, _ = reference.hull.place(fractions, float(reference.energies[row]))
-        assert above >= -1e-3  # fractions are rounded to 1e-4 here
+@pytest.fixture(scope="module")
+def shipped() -> Reference:
+    folders = sorted((Path(__file__).parents[3] / "bundles").glob("*/reference"))
+    if not folders:
+        pytest.skip("no bundle with a reference under bundles/")
+    return Reference.read(folders[0])
+
+
+def test_the_shipped_reference_covers_mp20(shipped: Reference) -> None:
+    assert len(shipped) == 44_172
+    assert len(shipped.hull.elements) == 89
+    assert {"mp-22862"} <= set(shipped.rows("NaCl").ids)
+    assert np.isfinite(shipped.embeddings).all()
+    np.testing.assert_allclose(shipped.compositions.sum(axis=1), 1, atol=1e-6)
+
+
+def test_known_entries_lie_on_or_above_the_shipped_hull(shipped: Reference, data_dir: Path) -> None:
+    table = read_structures(data_dir / "mp20.parquet")
+    row_of = {name: row for row, name in enumerate(table.ids)}
+    chosen = np.random.default_rng(0).choice(len(shipped), 1000, replace=False)
+    batch = table.batch.take([row_of[shipped.ids[row]] for row in chosen])
+    result = shipped.hull.evaluate(batch, shipped.energies[chosen])
+    assert set(result.statuses) == {Status.OK}
+    assert result.e_above_hull.min() >= -2e-6  # energies are kept in single precision
+    vertices = {entry.id for z in shipped.hull.elements for entry in shipped.hull.phases((z,))}
+    assert len(vertices) == 89
+    on_hull = [
+        result.e_above_hull[i]
+        for i, crystal in enumerate(batch)
+        if shipped.ids[chosen[i]]
+        in {e.id for e in shipped.hull.phases(tuple(np.unique(crystal.numbers).tolist()))}
+    ]
+    assert len(on_hull) > 100
+    np.testing.assert_allclose(on_hull, 0, atol=2e-6)
+
+
+def test_shipped_energies_are_what_the_calculator_gives(
+    shipped: Reference, data_dir: Path, calculator: ChgnetCalculator
+) -> None:
+    table = read_structures(data_dir / "mp20.parquet")
+    row_of = {name: row for row, name in enumerate(table.ids)}
+    chosen = np.random.default_rng(1).choice(len(shipped), 50, replace=False)
+    batch = table.batch.take([row_of[shipped.ids[row]] for row in chosen])
+    np.testing.assert_allclose(
+        calculator.evaluate(batch).energy_per_atom, shipped.energies[chosen], atol=1e-4
+    )
+    for i, crystal in enumerate(batch):
+        known = shipped.rows(crystal.formula)
+        vector = amd_vectors(batch[i : i + 1]).vectors[0]
+        distance = chebyshev(vector, known.amd)[known.ids.index(shipped.ids[chosen[i]])]
+        assert distance <= 0.00025 + 1e-9
