@@ -13,16 +13,29 @@ from xenolith.v1 import trainer_pb2
 
 __all__ = ["ensure_succeeded", "fetch", "follow", "outcome", "rows", "summary"]
 
+_MOST_LOSSES = 3
 _SHARES = ("valid", "unique", "novel", "metastable", "stable", "sun", "msun")
 
 
 def follow(client: Client, run: Run, out: Any) -> Run:
-    """Show the events of a run until it ends; return it as it then is."""
+    """Show the events of a run until it ends; return it as it then is.
+
+    A run whose trainer was lost and came back is taken up again, as long as that gets it further.
+    """
+    seen, lost_at, losses = 0, -1, 0
     with Progress(out) as progress:
-        for event in client.trainer.watch_run(run.name):
-            for line in _shown(event, run, progress):
-                progress.print(line)
-    return client.trainer.get_run(run.name)
+        while True:
+            for event in client.trainer.watch_run(run.name, after_sequence=seen):
+                seen = event.sequence
+                for line in _shown(event, run, progress):
+                    progress.print(line)
+            ended = client.trainer.get_run(run.name)
+            losses = losses + 1 if ended.steps_done == lost_at else 1
+            lost_at = ended.steps_done
+            if ended.state != "INTERRUPTED" or losses > _MOST_LOSSES:
+                return ended
+            progress.print(f"going on with run {run.name} after step {ended.steps_done}")
+            client.trainer.resume_run(run.name)
 
 
 def _shown(event: Event, run: Run, progress: Progress) -> Iterator[str]:
