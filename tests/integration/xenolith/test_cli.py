@@ -1,6 +1,5 @@
 """The command line against real servers of small services."""
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,11 +58,11 @@ class Oracle(oracle_pb2_grpc.OracleServiceServicer):
 
 
 class Trainer(trainer_pb2_grpc.TrainerServiceServicer):
-    """Keeps runs in memory; a run named ``fails`` fails, one named ``long`` waits to be stopped."""
+    """Keeps runs in memory; a run named ``fails`` fails, one named ``lost`` is interrupted once."""
 
     def __init__(self) -> None:
         self.runs: dict[str, trainer_pb2.Run] = {}
-        self.stopped = asyncio.Event()
+        self.resumed = False
 
     async def StartRun(self, request: Any, context: Any) -> Any:
         config = request.config
@@ -74,10 +73,10 @@ class Trainer(trainer_pb2_grpc.TrainerServiceServicer):
         return trainer_pb2.StartRunResponse(run=self.runs[config.name])
 
     async def ResumeRun(self, request: Any, context: Any) -> Any:
+        self.resumed = True
         return trainer_pb2.ResumeRunResponse(run=self._run(request.name))
 
     async def StopRun(self, request: Any, context: Any) -> Any:
-        self.stopped.set()
         return trainer_pb2.StopRunResponse(run=self._run(request.name))
 
     async def GetRun(self, request: Any, context: Any) -> Any:
@@ -87,6 +86,11 @@ class Trainer(trainer_pb2_grpc.TrainerServiceServicer):
         run = self._run(request.name)
         event = trainer_pb2.WatchRunResponse
         yield event(sequence=1, evaluation=trainer_pb2.EvaluationEvent(evaluation=BASE))
+        if run.name == "lost" and not self.resumed:
+            run.state = trainer_pb2.RUN_STATE_INTERRUPTED
+            lost = trainer_pb2.RunStateChange(state=run.state, message="the trainer ended")
+            yield event(sequence=2, state=lost)
+            return
         step = trainer_pb2.StepEvent(
             step=1, reward_mean=0.5, warnings=["redis is away"], metrics={"msun": 0.5}
         )
@@ -206,6 +210,11 @@ def test_quickstart_starts_its_own_run_and_again_shows_it(at: Any, capsys: Any) 
     assert "is done already" in capsys.readouterr().out
     assert main(["quickstart", "--steps", "3", "--trainer", address]) == 1
     assert "take another --name" in capsys.readouterr().err
+
+
+def test_a_run_whose_trainer_was_lost_goes_on(at: Any, capsys: Any) -> None:
+    assert main(["train", "--name", "lost", "--steps", "1", "--trainer", at(Trainer())]) == 0
+    assert "going on with run lost after step 0" in capsys.readouterr().out
 
 
 def test_a_failed_run_says_why(at: Any, capsys: Any) -> None:

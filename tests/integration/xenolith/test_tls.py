@@ -1,0 +1,54 @@
+"""TLS with real certificates, made by openssl for the occasion."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from xenolith import Client
+from xenolith.errors import UnavailableError
+from xenolith.serving import ServingSettings, threaded_server
+
+
+def openssl(folder: Path, *arguments: str) -> None:
+    try:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("no openssl on this machine to make certificates with")
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tls")
+    openssl(folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=authority",
+            "-keyout", "ca.key", "-out", "ca.pem")  # fmt: skip
+    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    for name in ("server", "client"):
+        openssl(folder, "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}",
+                "-keyout", f"{name}.key", "-out", f"{name}.csr")  # fmt: skip
+        openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2",
+                "-CAcreateserial", "-extfile", "names", "-out", f"{name}.pem")  # fmt: skip
+    return folder
+
+
+@pytest.mark.parametrize("mutual", [False, True])
+def test_calls_go_over_tls(certificates: Path, echo: type, mutual: bool) -> None:
+    at = certificates
+    authority = at / "ca.pem" if mutual else None
+    settings = ServingSettings(
+        tls_cert=at / "server.pem", tls_key=at / "server.key", tls_client_ca=authority, grace_s=1
+    )
+    shown = {"tls_cert": at / "client.pem", "tls_key": at / "client.key"} if mutual else {}
+    with threaded_server([echo()], settings) as running:
+        with Client.connect(oracle=running.address, tls_ca=at / "ca.pem", **shown) as client:
+            client.wait_ready(10)
+            assert client.oracle.describe().service_version
+        without: list[dict[str, object]] = [{}, {"tls": True}] + (
+            [{"tls_ca": at / "ca.pem"}] if mutual else []
+        )
+        for options in without:
+            with (
+                Client.connect(oracle=running.address, attempts=1, **options) as stranger,
+                pytest.raises(UnavailableError),
+            ):
+                stranger.oracle.describe(timeout_s=5)
