@@ -125,7 +125,8 @@ def _gallery(data: ReportData) -> str:
 
 
 def _chart(name: str, title: str, hint: str, figure: charts.Figure) -> str:
-    data = json.dumps(figure, allow_nan=False).replace("</", "<\\/")
+    # Escaped, so that no text inside can end or begin a script element.
+    data = json.dumps(figure, allow_nan=False).replace("<", "\\u003c")
     # Drawn by _DRAW once the whole page is laid out: a chart takes its width from its finished surroundings.
     figure_data = f'<script type="application/json">{data}</script>'
     return _section(title, escape(hint), f'<div class="chart" id="chart-{name}">{figure_data}</div>')
