@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oracle_svc.amd import amd_vectors
 from oracle_svc.canonical import CanonicalForm, canonical_form, same_crystal
 from oracle_svc.charge import charge_neutral
 from oracle_svc.comparison import content_name, fill_novelty, fill_uniqueness, matched_pairs
 from oracle_svc.diversity import FeatureSpace, composition_vectors, contributions
+from oracle_svc.measurements import NEED_AMD, NEED_ENERGY, Measurements
 from oracle_svc.neighbors import SearchTooLargeError
 from oracle_svc.pool import WorkerStoppedError
 from oracle_svc.results import Component, Outcome, Provenance, Score, ScoredBatch, ScoreOptions, Stats
-from oracle_svc.scoring import AMD_KIND
 from oracle_svc.status import Status
-from oracle_svc.store import Kind, Record
+from oracle_svc.store import Record
 from oracle_svc.validity import check_validity
 from xenolith.crystal import CrystalBatch
 
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchRun"]
 
-_NEEDS_ENERGY = frozenset({Component.STABILITY, Component.STRUCTURE_DIVERSITY})
-_NEEDS_AMD = frozenset({Component.NOVELTY, Component.UNIQUENESS})
-_AMD_PORTION = 32
 _OK = Outcome(status=Status.OK)
 _SKIPPED = Outcome(status=Status.SKIPPED, message="it failed the validity gate")
 
@@ -65,10 +61,7 @@ class BatchRun:
         """Distinct crystals of the batch."""
         self._form_of: dict[int, int] = {}
         """Distinct crystal of each structure that passed the gate."""
-        self._records: dict[str, list[Record | None]] = {}
-        self._cached: dict[str, set[int]] = {}
-        self._failures: dict[int, Outcome] = {}
-        """Why a distinct crystal has no energy."""
+        self._measured = Measurements(scorer, options, self._forms, self._stats, stop)
 
     def run(self) -> ScoredBatch:
         """Go through all stages that the components asked for need."""
@@ -76,7 +69,12 @@ class BatchRun:
             self._gate()
         with self._stage("canonical"):
             self._identify()
-        self._measure()
+        with self._stage("cache"):
+            self._measured.look_up()
+        with self._stage("energy"):
+            self._measured.compute_energies()
+        with self._stage("amd"):
+            self._measured.compute_amd()
         with self._stage("hull"):
             self._place()
         with self._stage("comparison"):
@@ -131,123 +129,49 @@ class BatchRun:
             if not score.valid:
                 score.outcomes.update(dict.fromkeys(skipped, _SKIPPED))
 
-    def _measure(self) -> None:
-        """Get the measurements that belong to a crystal alone: from the cache, else by computing them."""
-        kinds: list[tuple[Kind, Callable[[list[int]], Iterator[Mapping[int, Record]]]]] = []
-        asked = self._options.components
-        if asked & _NEEDS_ENERGY or self._options.return_embeddings:
-            kinds.append((self._scorer.energy_kind, self._compute_energies))
-        if asked & _NEEDS_AMD or self._options.return_amd:
-            kinds.append((AMD_KIND, self._compute_amd))
-        with self._stage("cache"):
-            self._look_up([kind for kind, _ in kinds])
-        for kind, compute in kinds:
-            with self._stage(kind.component):
-                self._complete(kind, compute)
-
-    def _look_up(self, kinds: list[Kind]) -> None:
-        if self._options.use_cache:
-            self._records = self._scorer.store.fetch(kinds, self._forms)
-        else:
-            self._records = {kind.component: [None] * len(self._forms) for kind in kinds}
-        for kind in kinds:
-            found = {row for row, record in enumerate(self._records[kind.component]) if record is not None}
-            self._cached[kind.component] = found
-
-    def _complete(self, kind: Kind, compute: Callable[[list[int]], Iterator[Mapping[int, Record]]]) -> None:
-        records = self._records[kind.component]
-        missing = [row for row, record in enumerate(records) if record is None]
-        if self._options.use_cache:
-            self._cached[kind.component] |= self._scorer.store.complete(
-                kind, self._forms, records, compute, self._stop
-            )
-        else:
-            for portion in compute(missing):
-                for row, record in portion.items():
-                    records[row] = record
-        hits = len(self._cached[kind.component])
-        self._stats.cache_hits += hits
-        self._stats.cache_misses += len(records) - hits
-
-    def _compute_energies(self, rows: list[int]) -> Iterator[Mapping[int, Record]]:
-        batch = CrystalBatch.from_crystals(self._forms[row].crystal for row in rows)
-        self._stats.calculator_calls += len(rows)
-        portions = self._scorer.calculators.portions(
-            batch, stop=self._stop, structure_limit_s=self._options.structure_limit_s
-        )
-        for positions, evaluation in portions:
-            done: dict[int, Record] = {}
-            for place, position in enumerate(positions):
-                row = rows[position]
-                if evaluation.statuses[place] is not Status.OK:
-                    self._failures[row] = Outcome(
-                        status=evaluation.statuses[place], message=evaluation.messages[place]
-                    )
-                    continue
-                done[row] = {"energy_per_atom": float(evaluation.energy_per_atom[place])}
-                if evaluation.embeddings is not None:
-                    done[row]["embedding"] = evaluation.embeddings[place]
-            yield done
-
-    def _compute_amd(self, rows: list[int]) -> Iterator[Mapping[int, Record]]:
-        for start in range(0, len(rows), _AMD_PORTION):
-            if self._stop():
-                raise WorkerStoppedError("stopped by the caller")
-            part = rows[start : start + _AMD_PORTION]
-            measured = amd_vectors(CrystalBatch.from_crystals(self._forms[row].crystal for row in part))
-            yield {
-                row: {"amd": vector}
-                for row, vector, status in zip(part, measured.vectors, measured.statuses, strict=True)
-                if status is Status.OK
-            }
-
     def _place(self) -> None:
         """Set energies, and where they lie relative to the hull."""
-        if "energy" not in self._records:
+        if not self._measured.wants_energy:
             return
-        background = self._scorer.background
         for index, row in self._form_of.items():
-            score, record = self._scores[index], self._records["energy"][row]
+            score, record = self._scores[index], self._measured.energies[row]
             if record is None:
-                failure = self._failures.get(
-                    row, Outcome(status=Status.CALCULATOR_FAILED, message="no energy came back")
-                )
-                score.outcomes.update(dict.fromkeys(self._options.components & _NEEDS_ENERGY, failure))
+                failure = self._measured.failure(row)
+                score.outcomes.update(dict.fromkeys(self._options.components & NEED_ENERGY, failure))
                 continue
             if self._options.return_embeddings:
                 score.embedding = record.get("embedding")
-            if Component.STABILITY not in self._options.components:
-                continue
-            score.energy_per_atom = record["energy_per_atom"]
-            outcome = Outcome(status=Status.OK, cached=row in self._cached["energy"])
-            hull = background.hull if background else None
-            if hull is None:
-                outcome = Outcome(
-                    status=Status.NO_REFERENCE, message="this oracle has no hull; start it with --reference"
-                )
-            else:
-                result = hull.evaluate(self._batch.take([index]), np.array([score.energy_per_atom]))
-                if result.statuses[0] is Status.OK:
-                    score.e_above_hull = float(result.e_above_hull[0])
-                    score.formation_energy_per_atom = float(result.formation_energy_per_atom[0])
-                else:
-                    outcome = Outcome(status=result.statuses[0], message=result.messages[0])
-            score.outcomes[Component.STABILITY] = outcome
+            if Component.STABILITY in self._options.components:
+                score.energy_per_atom = record["energy_per_atom"]
+                score.outcomes[Component.STABILITY] = self._above_hull(index, record, row)
+
+    def _above_hull(self, index: int, record: Record, row: int) -> Outcome:
+        hull = self._scorer.background.hull if self._scorer.background else None
+        if hull is None:
+            return Outcome(
+                status=Status.NO_REFERENCE, message="this oracle has no hull; start it with --reference"
+            )
+        result = hull.evaluate(self._batch.take([index]), np.array([record["energy_per_atom"]]))
+        if result.statuses[0] is not Status.OK:
+            return Outcome(status=result.statuses[0], message=result.messages[0])
+        self._scores[index].e_above_hull = float(result.e_above_hull[0])
+        self._scores[index].formation_energy_per_atom = float(result.formation_energy_per_atom[0])
+        return Outcome(status=Status.OK, cached=self._measured.is_cached("energy", row))
 
     def _compare(self) -> None:
-        if "amd" not in self._records:
+        if not self._measured.wants_amd:
             return
         amd: dict[int, np.ndarray] = {}
         for index, row in self._form_of.items():
-            record = self._records["amd"][row]
-            asked = self._options.components & _NEEDS_AMD
+            record = self._measured.amd[row]
+            asked = self._options.components & NEED_AMD
             if record is None:
                 failed = Outcome(status=Status.BAD_CELL, message="its neighbours are too far apart for AMD")
                 self._scores[index].outcomes.update(dict.fromkeys(asked, failed))
                 continue
             amd[index] = record["amd"]
             self._scores[index].outcomes.update(
-                dict.fromkeys(asked, Outcome(status=Status.OK, cached=row in self._cached["amd"]))
+                dict.fromkeys(asked, Outcome(status=Status.OK, cached=self._measured.is_cached("amd", row)))
             )
             if self._options.return_amd:
                 self._scores[index].amd = record["amd"]
@@ -267,21 +191,23 @@ class BatchRun:
 
     def _judge_uniqueness(self, amd: Mapping[int, np.ndarray]) -> None:
         crystals = {index: self._batch[index] for index in amd}
-        same = None
+        same: list[tuple[int, int]] | None = None
+        undecided: dict[int, Outcome] = {}
         if self._options.matcher is not None:
             formulas = {index: self._scores[index].formula for index in amd}
             primitive = {index: self._forms[self._form_of[index]].crystal for index in amd}
             same, undecided = matched_pairs(
                 primitive, formulas, self._scorer.matcher, self._options.matcher, self._stop
             )
-            for index, outcome in undecided.items():
-                self._scores[index].outcomes[Component.UNIQUENESS] = outcome
         names = {
             index: content_name(self._forms[self._form_of[index]].key, crystal)
             for index, crystal in crystals.items()
         }
         scores = {index: self._scores[index] for index in amd}
         fill_uniqueness(scores, amd, names, self._provenance.amd_tolerance, same=same)
+        for index, outcome in undecided.items():
+            self._scores[index].outcomes[Component.UNIQUENESS] = outcome
+            self._scores[index].unique = self._scores[index].duplicate_of = None
 
     def _spread(self) -> None:
         background = self._scorer.background
@@ -297,7 +223,7 @@ class BatchRun:
             Component.STRUCTURE_DIVERSITY in self._options.components
             and background.structure_space is not None
         ):
-            records = {index: self._records["energy"][row] for index, row in self._form_of.items()}
+            records = {index: self._measured.energies[row] for index, row in self._form_of.items()}
             embeddings = {
                 index: record["embedding"] for index, record in records.items() if record is not None
             }

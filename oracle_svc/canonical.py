@@ -123,8 +123,8 @@ def _atoms_agree(
 ) -> bool:
     """Whether some map of the lattices and some translation take the atoms of a onto those of b.
 
-    Every map is tried with every landing of the first rarest atom of a. Element by element, rarest first, those
-    are kept that take all atoms of the element onto atoms of the same element.
+    Every map is tried with every landing of the first rarest atom of a. Element by element, rarest first,
+    those are kept that take all atoms of the element onto atoms of the same element.
     """
     described = frac_b @ np.linalg.inv(maps)  # (M, n, 3): b in the bases of a
     lattices = maps @ lattice_b

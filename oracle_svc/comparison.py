@@ -9,12 +9,14 @@ from itertools import combinations
 import numpy as np
 
 from oracle_svc.matcher import MatcherOptions, PairMatcher, Verdict
-from oracle_svc.novelty import KnownCrystals, Nearest, groups_by_formula, nearest_of, uniqueness
+from oracle_svc.novelty import Forest, KnownCrystals, Nearest, groups_by_formula, nearest_of, uniqueness
 from oracle_svc.results import Outcome, Score
 from oracle_svc.status import Status
 from xenolith.crystal import Crystal
 
 __all__ = ["content_name", "fill_novelty", "fill_uniqueness", "matched_pairs"]
+
+_PAIRS_AT_ONCE = 16
 
 
 def fill_novelty(score: Score, amd: np.ndarray, known: list[KnownCrystals], tolerance: float) -> None:
@@ -52,24 +54,45 @@ def matched_pairs(
 ) -> tuple[list[tuple[int, int]], dict[int, Outcome]]:
     """Pairs that StructureMatcher calls the same, and the structures about which it could not decide.
 
+    A pair that a chain of sames has joined already is not compared: it changes nothing.
+
     Returns
     -------
     same
         Pairs of indices.
     undecided
-        TIMEOUT or CALCULATOR_FAILED for each structure of a pair without a verdict.
+        TIMEOUT or CALCULATOR_FAILED for each structure of a pair without a verdict that nothing else joins.
     """
-    pairs = [pair for members in groups_by_formula(formulas) for pair in combinations(members, 2)]
-    verdicts = matcher.verdicts([(crystals[a], crystals[b]) for a, b in pairs], options, stop=stop)
+    pending = [pair for members in groups_by_formula(formulas) for pair in combinations(members, 2)]
+    same: list[tuple[int, int]] = []
+    open_questions: list[tuple[int, int, Verdict]] = []
+    joined = Forest()
+    while pending:
+        part, pending = pending[:_PAIRS_AT_ONCE], pending[_PAIRS_AT_ONCE:]
+        part = [(a, b) for a, b in part if joined.root(a) != joined.root(b)]
+        verdicts = matcher.verdicts([(crystals[a], crystals[b]) for a, b in part], options, stop=stop)
+        for (a, b), verdict in zip(part, verdicts, strict=True):
+            if verdict is Verdict.SAME:
+                joined.join(a, b)
+                same.append((a, b))
+            elif verdict is not Verdict.DIFFERENT:
+                open_questions.append((a, b, verdict))
     undecided: dict[int, Outcome] = {}
-    for (a, b), verdict in zip(pairs, verdicts, strict=True):
-        if verdict in {Verdict.TIMEOUT, Verdict.FAILED}:
-            status = Status.TIMEOUT if verdict is Verdict.TIMEOUT else Status.CALCULATOR_FAILED
-            what = "did not finish in time" if verdict is Verdict.TIMEOUT else "failed"
-            undecided[a] = Outcome(status=status, message=f"StructureMatcher {what} against structure {b}")
-            undecided[b] = Outcome(status=status, message=f"StructureMatcher {what} against structure {a}")
-    same = [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict is Verdict.SAME]
+    for a, b, verdict in open_questions:
+        if joined.root(a) != joined.root(b):
+            undecided |= {a: _undecided(b, verdict), b: _undecided(a, verdict)}
     return same, undecided
+
+
+def _undecided(other: int, verdict: Verdict) -> Outcome:
+    if verdict is Verdict.TIMEOUT:
+        return Outcome(
+            status=Status.TIMEOUT,
+            message=f"StructureMatcher did not finish in time against structure {other}",
+        )
+    return Outcome(
+        status=Status.CALCULATOR_FAILED, message=f"StructureMatcher failed against structure {other}"
+    )
 
 
 def content_name(key: str, crystal: Crystal) -> tuple[str, str]:

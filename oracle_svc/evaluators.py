@@ -186,6 +186,8 @@ class CalculatorPool:
         try:
             return self._request(batch.take(part), limit_s, stop)
         except (WorkerDiedError, WorkerTimeoutError) as error:
+            if len(part) == 1 and isinstance(error, WorkerTimeoutError):
+                return _too_slow(limit_s)
             log.warning(
                 "calculator process lost, repeating one by one", structures=len(part), error=str(error)
             )
@@ -198,16 +200,15 @@ class CalculatorPool:
         self, single: CrystalBatch, limit_s: float, stop: Callable[[], bool] | None
     ) -> Evaluation:
         """Evaluate one structure; a lost process may have been somebody else's doing, so it gets two."""
-        problem = Status.CALCULATOR_FAILED, "it has no energy"
+        reason = ""
         for _ in range(_ATTEMPTS_ALONE):
             try:
                 return self._request(single, limit_s, stop)
             except WorkerTimeoutError:
-                problem = Status.TIMEOUT, f"the calculator took longer than {limit_s:g} s"
-                break
+                return _too_slow(limit_s)
             except WorkerDiedError as error:
-                problem = Status.CALCULATOR_FAILED, f"the calculator's process was lost every time: {error}"
-        return _nothing(problem[:1], problem[1:])
+                reason = f"the calculator's process was lost every time: {error}"
+        return _nothing((Status.CALCULATOR_FAILED,), (reason,))
 
     def _request(self, batch: CrystalBatch, limit_s: float, stop: Callable[[], bool] | None) -> Evaluation:
         columns = {
@@ -265,6 +266,10 @@ def _collect(builder: EvaluationBuilder, rows: Sequence[int], evaluation: Evalua
             builder.add(row, float(evaluation.energy_per_atom[position]), embedding)
         else:
             builder.fail(row, evaluation.statuses[position], evaluation.messages[position])
+
+
+def _too_slow(limit_s: float) -> Evaluation:
+    return _nothing((Status.TIMEOUT,), (f"the calculator took longer than {limit_s:g} s",))
 
 
 def _nothing(statuses: tuple[Status, ...], messages: tuple[str, ...]) -> Evaluation:

@@ -22,7 +22,7 @@ import numpy as np
 from oracle_svc.amd import chebyshev
 from oracle_svc.reference import KnownStructures
 
-__all__ = ["GivenCrystals", "KnownCrystals", "Nearest", "Uniqueness", "nearest_of", "uniqueness"]
+__all__ = ["Forest", "GivenCrystals", "KnownCrystals", "Nearest", "Uniqueness", "nearest_of", "uniqueness"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +92,14 @@ class Uniqueness:
 
 
 @dataclass(kw_only=True)
-class _Forest:
+class Forest:
     """Clusters that grow by joining pairs (union-find)."""
 
     parents: dict[int, int] = field(default_factory=dict)
+    """Next member on the way to the root."""
 
     def root(self, member: int) -> int:
+        """Name of the member's cluster."""
         root = member
         while (parent := self.parents.get(root, root)) != root:
             root = parent
@@ -105,6 +107,7 @@ class _Forest:
         return root
 
     def join(self, a: int, b: int) -> None:
+        """Make one cluster of two."""
         self.parents[self.root(a)] = self.root(b)
 
 
@@ -134,7 +137,7 @@ def uniqueness(
         Pairs that are the same by another judge, which then replaces AMD.
     """
     results: dict[int, Uniqueness] = {}
-    joined = _Forest()
+    joined = Forest()
     for a, b in same or ():
         joined.join(a, b)
     for members in groups_by_formula(formulas):
@@ -163,7 +166,7 @@ def groups_by_formula(formulas: Mapping[int, str]) -> Iterator[list[int]]:
     yield from groups.values()
 
 
-def _clusters(members: Sequence[int], joined: _Forest) -> Iterator[list[int]]:
+def _clusters(members: Sequence[int], joined: Forest) -> Iterator[list[int]]:
     """Members that are joined by a chain."""
     found: dict[int, list[int]] = {}
     for member in members:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from threading import Lock
 
 from oracle_svc.amd import DEFAULT_K, DEFAULT_TOLERANCE, amd_vectors
 from oracle_svc.background import Background
+from oracle_svc.batch_run import BatchRun
 from oracle_svc.cache import Cache
 from oracle_svc.calculators.base import digest_of
 from oracle_svc.evaluators import CalculatorPool
@@ -20,9 +22,8 @@ from oracle_svc.validity import ValidityLimits
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import FailedPreconditionError
 
-__all__ = ["AMD_KIND", "Scorer"]
+__all__ = ["Scorer"]
 
-AMD_KIND = Kind(component="amd", digest=digest_of({"amd": 1, "k": DEFAULT_K}))
 _KNOWN_KEPT = 4
 
 
@@ -90,8 +91,6 @@ class Scorer:
         WorkerStoppedError
             `stop` said so.
         """
-        from oracle_svc.batch_run import BatchRun
-
         provenance = self.provenance(options)
         return BatchRun(self, batch, options, provenance, stop, refused or {}).run()
 
@@ -125,7 +124,8 @@ class Scorer:
 
         The last few sets are kept: a run sends the same one with every batch.
         """
-        digest = digest_of({"bytes": [part.tobytes().hex() for part in _columns(batch)]})
+        columns = (batch.num_atoms, batch.lattices, batch.numbers, batch.frac_coords)
+        digest = hashlib.sha256(b"".join(column.tobytes() for column in columns)).hexdigest()
         with self._lock:
             if digest in self._known:
                 self._known.move_to_end(digest)
@@ -203,7 +203,3 @@ def _known_crystals(batch: CrystalBatch) -> tuple[GivenCrystals, tuple[str, ...]
         amd=measured.vectors[good],
     )
     return crystals, warnings
-
-
-def _columns(batch: CrystalBatch) -> tuple:  # type: ignore[type-arg]
-    return batch.num_atoms, batch.lattices, batch.numbers, batch.frac_coords

@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from oracle_svc.comparison import matched_pairs
 from oracle_svc.matcher import MatcherOptions, PairMatcher, Verdict
 from oracle_svc.pool import WorkerStoppedError
+from oracle_svc.status import Status
 from xenolith.crystal import Crystal
 
 FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
@@ -64,3 +66,17 @@ def test_no_pairs_need_no_process(matcher):
 def test_it_can_be_stopped(matcher):
     with pytest.raises(WorkerStoppedError):
         matcher.verdicts([(endless(0), endless(1))], MatcherOptions(), stop=lambda: True)
+
+
+def test_joined_pairs_are_not_compared_and_open_ones_are_told(matcher):
+    crystals = {i: salt(5.6 + i / 100) for i in range(8)} | {
+        8: endless(0),
+        9: endless(1),
+        10: salt(shift=0.25),
+    }
+    formulas = {i: "NaCl" for i in crystals if i not in {8, 9}} | {8: "NaCl needle", 9: "NaCl needle"}
+    same, undecided = matched_pairs(crystals, formulas, matcher, MatcherOptions(), lambda: False)
+    assert len(same) < 28
+    assert {i for pair in same for i in pair} == set(range(8))
+    assert {i: outcome.status for i, outcome in undecided.items()} == {8: Status.TIMEOUT, 9: Status.TIMEOUT}
+    assert "against structure 9" in undecided[8].message

@@ -245,8 +245,6 @@ def test_a_killed_worker_costs_nobody_a_score(make_scorer, crystals, calculators
 
 def test_a_time_limit_is_a_status(make_scorer, crystals):
     options = ScoreOptions(components=frozenset({Component.STABILITY}), structure_limit_s=1e-6)
-    score = make_scorer("none:").score(pack(crystals["CaF2"]), options, stop=never).scores[0]
-    assert score.outcomes[Component.STABILITY].status in {Status.TIMEOUT, Status.OK}
     slow = CrystalBatch.from_crystals(
         [
             Crystal(

@@ -1,0 +1,154 @@
+"""What belongs to a crystal alone, whatever batch it travels in: energy, embedding, AMD vector.
+
+Measurements come from the cache, from whoever computes them at this moment, or are computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from oracle_svc.amd import DEFAULT_K, amd_vectors
+from oracle_svc.calculators.base import digest_of
+from oracle_svc.canonical import CanonicalForm
+from oracle_svc.pool import WorkerStoppedError
+from oracle_svc.results import Component, Outcome, ScoreOptions, Stats
+from oracle_svc.status import Status
+from oracle_svc.store import Compute, Kind, Record
+from xenolith.crystal import CrystalBatch
+
+if TYPE_CHECKING:
+    from oracle_svc.scoring import Scorer
+
+__all__ = ["NEED_AMD", "NEED_ENERGY", "Measurements"]
+
+NEED_ENERGY = frozenset({Component.STABILITY, Component.STRUCTURE_DIVERSITY})
+"""Components that need an energy or the embedding that comes with it."""
+NEED_AMD = frozenset({Component.NOVELTY, Component.UNIQUENESS})
+"""Components that need an AMD vector."""
+
+_AMD_KIND = Kind(component="amd", digest=digest_of({"amd": 1, "k": DEFAULT_K}))
+_AMD_PORTION = 32
+
+
+class Measurements:
+    """Measurements of the distinct crystals of one batch.
+
+    Parameters
+    ----------
+    scorer
+        Where calculators and cache are.
+    options
+        What is asked for.
+    forms
+        Distinct crystals; the caller fills this list before the first look-up.
+    stats
+        Counts hits, misses and calls.
+    stop
+        Asked between portions of work.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        options: ScoreOptions,
+        forms: list[CanonicalForm],
+        stats: Stats,
+        stop: Callable[[], bool],
+    ) -> None:
+        self._scorer = scorer
+        self._options = options
+        self._forms = forms
+        self._stats = stats
+        self._stop = stop
+        self._cached: dict[str, set[int]] = {}
+        self._failures: dict[int, Outcome] = {}
+        self.energies: list[Record | None] = []
+        """`energy_per_atom` and `embedding` by crystal; None where there is none."""
+        self.amd: list[Record | None] = []
+        """`amd` by crystal."""
+
+    @property
+    def wants_energy(self) -> bool:
+        """Whether an energy is needed at all."""
+        return bool(self._options.components & NEED_ENERGY) or self._options.return_embeddings
+
+    @property
+    def wants_amd(self) -> bool:
+        """Whether an AMD vector is needed at all."""
+        return bool(self._options.components & NEED_AMD) or self._options.return_amd
+
+    def look_up(self) -> None:
+        """Read everything that is needed from the cache, in one exchange."""
+        kinds = [self._scorer.energy_kind] if self.wants_energy else []
+        kinds += [_AMD_KIND] if self.wants_amd else []
+        records: dict[str, list[Record | None]] = {
+            kind.component: [None] * len(self._forms) for kind in kinds
+        }
+        if self._options.use_cache:
+            records = self._scorer.store.fetch(kinds, self._forms)
+        for name, found in records.items():
+            self._cached[name] = {row for row, record in enumerate(found) if record is not None}
+        self.energies = records.get("energy", [])
+        self.amd = records.get("amd", [])
+
+    def compute_energies(self) -> None:
+        """Fill in the energies that the cache did not have."""
+        if self.wants_energy:
+            self._complete(self._scorer.energy_kind, self.energies, self._energies)
+
+    def compute_amd(self) -> None:
+        """Fill in the AMD vectors that the cache did not have."""
+        if self.wants_amd:
+            self._complete(_AMD_KIND, self.amd, self._amd)
+
+    def is_cached(self, component: str, row: int) -> bool:
+        """Whether a crystal's record was computed by somebody else, or before."""
+        return row in self._cached[component]
+
+    def failure(self, row: int) -> Outcome:
+        """Why a crystal has no energy."""
+        nothing = Outcome(status=Status.CALCULATOR_FAILED, message="no energy came back")
+        return self._failures.get(row, nothing)
+
+    def _complete(self, kind: Kind, records: list[Record | None], compute: Compute) -> None:
+        if self._options.use_cache:
+            arrived = self._scorer.store.complete(kind, self._forms, records, compute, self._stop)
+            self._cached[kind.component] |= arrived
+        else:
+            for portion in compute([row for row, record in enumerate(records) if record is None]):
+                for row, record in portion.items():
+                    records[row] = record
+        hits = len(self._cached[kind.component])
+        self._stats.cache_hits += hits
+        self._stats.cache_misses += len(records) - hits
+
+    def _energies(self, rows: list[int]) -> Iterator[Mapping[int, Record]]:
+        batch = CrystalBatch.from_crystals(self._forms[row].crystal for row in rows)
+        self._stats.calculator_calls += len(rows)
+        portions = self._scorer.calculators.portions(
+            batch, stop=self._stop, structure_limit_s=self._options.structure_limit_s
+        )
+        for positions, evaluation in portions:
+            done: dict[int, Record] = {}
+            for place, position in enumerate(positions):
+                row, status = rows[position], evaluation.statuses[place]
+                if status is not Status.OK:
+                    self._failures[row] = Outcome(status=status, message=evaluation.messages[place])
+                    continue
+                done[row] = {"energy_per_atom": float(evaluation.energy_per_atom[place])}
+                if evaluation.embeddings is not None:
+                    done[row]["embedding"] = evaluation.embeddings[place]
+            yield done
+
+    def _amd(self, rows: list[int]) -> Iterator[Mapping[int, Record]]:
+        for start in range(0, len(rows), _AMD_PORTION):
+            if self._stop():
+                raise WorkerStoppedError("stopped by the caller")
+            part = rows[start : start + _AMD_PORTION]
+            measured = amd_vectors(CrystalBatch.from_crystals(self._forms[row].crystal for row in part))
+            yield {
+                row: {"amd": vector}
+                for row, vector, status in zip(part, measured.vectors, measured.statuses, strict=True)
+                if status is Status.OK
+            }
