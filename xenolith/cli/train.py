@@ -81,9 +81,16 @@ def finish(given: argparse.Namespace, client: Client, started: Run, out: Any) ->
     write_json(given.json, summary(ended))
     if given.json != "-":
         out.print(outcome(ended))
-    if folder := fetch(client, ended, given.runs):
-        out.print(f"report: {folder / 'report.html'}")
+    out.print(_report(given, client, ended))
     return 0
+
+
+def _report(given: argparse.Namespace, client: Client, ended: Run) -> str:
+    try:
+        folder = fetch(client, ended, given.runs)
+    except OSError as error:  # no room of our own, as in a read-only container
+        return f"report: with the trainer, in {ended.directory} ({given.runs}: {error.strerror})"
+    return f"report: {folder / 'report.html'}" if folder else f"run {ended.name} has no report"
 
 
 def config_from(given: argparse.Namespace, config: dict[str, Any]) -> trainer_pb2.RunConfig:

@@ -23,9 +23,7 @@ def require(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        missing = error.name or module
-        if module.split(".", maxsplit=1)[0] != missing.split(".")[0]:
-            raise
+        missing = (error.name or module).split(".")[0]
         raise MissingExtraError(
-            f"{missing.split('.')[0]} is needed here and not installed: pip install 'xenolith[{extra}]'"
+            f"{missing} is needed here and not installed: pip install 'xenolith[{extra}]'"
         ) from error

@@ -1,5 +1,6 @@
 """Starts the services, keeps them alive, stops them."""
 
+import importlib.util
 import os
 import threading
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from xenolith.client import Client
+from xenolith.convert._lazy import MissingExtraError
 from xenolith.stack.ports import choose_ports
 from xenolith.stack.process import ServiceProcess
 from xenolith.stack.settings import DEFAULT_PORTS, SERVICES, StackSettings
@@ -15,6 +17,12 @@ from xenolith.stack.settings import DEFAULT_PORTS, SERVICES, StackSettings
 __all__ = ["Stack"]
 
 _POLL_S = 0.5
+# The least that tells whether a service's extra is installed.
+_LIBRARIES = {
+    "generator": ("torch", "safetensors", "grpc_reflection"),
+    "oracle": ("torch", "chgnet", "grpc_reflection"),
+    "trainer": ("torch", "plotly", "grpc_reflection"),
+}
 _STABLE_S = 20.0
 _MOST_RESTARTS = 8
 _LONGEST_PAUSE_S = 10.0
@@ -40,6 +48,7 @@ class Stack:
         self._on_event = on_event
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="xenolith-stack", daemon=True)
+        _check_installed(settings)
         preferred = DEFAULT_PORTS if settings.prefer_default_ports else None
         names = tuple(name for name in SERVICES if name in settings.services)
         ports = choose_ports(preferred, names)
@@ -136,6 +145,25 @@ class Stack:
         process.kill_children()
         if not self._stopping.wait(min(_LONGEST_PAUSE_S, 0.25 * 2 ** (attempt - 1))):
             process.start()
+
+
+def _check_installed(settings: StackSettings) -> None:
+    """Raise, before anything is started, if the libraries of a service are not there."""
+    for name in settings.services:
+        if name not in settings.modules:
+            missing = [library for library in _LIBRARIES[name] if not _installed(library)]
+            if missing:
+                raise MissingExtraError(
+                    f"the {name} needs {', '.join(missing)}: pip install 'xenolith[{name}]', or one"
+                    f" elsewhere with --{name} HOST:PORT"
+                )
+
+
+def _installed(library: str) -> bool:
+    try:
+        return importlib.util.find_spec(library) is not None
+    except ValueError:  # there, but broken: marked so by whoever imported it first
+        return False
 
 
 def _sqlite(home: Path) -> str:

@@ -19,16 +19,17 @@ def openssl(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tls")
-    openssl(folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=authority",
-            "-keyout", "ca.key", "-out", "ca.pem")  # fmt: skip
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    at = tmp_path_factory.mktemp("tls")
+    (at / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    new = ["req", "-newkey", "rsa:2048", "-nodes"]
+    openssl(at, *new, *["-x509", "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem"])
     for name in ("server", "client"):
-        openssl(folder, "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}",
-                "-keyout", f"{name}.key", "-out", f"{name}.csr")  # fmt: skip
-        openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "2",
-                "-CAcreateserial", "-extfile", "names", "-out", f"{name}.pem")  # fmt: skip
-    return folder
+        openssl(at, *new, *f"-subj /CN={name} -keyout {name}.key -out {name}.csr".split())
+        signed = (
+            f"-in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {name}.pem"
+        )
+        openssl(at, "x509", "-req", *signed.split())
+    return at
 
 
 @pytest.mark.parametrize("mutual", [False, True])

@@ -1,7 +1,9 @@
 """The SDK comes up fast and alone."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 HEAVY = ("torch", "pymatgen", "ase", "pandas", "pyarrow", "scipy", "pydantic", "structlog", "rich", "chgnet")
 
@@ -19,6 +21,31 @@ def test_importing_the_sdk_loads_nothing_heavy() -> None:
 def test_the_command_line_comes_up_without_torch() -> None:
     code = "from xenolith.cli import main\ntry:\n    main(['score', '--help'])\nexcept SystemExit: pass"
     assert loaded(code).isdisjoint(HEAVY)
+
+
+def test_the_command_line_needs_none_of_the_services_libraries() -> None:
+    blocked = [*HEAVY, "grpc_reflection", "redis", "plotly", "generator_svc", "oracle_svc", "trainer_svc"]
+    blocked.remove("rich")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked}))\n"
+        "from xenolith.cli import main; sys.exit(main(['pretrain', 'autoencoder', 'x.toml']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "generator_svc is needed here and not installed: pip install 'xenolith[generator]'" in done.stderr
+
+
+def test_a_stack_without_its_libraries_says_what_to_install(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from xenolith.cli import main; sys.exit(main(['score', 'x.cif']))"
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("XENOLITH_")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == 1
+    assert "the oracle needs torch: pip install 'xenolith[oracle]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_missing_library_is_named_with_its_extra() -> None:
