@@ -154,8 +154,8 @@ def _check_installed(settings: StackSettings) -> None:
             missing = [library for library in _LIBRARIES[name] if not _installed(library)]
             if missing:
                 raise MissingExtraError(
-                    f"the {name} needs {', '.join(missing)}: pip install 'xenolith[{name}]', or one"
-                    f" elsewhere with --{name} HOST:PORT"
+                    f"the {name} needs {', '.join(missing)}: pip install 'xenolith[{name}]',"
+                    f" or use one that runs elsewhere: --{name} HOST:PORT"
                 )
 
 
