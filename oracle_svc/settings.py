@@ -24,6 +24,13 @@ def _default_cache() -> str:
     return f"sqlite:///{folder}/xenolith/oracle.db"
 
 
+def _cores() -> int:
+    """Cores this process may use, which may be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class OracleSettings(BaseModel):
     """What the oracle measures with.
 

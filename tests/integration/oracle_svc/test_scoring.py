@@ -6,14 +6,18 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from oracle_svc.background import Background
 from oracle_svc.matcher import MatcherOptions
 from oracle_svc.pool import WorkerStoppedError
+from oracle_svc.reference import Reference
 from oracle_svc.results import Component, ScoreOptions
 from oracle_svc.status import Status
+from oracle_svc.structures import read_structures
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import FailedPreconditionError
 
@@ -356,3 +360,26 @@ def test_a_near_crystal_does_not_take_anothers_entry(make_scorer, crystals):
     scored = scorer.score(pack(moved), EVERYTHING, stop=never)
     assert scored.stats.calculator_calls == 1
     assert not scored.scores[0].outcomes[Component.STABILITY].cached
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """The reference of the bundle in the repository."""
+    folders = sorted((Path(__file__).parents[3] / "bundles").glob("*/reference/reference.json"))
+    if not folders:
+        pytest.skip("no bundle with a reference under bundles/")
+    return Background.from_reference(Reference.read(folders[0].parent))
+
+
+def test_known_structures_are_known_to_the_shipped_reference(make_scorer, shipped, data_dir):
+    table = read_structures(data_dir / "mp20.parquet")
+    rows = np.random.default_rng(0).choice(len(table), 60, replace=False)
+    scored = make_scorer(reference=shipped).score(table.batch.take(rows), EVERYTHING, stop=never)
+    for row, score in zip(rows, scored.scores, strict=True):
+        assert score.verdict.status is Status.OK, (table.ids[row], score.verdict)
+        assert score.novel is False
+        assert score.amd_distance < 1e-3
+        assert score.e_above_hull > -1e-5
+    on_hull = [score for score in scored.scores if score.e_above_hull < 1e-5]
+    assert len(on_hull) > 5
+    assert all(np.isfinite(score.structure_diversity) for score in scored.scores)
