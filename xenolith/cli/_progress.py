@@ -44,7 +44,8 @@ class Progress:
     def _say(self, task: str, done: float, total: float | None, note: str) -> None:
         now, last = time.monotonic(), self._said.get(task)
         finished = total is not None and done >= total
-        if finished or last is None or now - last >= _LINE_EVERY_S:
+        # What has something to say is said each time.
+        if note or finished or last is None or now - last >= _LINE_EVERY_S:
             self._said[task] = now
             of = f"/{total:g}" if total is not None else ""
             self._console.print(f"{task}: {done:g}{of} {note}".rstrip(), markup=False)

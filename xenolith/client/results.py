@@ -227,7 +227,7 @@ def scores_from_proto(items: Sequence[Item], response: oracle_pb2.ScoreResponse)
     provenance = _fill(Provenance, response.provenance)
     sent = [index for index, item in enumerate(items) if item.problem is None]
     scores = tuple(
-        _unread(item) if item.problem else _score(item, index, next(answers), provenance, sent)
+        _unread(item, index) if item.problem else _score(item, index, next(answers), provenance, sent)
         for index, item in enumerate(items)
     )
     stats = response.stats
@@ -250,9 +250,11 @@ def status_name(number: int) -> str:
         return f"STATUS_{number}"
 
 
-def _unread(item: Item) -> Score:
+def _unread(item: Item, index: int) -> Score:
     status = "DISORDERED" if isinstance(item.problem, DisorderedError) else "MALFORMED"
-    return Score(source=item.source, status=status, message=str(item.problem))
+    named = not item.source.isdigit()  # the problem of a file names the file
+    message = str(item.problem) if named else f"structure {index}: {item.problem}"
+    return Score(source=item.source, status=status, message=message)
 
 
 def _score(

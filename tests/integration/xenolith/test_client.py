@@ -202,7 +202,7 @@ def test_scores_keep_the_order_and_absent_is_not_zero(ask: Any) -> None:
         broken = {"lattice": np.eye(3), "numbers": [1, 2], "frac_coords": [[0, 0, 0]]}
         scores = ask(lambda x: x.oracle.score([SALT, broken, SALT], components=["stability"]), oracle=address)
     assert [s.status for s in scores] == ["OK", "MALFORMED", "OK"]
-    assert "frac_coords has shape (1, 3), expected (2, 3)" in scores[1].message
+    assert scores[1].message == "structure 1: frac_coords has shape (1, 3), expected (2, 3)"
     good = scores[2].to_dict()
     assert (good["source"], good["formula"], good["energy_per_atom"]) == ("2", "NaCl", -2.0)
     assert (good["e_above_hull"], good["novel"]) == (0.0, None)
