@@ -76,8 +76,13 @@ class OptimizerSettings(_Model):
     """Higher than below keeps exploration alive (DAPO, arXiv 2503.14476)."""
     kl_weight: float = Field(default=0.01, ge=0.0)
     """Weight of the divergence to the frozen base policy; 0 skips its computation."""
+    timestep_window: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Only this share of the denoising steps, the noisiest, is trained: there the composition is decided."""
     timestep_fraction: float = Field(default=0.5, gt=0.0, le=1.0)
-    """Share of the noisy timesteps trained in a pass, drawn anew for each pass."""
+    """Share of the window's steps trained in a minibatch, drawn anew each time."""
+    normalize_ratio: bool = False
+    """Divide each step's log-ratio by how strongly it reacts to the network, so that no step dominates
+    (GRPO-Guard, arXiv 2510.22319)."""
     passes: int = Field(default=1, ge=1)
     minibatches: int = Field(default=2, ge=1)
     advantage_clip: float = Field(default=5.0, gt=0.0)

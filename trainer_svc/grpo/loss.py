@@ -20,6 +20,8 @@ class LossInputs:
     """(R,) advantage of the row's structure."""
     kl: Tensor
     """(R,) divergence to the reference; zeros when it is switched off."""
+    scale: Tensor
+    """(R,) factor of the log-ratio; ones, or what puts all denoising steps on one scale."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,7 @@ class LossOutputs:
     kl: Tensor
     """() divergence, detached."""
     ratio: Tensor
-    """(R,) importance ratios, detached."""
+    """(R,) importance ratios before any scaling, detached."""
     clipped: Tensor
     """(R,) bool, rows whose gradient the clip stopped."""
 
@@ -55,7 +57,8 @@ def grpo_loss(inputs: LossInputs, *, clip_low: float, clip_high: float, kl_weigh
     LossOutputs
         Sums over the rows; divide by the minibatch's number of rows for means.
     """
-    ratio = torch.exp(inputs.log_prob - inputs.old_log_prob)
+    log_ratio = inputs.log_prob - inputs.old_log_prob
+    ratio = torch.exp(inputs.scale * log_ratio)
     bounded = torch.clamp(ratio, 1.0 - clip_low, 1.0 + clip_high)
     free, held = ratio * inputs.advantage, bounded * inputs.advantage
     policy = -torch.minimum(free, held).sum()
@@ -64,7 +67,7 @@ def grpo_loss(inputs: LossInputs, *, clip_low: float, clip_high: float, kl_weigh
         loss=policy + kl_weight * kl,
         policy=policy.detach(),
         kl=kl.detach(),
-        ratio=ratio.detach(),
+        ratio=torch.exp(log_ratio.detach()),
         clipped=(held < free).detach(),
     )
 

@@ -1,8 +1,10 @@
 """The policy under training: the generator's own denoiser and sampler, so both sides share every line."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from generator_svc.diffusion.sampler import SamplerSettings, log_density, transition
@@ -37,6 +39,10 @@ class Policy(Protocol):
         """Give the transitions of R rows under the current weights."""
         ...
 
+    def sensitivity(self, steps: int) -> Tensor:
+        """Give (S,) how far, in deviations, each step's mean moves per unit of the network's output."""
+        ...
+
     def mean_over_atoms(self, values: Tensor, rows: Rows) -> Tensor:
         """Average (P,) over the atoms of each row: (R,)."""
         ...
@@ -64,6 +70,23 @@ class DiffusionPolicy:
             log_prob=log_density(rows.latents_next, policy, ragged),
         )
 
+    def sensitivity(self, steps: int) -> Tensor:
+        """Give (S,) how far, in deviations, each step's mean moves per unit of the network's output.
+
+        The mean is linear in the output, so two constant outputs tell; infinite where a step has no noise.
+        """
+        ragged = Ragged(torch.ones(steps, dtype=torch.int64))
+        latents, step = torch.zeros(steps, 1), torch.arange(steps)
+        low, high = (
+            transition(_constant(value), latents, step, ragged, self.settings) for value in (0.0, 1.0)
+        )
+        return (high.mean - low.mean).abs().squeeze(1) / low.std
+
     def mean_over_atoms(self, values: Tensor, rows: Rows) -> Tensor:
         """Average (P,) over the atoms of each row: (R,)."""
         return Ragged(rows.num_atoms).mean(values[:, None]).squeeze(1)
+
+
+def _constant(value: float) -> Callable[..., Tensor]:
+    """Stand in for a network whose output is the same everywhere."""
+    return lambda latents, *_: torch.full_like(latents, value)

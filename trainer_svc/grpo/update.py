@@ -11,7 +11,7 @@ from trainer_svc.errors import RatioError
 from trainer_svc.grpo.loss import LossInputs, LossOutputs, gaussian_kl, grpo_loss
 from trainer_svc.grpo.plan import Minibatch, plan_pass
 from trainer_svc.grpo.policy import Policy
-from trainer_svc.grpo.rollouts import Rollouts
+from trainer_svc.grpo.rollouts import Rollouts, Rows
 from trainer_svc.seeds import derive_seed
 
 __all__ = ["RATIO_TOLERANCE", "ROWS_PER_FORWARD", "UpdateStatistics", "Updater", "make_optimizer"]
@@ -98,9 +98,8 @@ class Updater:
         learning_rate = self._set_learning_rate(step)
         tally = _Tally()
         structures = torch.nonzero(rollouts.advantages).flatten().tolist()
-        steps = rollouts.trainable_steps()
-        if not steps:
-            raise ValueError("no denoising step of the rollouts has a density: sample with eta above 0")
+        steps = self._window(rollouts.trainable_steps())
+        scale = self._ratio_scale(rollouts, steps)
         sizes = rollouts.num_atoms[structures].tolist()
         for number in range(self._settings.passes if structures else 0):
             seed = derive_seed(run_seed, "minibatches", step, number)
@@ -112,16 +111,34 @@ class Updater:
                 minibatches=self._settings.minibatches,
                 seed=seed,
             ):
-                self._update(rollouts, minibatch, tally, on_progress)
+                self._update(rollouts, minibatch, scale, tally, on_progress)
         return tally.statistics(learning_rate)
 
+    def _window(self, trainable: list[int]) -> list[int]:
+        """Keep the noisiest steps."""
+        if not trainable:
+            raise ValueError("no denoising step of the rollouts has a density: sample with eta above 0")
+        return trainable[: max(1, round(self._settings.timestep_window * len(trainable)))]
+
+    def _ratio_scale(self, rollouts: Rollouts, steps: list[int]) -> Tensor:
+        """(S,) factor of each step's log-ratio, 1 on average over the steps trained."""
+        if not self._settings.normalize_ratio:
+            return torch.ones(rollouts.old_log_probs.shape[1])
+        scale = 1.0 / self._policy.sensitivity(rollouts.old_log_probs.shape[1])
+        return scale / scale[steps].mean()
+
     def _update(
-        self, rollouts: Rollouts, minibatch: Minibatch, tally: "_Tally", on_progress: Callable[[], None]
+        self,
+        rollouts: Rollouts,
+        minibatch: Minibatch,
+        scale: Tensor,
+        tally: "_Tally",
+        on_progress: Callable[[], None],
     ) -> None:
         self._optimizer.zero_grad(set_to_none=True)
         total = len(minibatch.structures) * len(minibatch.steps)
         for structures in minibatch.micro_batches(ROWS_PER_FORWARD):
-            outputs = self._forward(rollouts, structures, minibatch.steps)
+            outputs = self._forward(rollouts.rows(structures, minibatch.steps), scale)
             if tally.updates == 0:
                 tally.check_ratio(outputs.ratio)
             (outputs.loss / total).backward()
@@ -131,10 +148,7 @@ class Updater:
         self._optimizer.step()
         tally.add_update(float(norm))
 
-    def _forward(
-        self, rollouts: Rollouts, structures: tuple[int, ...], steps: tuple[int, ...]
-    ) -> LossOutputs:
-        rows = rollouts.rows(structures, steps)
+    def _forward(self, rows: Rows, scale: Tensor) -> LossOutputs:
         new = self._policy.evaluate(rows)
         kl = torch.zeros_like(new.log_prob)
         if self._reference is not None and self._settings.kl_weight > 0.0:
@@ -142,7 +156,11 @@ class Updater:
                 base = self._reference.evaluate(rows).mean
             kl = self._policy.mean_over_atoms(gaussian_kl(new.mean, base, new.std), rows)
         inputs = LossInputs(
-            log_prob=new.log_prob, old_log_prob=rows.old_log_prob, advantage=rows.advantage, kl=kl
+            log_prob=new.log_prob,
+            old_log_prob=rows.old_log_prob,
+            advantage=rows.advantage,
+            kl=kl,
+            scale=scale[rows.step],
         )
         return grpo_loss(
             inputs,

@@ -130,7 +130,7 @@ class AtomCounts(_message.Message):
     def __init__(self, min: _Optional[int] = ..., max: _Optional[int] = ..., choices: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class OptimizerSettings(_message.Message):
-    __slots__ = ("learning_rate", "weight_decay", "max_grad_norm", "clip_low", "clip_high", "kl_weight", "timestep_fraction", "passes", "minibatches", "advantage_clip", "normalize_advantage", "ema_decay", "warmup_steps")
+    __slots__ = ("learning_rate", "weight_decay", "max_grad_norm", "clip_low", "clip_high", "kl_weight", "timestep_fraction", "passes", "minibatches", "advantage_clip", "normalize_advantage", "ema_decay", "warmup_steps", "timestep_window", "normalize_ratio")
     LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_DECAY_FIELD_NUMBER: _ClassVar[int]
     MAX_GRAD_NORM_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +144,8 @@ class OptimizerSettings(_message.Message):
     NORMALIZE_ADVANTAGE_FIELD_NUMBER: _ClassVar[int]
     EMA_DECAY_FIELD_NUMBER: _ClassVar[int]
     WARMUP_STEPS_FIELD_NUMBER: _ClassVar[int]
+    TIMESTEP_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    NORMALIZE_RATIO_FIELD_NUMBER: _ClassVar[int]
     learning_rate: float
     weight_decay: float
     max_grad_norm: float
@@ -157,7 +159,9 @@ class OptimizerSettings(_message.Message):
     normalize_advantage: bool
     ema_decay: float
     warmup_steps: int
-    def __init__(self, learning_rate: _Optional[float] = ..., weight_decay: _Optional[float] = ..., max_grad_norm: _Optional[float] = ..., clip_low: _Optional[float] = ..., clip_high: _Optional[float] = ..., kl_weight: _Optional[float] = ..., timestep_fraction: _Optional[float] = ..., passes: _Optional[int] = ..., minibatches: _Optional[int] = ..., advantage_clip: _Optional[float] = ..., normalize_advantage: bool = ..., ema_decay: _Optional[float] = ..., warmup_steps: _Optional[int] = ...) -> None: ...
+    timestep_window: float
+    normalize_ratio: bool
+    def __init__(self, learning_rate: _Optional[float] = ..., weight_decay: _Optional[float] = ..., max_grad_norm: _Optional[float] = ..., clip_low: _Optional[float] = ..., clip_high: _Optional[float] = ..., kl_weight: _Optional[float] = ..., timestep_fraction: _Optional[float] = ..., passes: _Optional[int] = ..., minibatches: _Optional[int] = ..., advantage_clip: _Optional[float] = ..., normalize_advantage: bool = ..., ema_decay: _Optional[float] = ..., warmup_steps: _Optional[int] = ..., timestep_window: _Optional[float] = ..., normalize_ratio: bool = ...) -> None: ...
 
 class RewardTerm(_message.Message):
     __slots__ = ("name", "metric", "component", "weight", "transform", "normalization", "failed_value")

@@ -149,7 +149,13 @@ def test_plan_covers_every_structure_once():
 def loss_of(log_ratio, advantage):
     log_prob = torch.tensor([log_ratio], requires_grad=True)
     zero = torch.zeros(1)
-    inputs = LossInputs(log_prob=log_prob, old_log_prob=zero, advantage=torch.tensor([advantage]), kl=zero)
+    inputs = LossInputs(
+        log_prob=log_prob,
+        old_log_prob=zero,
+        advantage=torch.tensor([advantage]),
+        kl=zero,
+        scale=torch.ones(1),
+    )
     outputs = grpo_loss(inputs, clip_low=0.1, clip_high=0.2, kl_weight=0.0)
     outputs.loss.backward()
     return outputs, float(log_prob.grad)
@@ -175,3 +181,36 @@ def test_closed_form_divergence_agrees_with_torch():
     normal = torch.distributions.Normal
     expected = torch.distributions.kl_divergence(normal(mean, std), normal(reference, std)).mean(-1)
     torch.testing.assert_close(gaussian_kl(mean, reference, std), expected)
+
+
+def test_sensitivity_is_how_far_the_mean_moves_in_deviations(denoiser):
+    policy = DiffusionPolicy(denoiser, SAMPLER)
+    sensitivity = policy.sensitivity(8)
+    _, rollouts = rollouts_of(denoiser, 1, near_one)
+    rows = rollouts.rows([0], range(7))
+    before = policy.evaluate(rows)
+    with torch.no_grad():
+        denoiser.out.bias += 0.5
+    after = policy.evaluate(rows)
+    moved = ((after.mean - before.mean).abs() / before.std).mean(dim=-1).reshape(7, -1).mean(dim=-1) / 0.5
+    torch.testing.assert_close(moved.detach(), sensitivity[:7], rtol=1e-3, atol=1e-4)
+    assert torch.isinf(sensitivity[7])
+
+
+def test_only_the_window_is_trained(denoiser):
+    _, rollouts = rollouts_of(denoiser, 1, near_one)
+    # Were a later step touched, its absurd log-probability would fail the ratio check.
+    rollouts.old_log_probs[:, 3:7] = 100.0
+    run(updater_of(denoiser, timestep_window=3 / 7, timestep_fraction=1.0), rollouts)
+    with pytest.raises(RatioError):
+        run(updater_of(denoiser, timestep_window=4 / 7, timestep_fraction=1.0), rollouts)
+
+
+def test_reward_rises_with_normalised_ratios(denoiser):
+    updater = updater_of(denoiser, kl_weight=0.0, passes=2, normalize_ratio=True)
+    means = []
+    for step in range(1, 31):
+        rewards, rollouts = rollouts_of(denoiser, step, near_one)
+        run(updater, rollouts, step)
+        means.append(rewards.mean())
+    assert np.mean(means[-5:]) > np.mean(means[:5]) + 0.2
