@@ -17,6 +17,9 @@ from generator_svc.diffusion.schedule import alpha_sigma, time_grid
 from generator_svc.model.denoiser import Denoiser
 from generator_svc.model.ragged import Ragged
 
+Velocity = Callable[[Tensor, Tensor, Ragged, Tensor | None], Tensor]
+"""What a denoiser computes: velocity (T, d) of (latents (T, d), time (B,), ragged, condition)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerSettings:
@@ -63,7 +66,7 @@ class Trajectory:
 
 
 def transition(
-    denoiser: Denoiser,
+    denoiser: Velocity,
     latents: Tensor,
     step: Tensor,
     ragged: Ragged,
@@ -170,7 +173,7 @@ class SamplingCancelledError(Exception):
 
 
 def _guided(
-    denoiser: Denoiser,
+    denoiser: Velocity,
     latents: Tensor,
     time: Tensor,
     ragged: Ragged,
