@@ -107,15 +107,17 @@ def _card(given: argparse.Namespace) -> int:
         autoencoder = maker.autoencoder_figures(bundle, given.data, given.split)
     # The services started for this must load the bundle, and would refuse the card of an older one.
     maker.write_card(bundle, words | {"autoencoder": autoencoder})
-    given.bundle = str(bundle.path)
+    given.bundle, sampler = str(bundle.path), bundle.manifest["sampler"]
     with services(given, "trainer", out) as client, Progress(out) as progress:
         evaluation = client.trainer.evaluate(
             "",
             n=given.n,
             seed=given.seed,
+            settings={"sampler": {key: sampler[key] for key in ("steps", "eta")}},
             on_progress=lambda stage, done, total: progress.update(stage, done, total or None),
         )
-    maker.write_card(bundle, words | {"autoencoder": autoencoder, "base": evaluation_dict(evaluation)})
+    base = {**evaluation_dict(evaluation), "sampler": sampler, "seed": given.seed}
+    maker.write_card(bundle, words | {"autoencoder": autoencoder, "base": base})
     out.print(table(f"card of {bundle.name}", ["", "value"], [(k, str(v)) for k, v in _flat(bundle.card)]))
     return 0
 
