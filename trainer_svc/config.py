@@ -106,6 +106,8 @@ class EvaluationSettings(_Model):
     relax: dict[str, Any] | None = None
     audit_calculator_ids: tuple[str, ...] = ()
     bootstrap: int = Field(default=1000, ge=100)
+    atom_counts: AtomCounts | None = None
+    """Absent: as the run's groups."""
 
 
 class EarlyStopping(_Model):

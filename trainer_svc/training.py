@@ -128,6 +128,8 @@ class Training:
         if self._log.run.score_provenance.settings_digest:
             scorer.pin(self._log.run.score_provenance)
         prior = AtomCountPrior(source.atom_count_prior, self._config.atom_counts, source.max_atoms)
+        judged = self._config.evaluation.atom_counts or self._config.atom_counts
+        judged_prior = AtomCountPrior(source.atom_count_prior, judged, source.max_atoms)
         cached = measures.cache_backend not in {"", "none"}
         candidates = Candidates(self._directory.path)
         candidates.rewind(state.step, state.candidates_bytes)
@@ -138,7 +140,7 @@ class Training:
             link=link,
             scorer=scorer,
             pipeline=RolloutPipeline(self._config, prior, link, scorer, warm=cached),
-            evaluator=Evaluator(prior, link, scorer),
+            evaluator=Evaluator(judged_prior, link, scorer),
             candidates=candidates,
             board=Board(self._directory.tensorboard, state.step + 1),
         )
