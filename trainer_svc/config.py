@@ -68,19 +68,19 @@ class OptimizerSettings(_Model):
     clip range is of that order, not the 0.2 of language models.
     """
 
-    learning_rate: float = Field(default=1e-4, gt=0.0)
+    learning_rate: float = Field(default=2e-4, gt=0.0)
     weight_decay: float = Field(default=0.0, ge=0.0)
     max_grad_norm: float = Field(default=1.0, gt=0.0)
-    clip_low: float = Field(default=2e-3, gt=0.0, lt=1.0)
-    clip_high: float = Field(default=3e-3, gt=0.0)
+    clip_low: float = Field(default=1e-2, gt=0.0, lt=1.0)
+    clip_high: float = Field(default=1.5e-2, gt=0.0)
     """Higher than below keeps exploration alive (DAPO, arXiv 2503.14476)."""
-    kl_weight: float = Field(default=0.01, ge=0.0)
+    kl_weight: float = Field(default=0.02, ge=0.0)
     """Weight of the divergence to the frozen base policy; 0 skips its computation."""
-    timestep_window: float = Field(default=1.0, gt=0.0, le=1.0)
+    timestep_window: float = Field(default=0.6, gt=0.0, le=1.0)
     """Only this share of the denoising steps, the noisiest, is trained: there the composition is decided."""
-    timestep_fraction: float = Field(default=0.5, gt=0.0, le=1.0)
+    timestep_fraction: float = Field(default=0.7, gt=0.0, le=1.0)
     """Share of the window's steps trained in a minibatch, drawn anew each time."""
-    normalize_ratio: bool = False
+    normalize_ratio: bool = True
     """Divide each step's log-ratio by how strongly it reacts to the network, so that no step dominates
     (GRPO-Guard, arXiv 2510.22319)."""
     passes: int = Field(default=1, ge=1)
@@ -132,7 +132,7 @@ class RunConfig(_Model):
     expected_bundle_digest: str = ""
     base_policy_version: str = ""
     steps: int = Field(default=100, ge=1)
-    groups: int = Field(default=5, ge=1)
+    groups: int = Field(default=8, ge=1)
     group_size: int = Field(default=32, ge=2)
     atom_counts: AtomCounts = Field(default_factory=AtomCounts)
     conditions: tuple[dict[str, Any], ...] = ()

@@ -51,7 +51,10 @@ def near_one(trajectory):
 
 
 def updater_of(network, **settings):
-    options = OptimizerSettings(**{"learning_rate": 3e-3, "clip_low": 0.05, "clip_high": 0.05} | settings)
+    every_step = {"timestep_window": 1.0, "timestep_fraction": 0.5, "normalize_ratio": False}
+    options = OptimizerSettings(
+        **{"learning_rate": 3e-3, "clip_low": 0.05, "clip_high": 0.05} | every_step | settings
+    )
     reference = DiffusionPolicy(copy.deepcopy(network), SAMPLER)
     return Updater(DiffusionPolicy(network, SAMPLER), reference, make_optimizer(network, options), options)
 
