@@ -25,15 +25,19 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         settings, server = settings_from(arguments), serving.settings_from(arguments)
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
         device = settings.torch_device
         engine = Engine(load_bundle(find_bundle(settings.bundle), device), device)
-        asyncio.run(serving.serve([GeneratorService(engine)], server, name="generator"))
+        asyncio.run(_serve(GeneratorService(engine), server, settings.torch_threads))
     except (XenolithError, BundleError) as error:
         sys.stderr.write(f"generator_svc: {error}\n")
         return 2
     return 0
+
+
+async def _serve(service: GeneratorService, server: serving.ServingSettings, threads: int) -> None:
+    # OpenMP counts threads for each thread that calls it, so the one that computes has to be told.
+    await service.worker.run(torch.set_num_threads, threads)
+    await serving.serve([service], server, name="generator")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,11 @@ class GeneratorSettings:
     """Torch threads on the CPU; 0 takes one per core."""
 
     @property
+    def torch_threads(self) -> int:
+        """Torch threads, 0 resolved to the cores this process may use."""
+        return self.threads or len(os.sched_getaffinity(0))
+
+    @property
     def torch_device(self) -> torch.device:
         """The device, "auto" resolved."""
         if self.device == "auto":

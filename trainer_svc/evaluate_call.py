@@ -111,7 +111,7 @@ def _default_sampler(request: trainer_pb2.EvaluateRequest, manager: RunManager) 
 def _settings(request: trainer_pb2.EvaluateRequest) -> tuple[EvaluationSettings, AtomCounts]:
     try:
         settings = EvaluationSettings.model_validate({"n": _DEFAULT_N} | _plain(request.settings))
-        counts = AtomCounts.model_validate(_plain(request.atom_counts))
+        counts = settings.atom_counts or AtomCounts.model_validate(_plain(request.atom_counts))
     except ValidationError as error:
         raise ConfigError(f"evaluation: {explain(error)}") from error
     if settings.n == 0:

@@ -61,9 +61,9 @@ def test_first_copy_keeps_the_credit_when_copies_do_not_share():
     assert values[1] == 0.0
 
 
-def test_stability_is_clamped():
+def test_stability_decays_with_the_distance_from_the_hull():
     stability = term(rewards_of(measured()), "stability")
-    np.testing.assert_allclose(stability.transformed, [-0.005, -0.005, 0.0, -1.0, np.nan])
+    np.testing.assert_allclose(stability.transformed, [*np.exp([-0.01, -0.01, 0.0, -3.0]), np.nan])
     assert stability.raw[3] == 3.0
 
 
