@@ -82,7 +82,7 @@ def test_floor_is_the_worst_valid_reward_when_none_is_given():
 def test_suspiciously_low_energy_earns_the_floor_not_the_prize():
     rewards = rewards_of(measured(e_above_hull=[-0.2, 0.0, 0.0, -40.0, np.nan]))
     stability = term(rewards, "stability").transformed
-    assert stability[0] == stability[1] == 0.0  # below the hull earns no more than on it
+    assert stability[0] == stability[1] == 1.0  # below the hull earns no more than on it
     assert rewards.total[3] == -1.0
     assert rewards.reasons[3] == "SUSPICIOUS_ENERGY"
 
@@ -90,7 +90,7 @@ def test_suspiciously_low_energy_earns_the_floor_not_the_prize():
 def test_a_valid_structure_without_reference_gets_the_failed_value():
     batch = measured(e_above_hull=[0.01, np.nan, 0.0, 3.0, np.nan])
     rewards = rewards_of(batch)
-    assert term(rewards, "stability").transformed[1] == -1.0
+    assert term(rewards, "stability").transformed[1] == 0.0
     assert rewards.reasons[1] == ""
 
 
