@@ -105,6 +105,7 @@ def provenance(data: ReportData) -> str:
         "tuned policy": _code(run.tuned.policy_version or run.policy_version),
         "sampler": f"{sampler.steps} steps, eta {sampler.eta:g}",
         "rollouts": f"{run.config.groups} groups of {run.config.group_size} a step",
+        "cell sizes": _cell_sizes(run.config),
         "seeds": f"run {run.config.seed}, evaluation {list(run.config.evaluation.seeds) or 'derived'}",
         "structures scored": f"{run.oracle_calls:,}",
         "time at work": _duration(run.wall_s),
@@ -166,6 +167,21 @@ def _picture(policy: Policy, index: int) -> str:
         f'<div class="facts">{energy:+.3f} eV/atom to hull<br>{nearest}<br>{crystal.num_atoms} atoms,'
         f" {crystal.volume / crystal.num_atoms:.1f} Å³/atom</div></div>"
     )
+
+
+def _cell_sizes(config: trainer_pb2.RunConfig) -> str:
+    """Say which cells were trained on and which were judged."""
+    judged = (
+        config.evaluation.atom_counts if config.evaluation.HasField("atom_counts") else config.atom_counts
+    )
+    return f"trained on {_sizes(config.atom_counts)}, evaluated on {_sizes(judged)}"
+
+
+def _sizes(counts: trainer_pb2.AtomCounts) -> str:
+    if counts.choices:
+        return f"{', '.join(str(count) for count in counts.choices)} atoms"
+    low = counts.min or 1
+    return f"{low} to {counts.max} atoms" if counts.HasField("max") else f"{low} atoms to the bundle's limit"
 
 
 def _percent(value: float) -> str:

@@ -80,6 +80,15 @@ def test_the_table_shows_the_shares_of_the_evaluation():
     assert ">+50.0<" in row
 
 
+def test_the_provenance_says_which_cells_were_trained_and_judged():
+    run_data = data([policy("base", 10)])
+    run_data.run.config.atom_counts.max = 6
+    run_data.run.config.evaluation.atom_counts.max = 12
+    assert "trained on 1 to 6 atoms, evaluated on 1 to 12 atoms" in render(run_data)
+    run_data.run.config.evaluation.ClearField("atom_counts")
+    assert "evaluated on 1 to 6 atoms" in render(run_data)
+
+
 def test_hostile_text_is_shown_and_not_run():
     hostile = "</script><script>alert(1)</script>"
     run_data = data([policy("base", 10)], warnings=[hostile], versions={"software": {"torch": hostile}})
