@@ -73,9 +73,15 @@ def comparison(policies: Sequence[Policy]) -> str:
     return f"<table><tr><th></th>{heads}{change}<th class='bar'>0 to 100 %</th></tr>{rows}</table>"
 
 
-def gallery(policy: Policy) -> str:
-    """Pictures of the best candidates, one of each formula."""
-    energies, hits = policy.numbers("e_above_hull"), np.nonzero(msun_flags(policy))[0]
+def gallery(policy: Policy, suspicious_below: float) -> str:
+    """Pictures of the best candidates, one of each formula.
+
+    Energies further than `suspicious_below` (eV/atom) under the hull are the calculator's mistakes more often
+    than discoveries: they are left out.
+    """
+    energies = policy.numbers("e_above_hull")
+    with np.errstate(invalid="ignore"):
+        hits = np.nonzero(msun_flags(policy) & (energies >= -suspicious_below))[0]
     chosen: dict[str, int] = {}
     for index in hits[np.argsort(energies[hits], kind="stable")]:
         chosen.setdefault(policy.crystals[index].formula, int(index))

@@ -121,7 +121,7 @@ def _gallery(data: ReportData) -> str:
         f" each formula, lowest energy above hull first. {data.candidates:,} more were found in training:"
         " <code>candidates.extxyz</code>, <code>candidates.parquet</code>."
     )
-    return _section("Best candidates", hint, gallery(policy))
+    return _section("Best candidates", hint, gallery(policy, data.run.config.suspicious_below))
 
 
 def _chart(name: str, title: str, hint: str, figure: charts.Figure) -> str:
