@@ -7,6 +7,7 @@ the `average-minimum-distance` package.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,8 @@ DEFAULT_TOLERANCE = 0.3
 Calibrated on MP-20 against StructureMatcher (0.2 / 0.3 / 5) with `benchmarks/amd_tolerance.py`. Of
 3973 copies with noise up to 0.15 A and strain up to 5 %, which it calls equal, 11.6 % lie further
 apart and would count as novel; of 287 equal polymorphs 11.8 %. Of 3713 different polymorphs 50 %
-lie nearer and count as known, most of them orderings of other elements on the same sites, which AMD
-cannot see. Errors balance near 0.2; the value leans towards calling near copies known. Scaling to
+lie nearer and count as known; orderings of other elements on the same sites are among them, which
+AMD cannot see. Errors balance near 0.2; the value leans towards calling near copies known. Scaling to
 equal volume first, as StructureMatcher does, gives the same trade-off, so it is not done.
 """
 
@@ -51,7 +52,11 @@ class AmdBatch:
     messages: tuple[str, ...]
 
 
-def amd_vectors(batch: CrystalBatch, k: int = DEFAULT_K) -> AmdBatch:
+def amd_vectors(
+    batch: CrystalBatch,
+    k: int = DEFAULT_K,
+    vector: Callable[[np.ndarray, np.ndarray, int], np.ndarray] | None = None,
+) -> AmdBatch:
     """Return the AMD vector of every structure; a bad one gets its own status.
 
     Parameters
@@ -60,7 +65,10 @@ def amd_vectors(batch: CrystalBatch, k: int = DEFAULT_K) -> AmdBatch:
         Structures; only cells and coordinates are read.
     k
         Neighbours of each atom, >= 1.
+    vector
+        What computes one vector; default `amd_of`.
     """
+    compute = vector or amd_of
     vectors = np.full((len(batch), k), np.nan)
     statuses, messages = [], []
     ends = np.cumsum(batch.num_atoms)
@@ -69,7 +77,7 @@ def amd_vectors(batch: CrystalBatch, k: int = DEFAULT_K) -> AmdBatch:
         status, message = _problem(batch.lattices[index], coords)
         if status is Status.OK:
             try:
-                vectors[index] = amd_of(batch.lattices[index], coords, k)
+                vectors[index] = compute(batch.lattices[index], coords, k)
             except SearchTooLargeError as error:
                 status, message = Status.BAD_CELL, str(error)
         statuses.append(status)

@@ -27,7 +27,6 @@ NEED_ENERGY = frozenset({Component.STABILITY, Component.STRUCTURE_DIVERSITY})
 NEED_AMD = frozenset({Component.NOVELTY, Component.UNIQUENESS})
 """Components that need an AMD vector."""
 
-_AMD_KIND = Kind(component="amd", digest=digest_of({"amd": 1, "k": DEFAULT_K}))
 _AMD_PORTION = 32
 
 
@@ -61,6 +60,8 @@ class Measurements:
         self._forms = forms
         self._stats = stats
         self._stop = stop
+        engine = scorer.amd_engine.name
+        self._amd_kind = Kind(component="amd", digest=digest_of({"amd": 1, "k": DEFAULT_K, "engine": engine}))
         self._cached: dict[str, set[int]] = {}
         self._failures: dict[int, Outcome] = {}
         self.energies: list[Record | None] = []
@@ -81,7 +82,7 @@ class Measurements:
     def look_up(self) -> None:
         """Read everything that is needed from the cache, in one exchange."""
         kinds = [self._scorer.energy_kind] if self.wants_energy else []
-        kinds += [_AMD_KIND] if self.wants_amd else []
+        kinds += [self._amd_kind] if self.wants_amd else []
         records: dict[str, list[Record | None]] = {
             kind.component: [None] * len(self._forms) for kind in kinds
         }
@@ -100,7 +101,7 @@ class Measurements:
     def compute_amd(self) -> None:
         """Fill in the AMD vectors that the cache did not have."""
         if self.wants_amd:
-            self._complete(_AMD_KIND, self.amd, self._amd)
+            self._complete(self._amd_kind, self.amd, self._amd)
 
     def is_cached(self, component: str, row: int) -> bool:
         """Whether a crystal's record was computed by somebody else, or before."""
@@ -146,7 +147,8 @@ class Measurements:
             if self._stop():
                 raise WorkerStoppedError("stopped by the caller")
             part = rows[start : start + _AMD_PORTION]
-            measured = amd_vectors(CrystalBatch.from_crystals(self._forms[row].crystal for row in part))
+            batch = CrystalBatch.from_crystals(self._forms[row].crystal for row in part)
+            measured = amd_vectors(batch, vector=self._scorer.amd_engine.vector)
             yield {
                 row: {"amd": vector}
                 for row, vector, status in zip(part, measured.vectors, measured.statuses, strict=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 
 from oracle_svc.amd import DEFAULT_K, DEFAULT_TOLERANCE, amd_vectors
+from oracle_svc.amd_engines import NATIVE, AmdEngine
 from oracle_svc.background import Background
 from oracle_svc.batch_run import BatchRun
 from oracle_svc.cache import Cache
@@ -42,6 +43,8 @@ class Scorer:
         Limits of the validity gate.
     matcher
         StructureMatcher's processes.
+    amd_engine
+        What computes AMD vectors.
     """
 
     def __init__(
@@ -52,11 +55,13 @@ class Scorer:
         cache: Cache,
         limits: ValidityLimits,
         matcher: PairMatcher,
+        amd_engine: AmdEngine = NATIVE,
     ) -> None:
         self.calculators = calculators
         self.background = background
         self.limits = limits
         self.matcher = matcher
+        self.amd_engine = amd_engine
         self.store = CrystalStore(cache)
         self.energy_kind = Kind(component="energy", digest=calculators.identity.settings_digest)
         self._known: OrderedDict[str, tuple[GivenCrystals, tuple[str, ...]]] = OrderedDict()
@@ -130,7 +135,7 @@ class Scorer:
             if digest in self._known:
                 self._known.move_to_end(digest)
                 return self._known[digest]
-        made = _known_crystals(batch)
+        made = _known_crystals(batch, self.amd_engine)
         with self._lock:
             self._known[digest] = made
             if len(self._known) > _KNOWN_KEPT:
@@ -174,7 +179,7 @@ class Scorer:
             "calculator": identity.settings_digest,
             "reference": background.digest if background else "",
             "hull": background.hull_id if background else "",
-            "amd": {"k": DEFAULT_K, "tolerance": tolerance},
+            "amd": {"k": DEFAULT_K, "tolerance": tolerance, "engine": self.amd_engine.name},
             "matcher": vars(options.matcher) if options.matcher else None,
             "limits": vars(self.limits),
         }
@@ -189,8 +194,8 @@ class Scorer:
         )
 
 
-def _known_crystals(batch: CrystalBatch) -> tuple[GivenCrystals, tuple[str, ...]]:
-    measured = amd_vectors(batch)
+def _known_crystals(batch: CrystalBatch, engine: AmdEngine) -> tuple[GivenCrystals, tuple[str, ...]]:
+    measured = amd_vectors(batch, vector=engine.vector)
     good = [index for index, status in enumerate(measured.statuses) if status is Status.OK]
     warnings = tuple(
         f"known:{index} is left out: {message}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 
+from oracle_svc.amd_engines import AmdEngineName
 from xenolith.bundle import DEFAULT_BUNDLE
 from xenolith.errors import InvalidArgumentError
 
@@ -55,7 +56,7 @@ class OracleSettings(BaseModel):
     cache_max_mb: int = Field(1024, ge=1, description="size limit of an sqlite cache, MiB")
     cache_ttl_days: float = Field(30.0, gt=0, description="life of an entry in Redis, days")
     workers: int = Field(
-        default_factory=lambda: os.cpu_count() or 1,
+        default_factory=_cores,
         ge=1,
         description="calculator processes; default: one per core",
     )
@@ -68,6 +69,11 @@ class OracleSettings(BaseModel):
         1, ge=1, description="StructureMatcher processes; they start when first needed"
     )
     matcher_limit_s: float = Field(5.0, gt=0, description="seconds StructureMatcher may take for a pair")
+    amd_engine: AmdEngineName = Field(
+        "native",
+        description="what computes AMD vectors: native, or package (average-minimum-distance, not for "
+        "commercial use)",
+    )
     threads: int = Field(4, ge=1, description="batches scored side by side")
     max_atoms: int = Field(512, ge=1, description="most atoms in a structure; larger ones are TOO_LARGE")
     max_batch: int = Field(4096, ge=1, description="most structures in a request")

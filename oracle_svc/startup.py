@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from oracle_svc.amd_engines import open_amd_engine
 from oracle_svc.background import Background
 from oracle_svc.cache import open_cache
 from oracle_svc.evaluators import CalculatorPool
@@ -53,6 +54,7 @@ def open_service(settings: OracleSettings) -> OracleService:
         cache=cache,
         limits=ValidityLimits(max_atoms=settings.max_atoms, min_distance=settings.min_distance),
         matcher=PairMatcher(workers=settings.matcher_workers, pair_limit_s=settings.matcher_limit_s),
+        amd_engine=open_amd_engine(settings.amd_engine),
     )
     log.info(
         "oracle ready",

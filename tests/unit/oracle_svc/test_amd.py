@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from oracle_svc.amd import DEFAULT_K, amd_of, amd_vectors, chebyshev
+from oracle_svc.amd_engines import open_amd_engine
 from oracle_svc.neighbors import reduce_cell
 from oracle_svc.status import Status
 from tests.unit.oracle_svc.crystals import diamond, hopeless, perovskite, salt
 from xenolith.crystal import Crystal, CrystalBatch
+from xenolith.errors import InvalidArgumentError
 
 
 def of_the_package(crystal: Crystal, k: int = DEFAULT_K) -> np.ndarray:
@@ -94,3 +96,16 @@ def test_chebyshev_is_the_largest_difference() -> None:
         chebyshev(np.array([1.0, 2.0]), np.array([[1.5, 2.1], [1.0, 1.0]])), [0.5, 1.0]
     )
     assert chebyshev(np.array([1.0, 2.0]), np.zeros((0, 2))).shape == (0,)
+
+
+@pytest.mark.parametrize("make", [salt, perovskite, diamond])
+def test_both_engines_give_the_same_vectors(make: Callable[[], Crystal]) -> None:
+    batch = CrystalBatch.from_crystals([make()])
+    by_package = amd_vectors(batch, vector=open_amd_engine("package").vector)
+    np.testing.assert_allclose(by_package.vectors, amd_vectors(batch).vectors, rtol=1e-6)
+
+
+def test_a_missing_package_is_refused_with_its_licence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(InvalidArgumentError, match="commercial"):
+        open_amd_engine("package")
