@@ -74,11 +74,12 @@ class OptimizerSettings(_Model):
     clip_low: float = Field(default=1e-2, gt=0.0, lt=1.0)
     clip_high: float = Field(default=1.5e-2, gt=0.0)
     """Higher than below keeps exploration alive (DAPO, arXiv 2503.14476)."""
-    kl_weight: float = Field(default=0.02, ge=0.0)
+    kl_weight: float = Field(default=0.05, ge=0.0)
     """Weight of the divergence to the frozen base policy; 0 skips its computation."""
-    timestep_window: float = Field(default=0.6, gt=0.0, le=1.0)
-    """Only this share of the denoising steps, the noisiest, is trained: there the composition is decided."""
-    timestep_fraction: float = Field(default=0.7, gt=0.0, le=1.0)
+    timestep_window: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Only this share of the denoising steps, the noisiest, is trained. Below 1 the last steps are not held to
+    the base policy either, and drift."""
+    timestep_fraction: float = Field(default=0.5, gt=0.0, le=1.0)
     """Share of the window's steps trained in a minibatch, drawn anew each time."""
     normalize_ratio: bool = True
     """Divide each step's log-ratio by how strongly it reacts to the network, so that no step dominates
