@@ -77,8 +77,8 @@ class OptimizerSettings(_Model):
     kl_weight: float = Field(default=0.05, ge=0.0)
     """Weight of the divergence to the frozen base policy; 0 skips its computation."""
     timestep_window: float = Field(default=1.0, gt=0.0, le=1.0)
-    """Only this share of the denoising steps, the noisiest, is trained. Below 1 the last steps are not held to
-    the base policy either, and drift."""
+    """Only this share of the denoising steps, the noisiest, is trained; the others are not held to the base
+    policy either, and drift."""
     timestep_fraction: float = Field(default=0.5, gt=0.0, le=1.0)
     """Share of the window's steps trained in a minibatch, drawn anew each time."""
     normalize_ratio: bool = True
