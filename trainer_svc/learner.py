@@ -120,6 +120,10 @@ def step_event(step: int, collected: Collected, learnt: Learnt) -> trainer_pb2.S
         )
     for term in rewards.terms:
         event.terms.append(_term_summary(term))
+        if not np.isfinite(term.raw).any():
+            event.warnings.append(
+                f"reward term {term.name!r}: its metric was measured for no structure; is its name right?"
+            )
     return event
 
 

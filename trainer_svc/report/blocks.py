@@ -21,7 +21,7 @@ _ROWS = {
     "metastable": "below 0.1 eV/atom above hull",
     "stable": "on or below the hull",
     "novel": "no known crystal is the same",
-    "unique": "no earlier sample is the same",
+    "unique": "one of each set of equals counts",
     "valid": "distances, cell and density make sense",
     "charge_neutral": "common oxidation states balance",
 }

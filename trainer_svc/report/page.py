@@ -11,7 +11,6 @@ from trainer_svc.report.blocks import cards, comparison, gallery, provenance, ve
 from trainer_svc.report.data import ReportData, read_report_data
 from trainer_svc.runs.directory import RunDirectory
 from trainer_svc.runs.files import write_bytes
-from xenolith.v1 import trainer_pb2
 
 __all__ = ["render", "write_report"]
 
@@ -44,10 +43,9 @@ def render(data: ReportData) -> str:
 
 
 def _head(data: ReportData) -> str:
-    state = trainer_pb2.RunState.Name(data.run.state).removeprefix("RUN_STATE_").replace("_", " ").lower()
     return (
         f'<header><div><p class="eyebrow">Xenolith run</p><h1>{escape(data.run.name)}</h1></div>'
-        f'<div class="state">{data.run.steps_done} steps, {escape(state)}</div></header>'
+        f'<div class="state">{data.run.steps_done} steps</div></header>'
     )
 
 

@@ -28,7 +28,7 @@ def metric_values(metric: str, measured: Measurements, spec: RewardSpec) -> Floa
 def creativity(measured: Measurements, spec: CreativitySpec) -> FloatColumn:
     """Value uniqueness and novelty, bounded to [0, 1].
 
-    Chemeleon2's creativity (arXiv 2511.07158) falls back to an unbounded AMD distance, which can exceed the
+    The creativity of arXiv 2511.07158 falls back to an unbounded AMD distance, which can exceed the
     reward of a truly creative structure; here the fallback is ``partial * d / (d + scale) < partial``.
     """
     novel, unique = measured.column("novel"), measured.column("unique")

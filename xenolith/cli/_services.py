@@ -20,7 +20,7 @@ _NEEDS = {"generator": ("generator",), "oracle": ("oracle",), "trainer": SERVICE
 def add_service_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
     """Add the options that say where services are, and how to reach them."""
     group = parser.add_argument_group(
-        "services", "without an address, a service is started here for the time being"
+        "services", "without an address, a service is started here for this command alone"
     )
     for name in names:
         default = os.environ.get(f"XENOLITH_{name.upper()}")

@@ -17,7 +17,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="how many samples of a policy are stable, unique and novel",
-        description="Sample a policy, score the samples, report the headline metrics with 95 %% intervals.",
+        description="Sample a policy, score the samples, report the headline metrics with 95 % intervals.",
     )
     parser.add_argument("name", nargs="?", default="", metavar="RUN", help="run; default: the base policy")
     parser.add_argument("--step", type=int, help="step of the run (default: the latest)")

@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
     """Add options for the fields that are changed most often."""
-    group = parser.add_argument_group("run", "these go before the configuration file")
+    group = parser.add_argument_group("run", "these override the configuration file")
     group.add_argument("--seed", type=int)
     group.add_argument("--steps", type=int, help="steps in all")
     group.add_argument("--groups", type=int, help="groups per step")
