@@ -10,6 +10,7 @@ import torch
 
 from xenolith.bundle import DEFAULT_BUNDLE
 from xenolith.errors import InvalidArgumentError
+from xenolith.serving import usable_cores
 
 PREFIX = "XENOLITH_GENERATOR_"
 
@@ -28,7 +29,7 @@ class GeneratorSettings:
     @property
     def torch_threads(self) -> int:
         """Torch threads, 0 resolved to the cores this process may use."""
-        return self.threads or len(os.sched_getaffinity(0))
+        return self.threads or usable_cores()
 
     @property
     def torch_device(self) -> torch.device:

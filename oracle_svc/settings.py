@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 from oracle_svc.amd_engines import AmdEngineName
 from xenolith.bundle import DEFAULT_BUNDLE
 from xenolith.errors import InvalidArgumentError
+from xenolith.serving import usable_cores
 
 __all__ = ["OracleSettings", "add_oracle_arguments", "oracle_settings_from"]
 
@@ -23,13 +24,6 @@ _SHARED = {"reference": "XENOLITH_BUNDLE", "cache": "XENOLITH_CACHE"}
 def _default_cache() -> str:
     folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return f"sqlite:///{folder}/xenolith/oracle.db"
-
-
-def _cores() -> int:
-    """Cores this process may use, which may be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class OracleSettings(BaseModel):
@@ -56,7 +50,7 @@ class OracleSettings(BaseModel):
     cache_max_mb: int = Field(1024, ge=1, description="size limit of an sqlite cache, MiB")
     cache_ttl_days: float = Field(30.0, gt=0, description="life of an entry in Redis, days")
     workers: int = Field(
-        default_factory=_cores,
+        default_factory=usable_cores,
         ge=1,
         description="calculator processes; default: one per core",
     )

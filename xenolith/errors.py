@@ -34,6 +34,7 @@ __all__ = [
     "XenolithError",
     "error_class",
     "error_class_of",
+    "invalid_field",
 ]
 
 
@@ -224,3 +225,9 @@ def error_class_of(number: int) -> type[XenolithError]:
 def error_class(code: grpc.StatusCode) -> type[XenolithError]:
     """Return the class for a gRPC status code."""
     return _CLASSES.get(code, UnknownError)
+
+
+def invalid_field(field: str, description: str) -> InvalidArgumentError:
+    """Return the error that one field of a request is at fault, to be raised."""
+    violation = FieldViolation(field=field, description=description)
+    return InvalidArgumentError(f"{field} {description}", violations=[violation])

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xenolith.crystal import CrystalBatch
-from xenolith.errors import CrystalError, FieldViolation, InvalidArgumentError
+from xenolith.errors import CrystalError, InvalidArgumentError, invalid_field
 from xenolith.v1 import crystal_pb2
 
 __all__ = [
@@ -60,17 +60,17 @@ def batch_from_proto(message: crystal_pb2.CrystalBatch, field: str = "crystals")
         measure.
     """
     if message.HasField("occupancies"):
-        raise _invalid(
+        raise invalid_field(
             f"{field}.occupancies", "site occupancies are not supported; send ordered crystals without them"
         )
     structures = len(message.num_atoms)
     if len(message.lattices) != 9 * structures:
-        raise _invalid(
+        raise invalid_field(
             f"{field}.lattices",
             f"has {len(message.lattices)} numbers, expected 9 for each of {structures} structures",
         )
     if len(message.frac_coords) % 3:
-        raise _invalid(
+        raise invalid_field(
             f"{field}.frac_coords", f"has {len(message.frac_coords)} numbers, which is no multiple of 3"
         )
     try:
@@ -81,7 +81,7 @@ def batch_from_proto(message: crystal_pb2.CrystalBatch, field: str = "crystals")
             frac_coords=np.array(message.frac_coords, dtype=np.float64).reshape(-1, 3),
         )
     except CrystalError as error:
-        raise _invalid(f"{field}.{error.field}", error.message) from error
+        raise invalid_field(f"{field}.{error.field}", error.message) from error
 
 
 def tensor_to_proto(array: npt.ArrayLike) -> crystal_pb2.Tensor:
@@ -109,13 +109,13 @@ def tensor_from_proto(message: crystal_pb2.Tensor, field: str = "tensor") -> npt
         If type, shape and bytes do not fit together.
     """
     if message.dtype != crystal_pb2.DTYPE_BFLOAT16 and message.dtype not in _NUMPY:
-        raise _invalid(f"{field}.dtype", f"element type {message.dtype} is unknown")
+        raise invalid_field(f"{field}.dtype", f"element type {message.dtype} is unknown")
     if any(extent < 0 for extent in message.shape):
-        raise _invalid(f"{field}.shape", f"{list(message.shape)} has a negative extent")
+        raise invalid_field(f"{field}.shape", f"{list(message.shape)} has a negative extent")
     dtype = numpy_dtype(message.dtype)
     expected = math.prod(message.shape) * dtype.itemsize
     if len(message.data) != expected:
-        raise _invalid(f"{field}.data", f"has {len(message.data)} bytes, shape and type need {expected}")
+        raise invalid_field(f"{field}.data", f"has {len(message.data)} bytes, shape and type need {expected}")
     return decoded(message.data, message.dtype, tuple(message.shape))
 
 
@@ -144,8 +144,3 @@ def numpy_dtype(dtype: int) -> np.dtype[np.generic]:
 
 def _little(array: npt.NDArray[np.generic]) -> np.dtype[np.generic]:
     return array.dtype.newbyteorder("<")
-
-
-def _invalid(field: str, description: str) -> InvalidArgumentError:
-    violation = FieldViolation(field=field, description=description)
-    return InvalidArgumentError(f"{field} {description}", violations=[violation])

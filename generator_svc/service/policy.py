@@ -12,7 +12,7 @@ import torch
 from generator_svc.bundle import LoadedBundle
 from generator_svc.model.denoiser import Denoiser
 from xenolith.chunks import ReceivedWeights
-from xenolith.errors import FailedPreconditionError, FieldViolation, InvalidArgumentError, UnimplementedError
+from xenolith.errors import FailedPreconditionError, UnimplementedError, invalid_field
 from xenolith.v1 import generator_pb2
 
 
@@ -66,7 +66,7 @@ class PolicyStore:
         if header.kind == generator_pb2.WEIGHTS_KIND_ADAPTER:
             raise UnimplementedError("adapters are not served by this version; send full weights")
         if not header.policy_version:
-            raise _invalid("header.policy_version", "is empty; name the version, such as 'my-run/12'")
+            raise invalid_field("header.policy_version", "is empty; name the version, such as 'my-run/12'")
         digest = self._bundle.bundle.digest
         if header.bundle_digest != digest:
             raise FailedPreconditionError(
@@ -86,22 +86,17 @@ class PolicyStore:
         expected = denoiser.state_dict()
         names = set(expected) ^ set(weights.tensors)
         if names:
-            raise _invalid("header.tensors", f"tensor {min(names)!r} is missing or not of this denoiser")
+            raise invalid_field("header.tensors", f"tensor {min(names)!r} is missing or not of this denoiser")
         staged = {}
         for name, array in weights.tensors.items():
             if array.shape != tuple(expected[name].shape):
                 shapes = f"has shape {array.shape}, the denoiser's is {tuple(expected[name].shape)}"
-                raise _invalid("header.tensors", f"{name} {shapes}")
+                raise invalid_field("header.tensors", f"{name} {shapes}")
             if not np.isfinite(array).all():
-                raise _invalid("chunk.data", f"{name} holds NaN or infinity")
+                raise invalid_field("chunk.data", f"{name} holds NaN or infinity")
             staged[name] = torch.from_numpy(array.astype(np.float32))
         denoiser.load_state_dict(staged)
         with self._lock:
             self.expect(weights.header.expected_policy_version)
             previous, self._current = self._current, Policy(weights.header.policy_version, denoiser)
         return previous
-
-
-def _invalid(field: str, description: str) -> InvalidArgumentError:
-    violation = FieldViolation(field=field, description=description)
-    return InvalidArgumentError(f"{field} {description}", violations=[violation])

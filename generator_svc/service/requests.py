@@ -6,7 +6,7 @@ import numpy as np
 
 from generator_svc.diffusion.sampler import SamplerSettings
 from generator_svc.service.engine import Engine, SamplePlan
-from xenolith.errors import FailedPreconditionError, FieldViolation, InvalidArgumentError, UnimplementedError
+from xenolith.errors import FailedPreconditionError, UnimplementedError, invalid_field
 from xenolith.v1 import generator_pb2
 
 NUM_TIMESTEPS = 1000
@@ -26,7 +26,7 @@ def sample_plan(request: generator_pb2.SampleRequest, engine: Engine) -> SampleP
     """
     _expect_bundle(request.expected_bundle_digest, engine)
     if any(c.composition or c.chemical_system or c.properties for c in request.conditions):
-        raise _invalid(
+        raise invalid_field(
             "conditions", "this bundle is unconditional; leave conditions empty or load another bundle"
         )
     _no_cleanup(request)
@@ -36,7 +36,7 @@ def sample_plan(request: generator_pb2.SampleRequest, engine: Engine) -> SampleP
     seeds = _seeds(request.sample_seeds, "sample_seeds", size)
     chunk = request.max_samples_per_message
     if chunk < 0:
-        raise _invalid("max_samples_per_message", f"is {chunk}, must not be negative")
+        raise invalid_field("max_samples_per_message", f"is {chunk}, must not be negative")
     return SamplePlan(
         num_atoms=num_atoms,
         seeds=engine.draw_seeds(request.seed, size) if seeds is None else seeds,
@@ -54,11 +54,13 @@ def sampler_settings(message: generator_pb2.SamplerSettings, engine: Engine) -> 
     eta = message.eta if message.HasField("eta") else float(defaults["eta"])
     guidance = message.guidance_scale if message.HasField("guidance_scale") else 1.0
     if not 1 <= steps <= NUM_TIMESTEPS:
-        raise _invalid("sampler.steps", f"is {steps}, must be 1 to {NUM_TIMESTEPS}")
+        raise invalid_field("sampler.steps", f"is {steps}, must be 1 to {NUM_TIMESTEPS}")
     if not 0 <= eta <= 1:
-        raise _invalid("sampler.eta", f"is {eta}, must be 0 to 1")
+        raise invalid_field("sampler.eta", f"is {eta}, must be 0 to 1")
     if guidance != 1.0:
-        raise _invalid("sampler.guidance_scale", f"is {guidance}; without a condition only 1 makes sense")
+        raise invalid_field(
+            "sampler.guidance_scale", f"is {guidance}; without a condition only 1 makes sense"
+        )
     return SamplerSettings(steps=steps, eta=eta, guidance_scale=guidance)
 
 
@@ -70,9 +72,11 @@ def decode_input(request: generator_pb2.DecodeRequest, latents: np.ndarray, engi
     width = engine.loaded.autoencoder.config.latent_dim
     _check_atom_counts(num_atoms, engine)
     if latents.shape != (num_atoms.sum(), width):
-        raise _invalid("latents", f"has shape {latents.shape}, num_atoms needs ({num_atoms.sum()}, {width})")
+        raise invalid_field(
+            "latents", f"has shape {latents.shape}, num_atoms needs ({num_atoms.sum()}, {width})"
+        )
     if not np.isfinite(latents).all():
-        raise _invalid("latents", "holds NaN or infinity")
+        raise invalid_field("latents", "holds NaN or infinity")
     return num_atoms
 
 
@@ -85,10 +89,10 @@ def _atom_counts(request: generator_pb2.SampleRequest, engine: Engine) -> np.nda
     given = np.array(request.num_atoms, dtype=np.int64)
     wanted = request.num_samples
     if len(given) and wanted not in (0, len(given)):
-        raise _invalid("num_samples", f"is {wanted}, num_atoms has {len(given)} entries")
+        raise invalid_field("num_samples", f"is {wanted}, num_atoms has {len(given)} entries")
     size = len(given) or wanted
     if not 1 <= size <= MAX_SAMPLES:
-        raise _invalid("num_samples", f"asks for {size} samples, must be 1 to {MAX_SAMPLES}")
+        raise invalid_field("num_samples", f"asks for {size} samples, must be 1 to {MAX_SAMPLES}")
     if len(given):
         _check_atom_counts(given, engine)
         return given
@@ -100,7 +104,9 @@ def _check_atom_counts(num_atoms: np.ndarray, engine: Engine) -> None:
     wrong = np.flatnonzero((num_atoms < 1) | (num_atoms > limit))
     if len(wrong):
         index = int(wrong[0])
-        raise _invalid(f"num_atoms[{index}]", f"is {num_atoms[index]}, this bundle makes 1 to {limit} atoms")
+        raise invalid_field(
+            f"num_atoms[{index}]", f"is {num_atoms[index]}, this bundle makes 1 to {limit} atoms"
+        )
 
 
 def _seeds(values: object, field: str, size: int) -> np.ndarray | None:
@@ -108,7 +114,7 @@ def _seeds(values: object, field: str, size: int) -> np.ndarray | None:
     if len(seeds) == 0:
         return None
     if len(seeds) != size:
-        raise _invalid(field, f"has {len(seeds)} entries for {size} samples")
+        raise invalid_field(field, f"has {len(seeds)} entries for {size} samples")
     return seeds
 
 
@@ -127,11 +133,6 @@ def _expect_bundle(digest: str, engine: Engine) -> None:
 def _expect_autoencoder(digest: str, engine: Engine, *, required: bool) -> None:
     loaded = engine.loaded.autoencoder_digest
     if required and not digest:
-        raise _invalid("expected_autoencoder_digest", f"is required; loaded is {loaded!r}")
+        raise invalid_field("expected_autoencoder_digest", f"is required; loaded is {loaded!r}")
     if digest and digest != loaded:
         raise FailedPreconditionError(f"expected autoencoder {digest!r}, loaded is {loaded!r}")
-
-
-def _invalid(field: str, description: str) -> InvalidArgumentError:
-    violation = FieldViolation(field=field, description=description)
-    return InvalidArgumentError(f"{field} {description}", violations=[violation])

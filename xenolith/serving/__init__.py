@@ -12,6 +12,7 @@ raise `xenolith.errors`, which reach the client with code, message and details, 
 """
 
 from xenolith.serving.app import RunningServer, running_server, serve
+from xenolith.serving.cores import usable_cores
 from xenolith.serving.identity import request_id, run_id
 from xenolith.serving.settings import ServingSettings, add_arguments, settings_from
 from xenolith.serving.threaded import threaded_server
@@ -29,4 +30,5 @@ __all__ = [
     "serve",
     "settings_from",
     "threaded_server",
+    "usable_cores",
 ]
