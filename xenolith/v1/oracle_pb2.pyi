@@ -22,6 +22,7 @@ class Component(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     COMPONENT_COMPOSITION_DIVERSITY: _ClassVar[Component]
     COMPONENT_PROPERTIES: _ClassVar[Component]
     COMPONENT_AUDIT: _ClassVar[Component]
+    COMPONENT_CONTINUOUS: _ClassVar[Component]
 
 class RelaxAlgorithm(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -53,6 +54,7 @@ COMPONENT_STRUCTURE_DIVERSITY: Component
 COMPONENT_COMPOSITION_DIVERSITY: Component
 COMPONENT_PROPERTIES: Component
 COMPONENT_AUDIT: Component
+COMPONENT_CONTINUOUS: Component
 RELAX_ALGORITHM_UNSPECIFIED: RelaxAlgorithm
 RELAX_ALGORITHM_FIRE: RelaxAlgorithm
 RELAX_ALGORITHM_LBFGS: RelaxAlgorithm
@@ -123,20 +125,24 @@ class CalculatorInfo(_message.Message):
     def __init__(self, id: _Optional[str] = ..., version: _Optional[str] = ..., scheme: _Optional[str] = ..., elements: _Optional[_Iterable[int]] = ..., supports_relaxation: bool = ..., long_running: bool = ..., licence: _Optional[str] = ..., settings: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ReferenceInfo(_message.Message):
-    __slots__ = ("id", "num_structures", "hull_id", "hull_calculator_id", "hull_elements", "licence")
+    __slots__ = ("id", "num_structures", "hull_id", "hull_calculator_id", "hull_elements", "licence", "hull_scheme", "has_structures")
     ID_FIELD_NUMBER: _ClassVar[int]
     NUM_STRUCTURES_FIELD_NUMBER: _ClassVar[int]
     HULL_ID_FIELD_NUMBER: _ClassVar[int]
     HULL_CALCULATOR_ID_FIELD_NUMBER: _ClassVar[int]
     HULL_ELEMENTS_FIELD_NUMBER: _ClassVar[int]
     LICENCE_FIELD_NUMBER: _ClassVar[int]
+    HULL_SCHEME_FIELD_NUMBER: _ClassVar[int]
+    HAS_STRUCTURES_FIELD_NUMBER: _ClassVar[int]
     id: str
     num_structures: int
     hull_id: str
     hull_calculator_id: str
     hull_elements: _containers.RepeatedScalarFieldContainer[int]
     licence: str
-    def __init__(self, id: _Optional[str] = ..., num_structures: _Optional[int] = ..., hull_id: _Optional[str] = ..., hull_calculator_id: _Optional[str] = ..., hull_elements: _Optional[_Iterable[int]] = ..., licence: _Optional[str] = ...) -> None: ...
+    hull_scheme: str
+    has_structures: bool
+    def __init__(self, id: _Optional[str] = ..., num_structures: _Optional[int] = ..., hull_id: _Optional[str] = ..., hull_calculator_id: _Optional[str] = ..., hull_elements: _Optional[_Iterable[int]] = ..., licence: _Optional[str] = ..., hull_scheme: _Optional[str] = ..., has_structures: bool = ...) -> None: ...
 
 class PropertyInfo(_message.Message):
     __slots__ = ("name", "unit", "description")
@@ -251,7 +257,7 @@ class ScoreResponse(_message.Message):
     def __init__(self, scores: _Optional[_Iterable[_Union[StructureScore, _Mapping]]] = ..., provenance: _Optional[_Union[ScoreProvenance, _Mapping]] = ..., stats: _Optional[_Union[ScoreStats, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StructureScore(_message.Message):
-    __slots__ = ("status", "message", "components", "formula", "valid", "min_distance", "density", "volume_per_atom", "charge_neutral", "energy_per_atom", "e_above_hull", "formation_energy_per_atom", "relaxation", "forces", "novel", "nearest_reference", "amd_distance", "elmd_distance", "unique", "duplicate_of", "batch_amd_distance", "structure_diversity", "composition_diversity", "properties", "audits", "amd", "embedding")
+    __slots__ = ("status", "message", "components", "formula", "valid", "min_distance", "density", "volume_per_atom", "charge_neutral", "energy_per_atom", "e_above_hull", "formation_energy_per_atom", "relaxation", "forces", "novel", "nearest_reference", "amd_distance", "elmd_distance", "unique", "duplicate_of", "batch_amd_distance", "structure_diversity", "composition_diversity", "properties", "audits", "amd", "embedding", "decomposition", "continuous_uniqueness", "continuous_novelty")
     class PropertiesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -286,6 +292,9 @@ class StructureScore(_message.Message):
     AUDITS_FIELD_NUMBER: _ClassVar[int]
     AMD_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    DECOMPOSITION_FIELD_NUMBER: _ClassVar[int]
+    CONTINUOUS_UNIQUENESS_FIELD_NUMBER: _ClassVar[int]
+    CONTINUOUS_NOVELTY_FIELD_NUMBER: _ClassVar[int]
     status: _crystal_pb2.StructureStatus
     message: str
     components: _containers.RepeatedCompositeFieldContainer[ComponentResult]
@@ -313,7 +322,20 @@ class StructureScore(_message.Message):
     audits: _containers.RepeatedCompositeFieldContainer[Audit]
     amd: _containers.RepeatedScalarFieldContainer[float]
     embedding: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., components: _Optional[_Iterable[_Union[ComponentResult, _Mapping]]] = ..., formula: _Optional[str] = ..., valid: bool = ..., min_distance: _Optional[float] = ..., density: _Optional[float] = ..., volume_per_atom: _Optional[float] = ..., charge_neutral: bool = ..., energy_per_atom: _Optional[float] = ..., e_above_hull: _Optional[float] = ..., formation_energy_per_atom: _Optional[float] = ..., relaxation: _Optional[_Union[Relaxation, _Mapping]] = ..., forces: _Optional[_Union[Forces, _Mapping]] = ..., novel: bool = ..., nearest_reference: _Optional[str] = ..., amd_distance: _Optional[float] = ..., elmd_distance: _Optional[float] = ..., unique: bool = ..., duplicate_of: _Optional[int] = ..., batch_amd_distance: _Optional[float] = ..., structure_diversity: _Optional[float] = ..., composition_diversity: _Optional[float] = ..., properties: _Optional[_Mapping[str, float]] = ..., audits: _Optional[_Iterable[_Union[Audit, _Mapping]]] = ..., amd: _Optional[_Iterable[float]] = ..., embedding: _Optional[_Iterable[float]] = ...) -> None: ...
+    decomposition: _containers.RepeatedCompositeFieldContainer[HullPhase]
+    continuous_uniqueness: float
+    continuous_novelty: float
+    def __init__(self, status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., components: _Optional[_Iterable[_Union[ComponentResult, _Mapping]]] = ..., formula: _Optional[str] = ..., valid: bool = ..., min_distance: _Optional[float] = ..., density: _Optional[float] = ..., volume_per_atom: _Optional[float] = ..., charge_neutral: bool = ..., energy_per_atom: _Optional[float] = ..., e_above_hull: _Optional[float] = ..., formation_energy_per_atom: _Optional[float] = ..., relaxation: _Optional[_Union[Relaxation, _Mapping]] = ..., forces: _Optional[_Union[Forces, _Mapping]] = ..., novel: bool = ..., nearest_reference: _Optional[str] = ..., amd_distance: _Optional[float] = ..., elmd_distance: _Optional[float] = ..., unique: bool = ..., duplicate_of: _Optional[int] = ..., batch_amd_distance: _Optional[float] = ..., structure_diversity: _Optional[float] = ..., composition_diversity: _Optional[float] = ..., properties: _Optional[_Mapping[str, float]] = ..., audits: _Optional[_Iterable[_Union[Audit, _Mapping]]] = ..., amd: _Optional[_Iterable[float]] = ..., embedding: _Optional[_Iterable[float]] = ..., decomposition: _Optional[_Iterable[_Union[HullPhase, _Mapping]]] = ..., continuous_uniqueness: _Optional[float] = ..., continuous_novelty: _Optional[float] = ...) -> None: ...
+
+class HullPhase(_message.Message):
+    __slots__ = ("id", "formula", "fraction")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    FORMULA_FIELD_NUMBER: _ClassVar[int]
+    FRACTION_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    formula: str
+    fraction: float
+    def __init__(self, id: _Optional[str] = ..., formula: _Optional[str] = ..., fraction: _Optional[float] = ...) -> None: ...
 
 class ComponentResult(_message.Message):
     __slots__ = ("component", "status", "message", "cached")
