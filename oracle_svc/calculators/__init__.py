@@ -1,6 +1,6 @@
 """Energy calculators: CHGNet (default), MACE, anything with an ASE calculator, and third parties' own.
 
-`open_calculator("chgnet")`, `open_calculator("mace", path="model.pt")`,
+`open_calculator("chgnet")`, `open_calculator("chgnet-r2scan")`, `open_calculator("mace", path="model.pt")`,
 `open_calculator("ase", factory="package.module:make")`; or the name of an entry point in the group
 `xenolith.calculators`, a callable that takes the settings and returns a `Calculator`.
 """
@@ -20,6 +20,7 @@ ENTRY_POINTS: Final = "xenolith.calculators"
 
 _OWN: Final = {
     "chgnet": "oracle_svc.calculators.chgnet:ChgnetCalculator",
+    "chgnet-r2scan": "oracle_svc.calculators.chgnet_r2scan:ChgnetR2scanCalculator",
     "mace": "oracle_svc.calculators.mace:MaceCalculator",
     "ase": "oracle_svc.calculators.ase_:AseCalculator",
 }

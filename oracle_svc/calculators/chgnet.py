@@ -27,7 +27,7 @@ from oracle_svc.status import Status
 if TYPE_CHECKING:
     from xenolith.crystal import CrystalBatch
 
-__all__ = ["ChgnetCalculator"]
+__all__ = ["ChgnetCalculator", "verified_file"]
 
 _CHECKPOINT = "pretrained/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar"
 _CHECKPOINT_SHA256 = "d14ab7c0f093efe64b60a7bcd540bca10e74fb7f46c86108a079af60524659d1"
@@ -69,10 +69,12 @@ class ChgnetCalculator:
     elements = _ELEMENTS
     embedding_size = 64
     settings_digest = digest_of({"id": "chgnet", "version": "0.3.0", "weights": _CHECKPOINT_SHA256})
+    checkpoint = (_CHECKPOINT, _CHECKPOINT_SHA256)
+    """File inside the `chgnet` package, and its SHA-256 (hex)."""
 
     def __init__(self, *, device: str = "cpu") -> None:
         self.version = version("chgnet")
-        checkpoint = torch.load(_verified_checkpoint(), map_location="cpu", weights_only=True)
+        checkpoint = torch.load(verified_file(*self.checkpoint), map_location="cpu", weights_only=True)
         self._network = ChgnetNetwork(checkpoint["model"]["state_dict"], torch.device(device))
 
     def evaluate(self, batch: CrystalBatch) -> Evaluation:
@@ -154,18 +156,16 @@ def _pack(items: list[_Item]) -> Iterator[list[_Item]]:
         yield group
 
 
-def _verified_checkpoint() -> Path:
-    """Return the path of the package's checkpoint after comparing its digest."""
+def verified_file(name: str, sha256: str) -> Path:
+    """Return the path of a file of the `chgnet` package after comparing its digest."""
     spec = find_spec("chgnet")
-    path = Path(spec.origin).parent / _CHECKPOINT if spec and spec.origin else None
+    path = Path(spec.origin).parent / name if spec and spec.origin else None
     if path is None or not path.is_file():
         raise FileNotFoundError(
-            "CHGNet 0.3.0 is not installed: install Xenolith with its oracle extra "
+            f"the chgnet package or its {name} is not installed: install Xenolith with its oracle extra "
             "(pip install 'xenolith[oracle]')"
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != _CHECKPOINT_SHA256:
-        raise ValueError(
-            f"{path} has SHA-256 {digest}, not the published {_CHECKPOINT_SHA256}: reinstall chgnet"
-        )
+    if digest != sha256:
+        raise ValueError(f"{path} has SHA-256 {digest}, not the published {sha256}: reinstall chgnet")
     return path
