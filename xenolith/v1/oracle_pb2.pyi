@@ -74,7 +74,7 @@ class OracleServiceDescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class OracleServiceDescribeResponse(_message.Message):
-    __slots__ = ("service_version", "components", "calculators", "references", "properties", "max_atoms", "max_batch", "validity_limits", "cache_backend", "supports_operations")
+    __slots__ = ("service_version", "components", "calculators", "references", "properties", "max_atoms", "max_batch", "validity_limits", "cache_backend", "supports_operations", "audit_calculators")
     SERVICE_VERSION_FIELD_NUMBER: _ClassVar[int]
     COMPONENTS_FIELD_NUMBER: _ClassVar[int]
     CALCULATORS_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +85,7 @@ class OracleServiceDescribeResponse(_message.Message):
     VALIDITY_LIMITS_FIELD_NUMBER: _ClassVar[int]
     CACHE_BACKEND_FIELD_NUMBER: _ClassVar[int]
     SUPPORTS_OPERATIONS_FIELD_NUMBER: _ClassVar[int]
+    AUDIT_CALCULATORS_FIELD_NUMBER: _ClassVar[int]
     service_version: str
     components: _containers.RepeatedScalarFieldContainer[Component]
     calculators: _containers.RepeatedCompositeFieldContainer[CalculatorInfo]
@@ -95,7 +96,8 @@ class OracleServiceDescribeResponse(_message.Message):
     validity_limits: ValidityLimits
     cache_backend: str
     supports_operations: bool
-    def __init__(self, service_version: _Optional[str] = ..., components: _Optional[_Iterable[_Union[Component, str]]] = ..., calculators: _Optional[_Iterable[_Union[CalculatorInfo, _Mapping]]] = ..., references: _Optional[_Iterable[_Union[ReferenceInfo, _Mapping]]] = ..., properties: _Optional[_Iterable[_Union[PropertyInfo, _Mapping]]] = ..., max_atoms: _Optional[int] = ..., max_batch: _Optional[int] = ..., validity_limits: _Optional[_Union[ValidityLimits, _Mapping]] = ..., cache_backend: _Optional[str] = ..., supports_operations: bool = ...) -> None: ...
+    audit_calculators: _containers.RepeatedCompositeFieldContainer[CalculatorInfo]
+    def __init__(self, service_version: _Optional[str] = ..., components: _Optional[_Iterable[_Union[Component, str]]] = ..., calculators: _Optional[_Iterable[_Union[CalculatorInfo, _Mapping]]] = ..., references: _Optional[_Iterable[_Union[ReferenceInfo, _Mapping]]] = ..., properties: _Optional[_Iterable[_Union[PropertyInfo, _Mapping]]] = ..., max_atoms: _Optional[int] = ..., max_batch: _Optional[int] = ..., validity_limits: _Optional[_Union[ValidityLimits, _Mapping]] = ..., cache_backend: _Optional[str] = ..., supports_operations: bool = ..., audit_calculators: _Optional[_Iterable[_Union[CalculatorInfo, _Mapping]]] = ...) -> None: ...
 
 class CalculatorInfo(_message.Message):
     __slots__ = ("id", "version", "scheme", "elements", "supports_relaxation", "long_running", "licence", "settings")
@@ -145,14 +147,18 @@ class ReferenceInfo(_message.Message):
     def __init__(self, id: _Optional[str] = ..., num_structures: _Optional[int] = ..., hull_id: _Optional[str] = ..., hull_calculator_id: _Optional[str] = ..., hull_elements: _Optional[_Iterable[int]] = ..., licence: _Optional[str] = ..., hull_scheme: _Optional[str] = ..., has_structures: bool = ...) -> None: ...
 
 class PropertyInfo(_message.Message):
-    __slots__ = ("name", "unit", "description")
+    __slots__ = ("name", "unit", "description", "digest", "licence")
     NAME_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    LICENCE_FIELD_NUMBER: _ClassVar[int]
     name: str
     unit: str
     description: str
-    def __init__(self, name: _Optional[str] = ..., unit: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
+    digest: str
+    licence: str
+    def __init__(self, name: _Optional[str] = ..., unit: _Optional[str] = ..., description: _Optional[str] = ..., digest: _Optional[str] = ..., licence: _Optional[str] = ...) -> None: ...
 
 class ValidityLimits(_message.Message):
     __slots__ = ("min_distance", "min_density", "max_density", "min_volume_per_atom", "max_volume_per_atom", "max_cell_condition")
@@ -382,21 +388,32 @@ class Forces(_message.Message):
     def __init__(self, forces: _Optional[_Union[_crystal_pb2.Tensor, _Mapping]] = ..., stress: _Optional[_Union[_crystal_pb2.Tensor, _Mapping]] = ...) -> None: ...
 
 class Audit(_message.Message):
-    __slots__ = ("calculator_id", "status", "message", "energy_per_atom", "e_above_hull")
+    __slots__ = ("calculator_id", "status", "message", "energy_per_atom", "e_above_hull", "formation_energy_per_atom", "hull_id")
     CALCULATOR_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     ENERGY_PER_ATOM_FIELD_NUMBER: _ClassVar[int]
     E_ABOVE_HULL_FIELD_NUMBER: _ClassVar[int]
+    FORMATION_ENERGY_PER_ATOM_FIELD_NUMBER: _ClassVar[int]
+    HULL_ID_FIELD_NUMBER: _ClassVar[int]
     calculator_id: str
     status: _crystal_pb2.StructureStatus
     message: str
     energy_per_atom: float
     e_above_hull: float
-    def __init__(self, calculator_id: _Optional[str] = ..., status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., energy_per_atom: _Optional[float] = ..., e_above_hull: _Optional[float] = ...) -> None: ...
+    formation_energy_per_atom: float
+    hull_id: str
+    def __init__(self, calculator_id: _Optional[str] = ..., status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., energy_per_atom: _Optional[float] = ..., e_above_hull: _Optional[float] = ..., formation_energy_per_atom: _Optional[float] = ..., hull_id: _Optional[str] = ...) -> None: ...
 
 class ScoreProvenance(_message.Message):
-    __slots__ = ("calculator_id", "calculator_version", "reference_id", "hull_id", "settings_digest", "service_version", "sameness")
+    __slots__ = ("calculator_id", "calculator_version", "reference_id", "hull_id", "settings_digest", "service_version", "sameness", "diversity_features", "property_digests")
+    class PropertyDigestsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     CALCULATOR_ID_FIELD_NUMBER: _ClassVar[int]
     CALCULATOR_VERSION_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -404,6 +421,8 @@ class ScoreProvenance(_message.Message):
     SETTINGS_DIGEST_FIELD_NUMBER: _ClassVar[int]
     SERVICE_VERSION_FIELD_NUMBER: _ClassVar[int]
     SAMENESS_FIELD_NUMBER: _ClassVar[int]
+    DIVERSITY_FEATURES_FIELD_NUMBER: _ClassVar[int]
+    PROPERTY_DIGESTS_FIELD_NUMBER: _ClassVar[int]
     calculator_id: str
     calculator_version: str
     reference_id: str
@@ -411,7 +430,9 @@ class ScoreProvenance(_message.Message):
     settings_digest: str
     service_version: str
     sameness: SamenessOptions
-    def __init__(self, calculator_id: _Optional[str] = ..., calculator_version: _Optional[str] = ..., reference_id: _Optional[str] = ..., hull_id: _Optional[str] = ..., settings_digest: _Optional[str] = ..., service_version: _Optional[str] = ..., sameness: _Optional[_Union[SamenessOptions, _Mapping]] = ...) -> None: ...
+    diversity_features: str
+    property_digests: _containers.ScalarMap[str, str]
+    def __init__(self, calculator_id: _Optional[str] = ..., calculator_version: _Optional[str] = ..., reference_id: _Optional[str] = ..., hull_id: _Optional[str] = ..., settings_digest: _Optional[str] = ..., service_version: _Optional[str] = ..., sameness: _Optional[_Union[SamenessOptions, _Mapping]] = ..., diversity_features: _Optional[str] = ..., property_digests: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ScoreStats(_message.Message):
     __slots__ = ("cache_hits", "cache_misses", "calculator_calls", "seconds")

@@ -487,18 +487,24 @@ class RelaxedEvaluation(_message.Message):
     def __init__(self, metastable: _Optional[_Union[Estimate, _Mapping]] = ..., stable: _Optional[_Union[Estimate, _Mapping]] = ..., sun: _Optional[_Union[Estimate, _Mapping]] = ..., msun: _Optional[_Union[Estimate, _Mapping]] = ...) -> None: ...
 
 class AuditSummary(_message.Message):
-    __slots__ = ("calculator_id", "measured", "rank_correlation", "mean_shift", "msun_survival")
+    __slots__ = ("calculator_id", "measured", "rank_correlation", "mean_shift", "msun_survival", "basis", "msun_claims", "flagged")
     CALCULATOR_ID_FIELD_NUMBER: _ClassVar[int]
     MEASURED_FIELD_NUMBER: _ClassVar[int]
     RANK_CORRELATION_FIELD_NUMBER: _ClassVar[int]
     MEAN_SHIFT_FIELD_NUMBER: _ClassVar[int]
     MSUN_SURVIVAL_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
+    MSUN_CLAIMS_FIELD_NUMBER: _ClassVar[int]
+    FLAGGED_FIELD_NUMBER: _ClassVar[int]
     calculator_id: str
     measured: int
     rank_correlation: float
     mean_shift: float
     msun_survival: float
-    def __init__(self, calculator_id: _Optional[str] = ..., measured: _Optional[int] = ..., rank_correlation: _Optional[float] = ..., mean_shift: _Optional[float] = ..., msun_survival: _Optional[float] = ...) -> None: ...
+    basis: str
+    msun_claims: int
+    flagged: int
+    def __init__(self, calculator_id: _Optional[str] = ..., measured: _Optional[int] = ..., rank_correlation: _Optional[float] = ..., mean_shift: _Optional[float] = ..., msun_survival: _Optional[float] = ..., basis: _Optional[str] = ..., msun_claims: _Optional[int] = ..., flagged: _Optional[int] = ...) -> None: ...
 
 class StartRunRequest(_message.Message):
     __slots__ = ("config", "validate_only")
