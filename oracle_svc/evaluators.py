@@ -39,6 +39,10 @@ class CalculatorIdentity:
     """Length of its embeddings, 0 if it has none."""
     settings_digest: str
     """SHA-256 (hex) of everything that changes its numbers."""
+    offers_forces: bool
+    """Whether it can give forces."""
+    offers_stress: bool
+    """Whether it can give stress."""
 
 
 class CalculatorPool:
@@ -95,19 +99,24 @@ class CalculatorPool:
         self,
         batch: CrystalBatch,
         *,
+        with_forces: bool = False,
         stop: Callable[[], bool] | None = None,
         structure_limit_s: float | None = None,
     ) -> Evaluation:
-        """Energies of every structure; as `portions`, put together."""
-        builder = EvaluationBuilder(len(batch), self.identity.embedding_size)
-        for rows, evaluation in self.portions(batch, stop=stop, structure_limit_s=structure_limit_s):
-            _collect(builder, rows, evaluation)
+        """Energies of every structure, forces and stress if asked; as `portions`, put together."""
+        builder = self._builder(batch.num_atoms, with_forces)
+        portions = self.portions(
+            batch, with_forces=with_forces, stop=stop, structure_limit_s=structure_limit_s
+        )
+        for rows, evaluation in portions:
+            _collect(builder, batch.num_atoms, rows, evaluation)
         return builder.build()
 
     def portions(
         self,
         batch: CrystalBatch,
         *,
+        with_forces: bool = False,
         stop: Callable[[], bool] | None = None,
         structure_limit_s: float | None = None,
     ) -> Iterator[tuple[list[int], Evaluation]]:
@@ -119,6 +128,8 @@ class CalculatorPool:
         ----------
         batch
             Structures that passed the validity gate.
+        with_forces
+            Give forces and stress too, as far as the calculator has them.
         stop
             Asked between and during requests; once it says True nothing more is computed.
         structure_limit_s
@@ -131,7 +142,7 @@ class CalculatorPool:
         """
         limit = self._limit_s if structure_limit_s is None else structure_limit_s
         futures = {
-            self._threads.submit(self._evaluate_part, batch, part, limit, stop): part
+            self._threads.submit(self._evaluate_part, batch.take(part), with_forces, limit, stop): part
             for part in self._packed(batch.num_atoms)
         }
         try:
@@ -160,6 +171,8 @@ class CalculatorPool:
             elements=frozenset(answer["elements"]),
             embedding_size=answer["embedding_size"],
             settings_digest=answer["settings_digest"],
+            offers_forces=answer["offers_forces"],
+            offers_stress=answer["offers_stress"],
         )
 
     def _packed(self, num_atoms: np.ndarray) -> Iterator[list[int]]:
@@ -180,42 +193,54 @@ class CalculatorPool:
             yield part
 
     def _evaluate_part(
-        self, batch: CrystalBatch, part: Sequence[int], limit_s: float, stop: Callable[[], bool] | None
+        self, part: CrystalBatch, with_forces: bool, limit_s: float, stop: Callable[[], bool] | None
     ) -> Evaluation:
         """Evaluate structures together; if their process is lost, find out one by one whose fault it was."""
         try:
-            return self._request(batch.take(part), limit_s, stop)
+            return self._request(part, with_forces, limit_s, stop)
         except (WorkerDiedError, WorkerTimeoutError) as error:
             if len(part) == 1 and isinstance(error, WorkerTimeoutError):
                 return _too_slow(limit_s)
             log.warning(
                 "calculator process lost, repeating one by one", structures=len(part), error=str(error)
             )
-        builder = EvaluationBuilder(len(part), self.identity.embedding_size)
-        for row, index in enumerate(part):
-            _collect(builder, [row], self._evaluate_one(batch.take([index]), limit_s, stop))
+        builder = self._builder(part.num_atoms, with_forces)
+        for row in range(len(part)):
+            alone = self._evaluate_one(part.take([row]), with_forces, limit_s, stop)
+            _collect(builder, part.num_atoms, [row], alone)
         return builder.build()
 
     def _evaluate_one(
-        self, single: CrystalBatch, limit_s: float, stop: Callable[[], bool] | None
+        self, single: CrystalBatch, with_forces: bool, limit_s: float, stop: Callable[[], bool] | None
     ) -> Evaluation:
         """Evaluate one structure; a lost process may have been somebody else's doing, so it gets two."""
         reason = ""
         for _ in range(_ATTEMPTS_ALONE):
             try:
-                return self._request(single, limit_s, stop)
+                return self._request(single, with_forces, limit_s, stop)
             except WorkerTimeoutError:
                 return _too_slow(limit_s)
             except WorkerDiedError as error:
                 reason = f"the calculator's process was lost every time: {error}"
         return _nothing((Status.CALCULATOR_FAILED,), (reason,))
 
-    def _request(self, batch: CrystalBatch, limit_s: float, stop: Callable[[], bool] | None) -> Evaluation:
+    def _builder(self, num_atoms: np.ndarray, with_forces: bool) -> EvaluationBuilder:
+        return EvaluationBuilder(
+            num_atoms,
+            self.identity.embedding_size,
+            forces=with_forces and self.identity.offers_forces,
+            stress=with_forces and self.identity.offers_stress,
+        )
+
+    def _request(
+        self, batch: CrystalBatch, with_forces: bool, limit_s: float, stop: Callable[[], bool] | None
+    ) -> Evaluation:
         columns = {
             "num_atoms": batch.num_atoms,
             "lattices": batch.lattices,
             "numbers": batch.numbers,
             "frac_coords": batch.frac_coords,
+            "with_forces": with_forces,
         }
         answer = self._pool.call(columns, time_limit_s=limit_s, stop=stop)
         if "error" in answer:
@@ -226,6 +251,8 @@ class CalculatorPool:
             embeddings=answer.get("embeddings"),
             statuses=tuple(Status(value) for value in answer["statuses"]),
             messages=tuple(answer["messages"]),
+            forces=answer.get("forces"),
+            stress=answer.get("stress"),
         )
 
 
@@ -245,27 +272,33 @@ def worker(*, calculator: str, settings: dict[str, Any]) -> Callable[[dict[str, 
                 "elements": sorted(loaded.elements),
                 "embedding_size": loaded.embedding_size,
                 "settings_digest": loaded.settings_digest,
+                "offers_forces": loaded.offers_forces,
+                "offers_stress": loaded.offers_stress,
             }
-        evaluation = loaded.evaluate(CrystalBatch(**request))
+        with_forces = request.pop("with_forces")
+        evaluation = loaded.evaluate(CrystalBatch(**request), with_forces=with_forces)
         answer: dict[str, Any] = {
             "energy_per_atom": evaluation.energy_per_atom,
             "statuses": [int(status) for status in evaluation.statuses],
             "messages": list(evaluation.messages),
         }
-        if evaluation.embeddings is not None:
-            answer["embeddings"] = evaluation.embeddings
+        for name in ("embeddings", "forces", "stress"):
+            if getattr(evaluation, name) is not None:
+                answer[name] = getattr(evaluation, name)
         return answer
 
     return evaluate
 
 
-def _collect(builder: EvaluationBuilder, rows: Sequence[int], evaluation: Evaluation) -> None:
+def _collect(
+    builder: EvaluationBuilder, num_atoms: np.ndarray, rows: Sequence[int], evaluation: Evaluation
+) -> None:
+    """Copy an evaluation of some rows of a batch whose structures have `num_atoms`."""
+    begin = 0
     for position, row in enumerate(rows):
-        if evaluation.statuses[position] is Status.OK:
-            embedding = None if evaluation.embeddings is None else evaluation.embeddings[position]
-            builder.add(row, float(evaluation.energy_per_atom[position]), embedding)
-        else:
-            builder.fail(row, evaluation.statuses[position], evaluation.messages[position])
+        end = begin + int(num_atoms[row])
+        builder.copy(row, evaluation, position, slice(begin, end))
+        begin = end
 
 
 def _too_slow(limit_s: float) -> Evaluation:

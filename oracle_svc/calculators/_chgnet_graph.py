@@ -24,8 +24,8 @@ class Bonds:
     """(U,) int64, the other end."""
     length: np.ndarray
     """(U,) float64, Angstrom."""
-    direction: np.ndarray
-    """(U, 3) float64, unit vector from `second` to `first`."""
+    vector: np.ndarray
+    """(U, 3) float64, from `second` to `first`, Angstrom."""
     num_atoms: int
 
     @property
@@ -55,6 +55,8 @@ class Graph:
     owner: np.ndarray
     """(A,) int64, the crystal of each atom."""
     num_crystals: int
+    vector: np.ndarray
+    """(U, 3) float32, from one end of each bond to the other, Angstrom."""
     length: np.ndarray
     """(U,) float32 bond lengths in Angstrom."""
     center: np.ndarray
@@ -67,6 +69,8 @@ class Graph:
     """(S,) int64 atom at which each short edge starts."""
     short_bond: np.ndarray
     """(S,) int64 index into `angle_bond`."""
+    short_sign: np.ndarray
+    """(S,) float32, 1 where the edge points along its bond's `vector`, else -1."""
     angle_bond: np.ndarray
     """(V,) int64, the undirected bonds that are short, as indices into `length`."""
     angle_first: np.ndarray
@@ -96,9 +100,7 @@ def find_bonds(lattice: np.ndarray, frac_coords: np.ndarray) -> Bonds:
     keep = _one_of_each_pair(found.center, found.neighbor, found.image)
     first, second, length = found.center[keep], found.neighbor[keep], found.distance[keep]
     vector = found.positions[first] - found.positions[second] - found.image[keep] @ found.lattice
-    with np.errstate(invalid="ignore", divide="ignore"):
-        direction = vector / length[:, None]
-    return Bonds(first=first, second=second, length=length, direction=direction, num_atoms=len(frac_coords))
+    return Bonds(first=first, second=second, length=length, vector=vector, num_atoms=len(frac_coords))
 
 
 def _one_of_each_pair(center: np.ndarray, neighbor: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -115,17 +117,19 @@ def merge(bonds: list[Bonds], numbers: list[np.ndarray]) -> Graph:
     first = np.concatenate([b.first + s for b, s in zip(bonds, starts, strict=True)])
     second = np.concatenate([b.second + s for b, s in zip(bonds, starts, strict=True)])
     length = np.concatenate([b.length for b in bonds])
-    direction = np.concatenate([b.direction for b in bonds])
+    vector = np.concatenate([b.vector for b in bonds])
 
     center = np.concatenate([first, second])
     order = np.argsort(center, kind="stable")
     count = len(first)
     bond = np.concatenate([np.arange(count), np.arange(count)])[order]
-    angles = _angles(center[order], bond, length, np.concatenate([direction, -direction])[order])
+    sign = np.repeat([1.0, -1.0], count)[order]
+    angles = _angles(center[order], bond, sign, length, vector)
     return Graph(
         numbers=np.concatenate(numbers).astype(np.int64),
         owner=np.repeat(np.arange(len(bonds)), sizes),
         num_crystals=len(bonds),
+        vector=vector.astype(np.float32),
         length=length.astype(np.float32),
         center=center[order],
         neighbor=np.concatenate([second, first])[order],
@@ -135,7 +139,7 @@ def merge(bonds: list[Bonds], numbers: list[np.ndarray]) -> Graph:
 
 
 def _angles(
-    center: np.ndarray, bond: np.ndarray, length: np.ndarray, direction: np.ndarray
+    center: np.ndarray, bond: np.ndarray, sign: np.ndarray, length: np.ndarray, vector: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Enumerate the ordered pairs of different short edges that share a centre."""
     is_short = length < BOND_CUTOFF
@@ -149,11 +153,13 @@ def _angles(
     second = np.arange(len(first)) - np.repeat(block, per_edge) + np.repeat(begin[short_center], per_edge)
     different = first != second
     first, second = first[different], second[different]
-    unit = direction[edges]
+    along = bond[edges]
+    unit = vector[along] * (sign[edges] / length[along])[:, None]
     rank = np.cumsum(is_short) - 1
     return {
         "short_center": short_center,
-        "short_bond": rank[bond[edges]],
+        "short_bond": rank[along],
+        "short_sign": sign[edges].astype(np.float32),
         "angle_bond": np.flatnonzero(is_short),
         "angle_first": first,
         "angle_second": second,

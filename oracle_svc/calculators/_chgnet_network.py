@@ -91,7 +91,26 @@ class ChgnetNetwork:
     @torch.inference_mode()
     def __call__(self, graph: Graph) -> tuple[Tensor, Tensor]:
         """Return energies per atom (B,) in eV/atom and mean atom features (B, 64)."""
-        t = {k: torch.from_numpy(v).to(self._device) for k, v in vars(graph).items() if k != "num_crystals"}
+        return self._forward(self._tensors(graph), graph.num_crystals)
+
+    def differentiate(self, graph: Graph) -> tuple[Tensor, Tensor, Tensor]:
+        """Return as a call does, and the derivative (U, 3) of all energy by the bond vectors, eV/A."""
+        t = self._tensors(graph)
+        vector = t["vector"].requires_grad_()
+        t["length"] = vector.norm(dim=1)
+        along = t["angle_bond"][t["short_bond"]]
+        unit = vector[along] * (t["short_sign"] / t["length"][along]).unsqueeze(1)
+        t["angle_cosine"] = (unit[t["angle_first"]] * unit[t["angle_second"]]).sum(dim=1)
+        energies, features = self._forward(t, graph.num_crystals)
+        size = torch.bincount(t["owner"], minlength=graph.num_crystals)
+        (gradient,) = torch.autograd.grad((energies * size).sum(), vector)
+        return energies.detach(), features.detach(), gradient
+
+    def _tensors(self, graph: Graph) -> dict[str, Tensor]:
+        columns = {name: value for name, value in vars(graph).items() if name != "num_crystals"}
+        return {name: torch.from_numpy(value).to(self._device) for name, value in columns.items()}
+
+    def _forward(self, t: Weights, num_crystals: int) -> tuple[Tensor, Tensor]:
         w = self._w
         radial = _bessel(t["length"], w["bond_basis_expansion.rbf_expansion_ag.frequencies"], ATOM_CUTOFF)
         atoms = w["atom_embedding.embedding.weight"][t["numbers"] - 1]
@@ -108,7 +127,7 @@ class ChgnetNetwork:
                 if layer < _LAYERS - 2:
                     angles = self._update_angles(layer, t, atoms, bonds, angles)
         atoms = self._update_atoms(_LAYERS - 1, t, atoms, bonds, atom_weight)
-        return self._read_out(t, atoms, graph.num_crystals)
+        return self._read_out(t, atoms, num_crystals)
 
     def _embed_angles(self, cosine: Tensor) -> Tensor:
         frequencies = self._w["angle_basis_expansion.fourier_expansion.frequencies"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator as AseBase
 
@@ -75,27 +76,47 @@ class AseCalculator:
         )
         self._ase = _made(factory, options or {})
 
-    def evaluate(self, batch: CrystalBatch) -> Evaluation:
-        """Return energies (eV/atom); whatever the calculator raises concerns that structure alone."""
-        builder = EvaluationBuilder(len(batch), 0)
+    @property
+    def offers_forces(self) -> bool:
+        """Whether the ASE calculator says that it gives forces."""
+        return "forces" in self._ase.implemented_properties
+
+    @property
+    def offers_stress(self) -> bool:
+        """Whether the ASE calculator says that it gives stress."""
+        return "stress" in self._ase.implemented_properties
+
+    def evaluate(self, batch: CrystalBatch, *, with_forces: bool = False) -> Evaluation:
+        """Return energies (eV/atom), and forces and stress as far as the calculator has them.
+
+        Whatever the calculator raises concerns that structure alone.
+        """
+        forces, stress = with_forces and self.offers_forces, with_forces and self.offers_stress
+        builder = EvaluationBuilder(batch.num_atoms, 0, forces=forces, stress=stress)
         for index, crystal in enumerate(batch):
             problem = screen(crystal.lattice, crystal.numbers, crystal.frac_coords, self.elements)
             if problem is not None:
                 builder.fail(index, *problem)
                 continue
             try:
-                builder.add(index, self._energy(crystal) / crystal.num_atoms)
+                atoms = self._atoms(crystal)
+                builder.add(
+                    index,
+                    float(atoms.get_potential_energy()) / crystal.num_atoms,
+                    forces=np.array(atoms.get_forces()) if forces else None,
+                    stress=np.array(atoms.get_stress(voigt=False)) if stress else None,
+                )
             except Exception as error:  # noqa: BLE001 - third-party code: any failure is this structure's outcome
                 message = f"{type(error).__name__}: {error}".strip(": ")
                 builder.fail(index, Status.CALCULATOR_FAILED, f"{self.id} stopped: {message}")
         return builder.build()
 
-    def _energy(self, crystal: Crystal) -> float:
+    def _atoms(self, crystal: Crystal) -> Atoms:
         atoms = Atoms(
             numbers=crystal.numbers, cell=crystal.lattice, scaled_positions=crystal.frac_coords, pbc=True
         )
         atoms.calc = self._ase
-        return float(atoms.get_potential_energy())
+        return atoms
 
 
 def _numbers(symbols: Iterable[str] | None) -> frozenset[int]:

@@ -28,6 +28,12 @@ class Evaluation:
     """(B,) OK, UNSUPPORTED_ELEMENT, NONFINITE, MALFORMED, BAD_CELL or CALCULATOR_FAILED."""
     messages: tuple[str, ...]
     """(B,) empty where OK; otherwise what is wrong, in the user's terms, without the structure's index."""
+    forces: np.ndarray | None = None
+    """(T, 3) float64, eV/Angstrom, rows as the batch's atoms, NaN where the status is not OK; None unless
+    asked for and offered."""
+    stress: np.ndarray | None = None
+    """(B, 3, 3) float64, eV/Angstrom^3, symmetric, positive under tension, NaN where the status is not OK;
+    None unless asked for and offered."""
 
     def __len__(self) -> int:
         return len(self.statuses)
@@ -76,19 +82,54 @@ class Calculator(Protocol):
         """SHA-256 (hex) of everything that changes its numbers, weights included."""
         ...
 
-    def evaluate(self, batch: CrystalBatch) -> Evaluation:
-        """Evaluate every structure of `batch` as it is (no relaxation)."""
+    @property
+    def offers_forces(self) -> bool:
+        """Whether it can give forces."""
+        ...
+
+    @property
+    def offers_stress(self) -> bool:
+        """Whether it can give stress."""
+        ...
+
+    def evaluate(self, batch: CrystalBatch, *, with_forces: bool = False) -> Evaluation:
+        """Evaluate every structure of `batch` as it is (no relaxation), and leave `batch` unchanged.
+
+        Parameters
+        ----------
+        batch
+            Crystals in any cell and order.
+        with_forces
+            Give forces and stress too, as far as offered; energies are the same either way, to rounding.
+        """
         ...
 
 
 class EvaluationBuilder:
-    """Collects the outcomes of single structures into an `Evaluation`."""
+    """Collects the outcomes of single structures into an `Evaluation`.
 
-    def __init__(self, size: int, embedding_size: int) -> None:
+    Parameters
+    ----------
+    num_atoms
+        (B,) atoms of each structure.
+    embedding_size
+        Length of the embeddings, 0 for none.
+    forces, stress
+        Whether these are collected.
+    """
+
+    def __init__(
+        self, num_atoms: np.ndarray, embedding_size: int, *, forces: bool = False, stress: bool = False
+    ) -> None:
+        size = len(num_atoms)
+        self._ends = np.cumsum(num_atoms)
+        self._num_atoms = num_atoms
         self._energy = np.full(size, np.nan)
         self._embeddings = (
             np.full((size, embedding_size), np.nan, dtype=np.float32) if embedding_size else None
         )
+        self._forces = np.full((int(np.sum(num_atoms)), 3), np.nan) if forces else None
+        self._stress = np.full((size, 3, 3), np.nan) if stress else None
         self._status: list[Status] = [Status.CALCULATOR_FAILED] * size
         self._message = ["the calculator returned nothing for this structure"] * size
 
@@ -97,17 +138,45 @@ class EvaluationBuilder:
         self._status[index] = status
         self._message[index] = message
 
-    def add(self, index: int, energy_per_atom: float, embedding: np.ndarray | None = None) -> None:
-        """Record the energy of structure `index`; a number that is not finite is a failure."""
-        finite = np.isfinite(energy_per_atom) and (embedding is None or bool(np.isfinite(embedding).all()))
-        if not finite:
-            self.fail(index, Status.CALCULATOR_FAILED, "the calculator returned an energy that is not finite")
-            return
+    def add(
+        self,
+        index: int,
+        energy_per_atom: float,
+        embedding: np.ndarray | None = None,
+        *,
+        forces: np.ndarray | None = None,
+        stress: np.ndarray | None = None,
+    ) -> None:
+        """Record what was computed of structure `index`; a number that is not finite is a failure."""
+        given = {"energy": energy_per_atom, "embedding": embedding, "forces": forces, "stress": stress}
+        for name, value in given.items():
+            if value is not None and not np.isfinite(value).all():
+                message = f"the calculator returned {_ARTICLES[name]} that {_VERBS[name]} not finite"
+                self.fail(index, Status.CALCULATOR_FAILED, message)
+                return
         self._energy[index] = energy_per_atom
         if self._embeddings is not None and embedding is not None:
             self._embeddings[index] = embedding
+        if self._forces is not None and forces is not None:
+            end = self._ends[index]
+            self._forces[end - self._num_atoms[index] : end] = forces
+        if self._stress is not None and stress is not None:
+            self._stress[index] = (stress + stress.T) / 2
         self._status[index] = Status.OK
         self._message[index] = ""
+
+    def copy(self, index: int, evaluation: Evaluation, position: int, atoms: slice) -> None:
+        """Record what another evaluation says of its structure `position`, whose atoms are `atoms` there."""
+        if evaluation.statuses[position] is not Status.OK:
+            self.fail(index, evaluation.statuses[position], evaluation.messages[position])
+            return
+        self.add(
+            index,
+            float(evaluation.energy_per_atom[position]),
+            None if evaluation.embeddings is None else evaluation.embeddings[position],
+            forces=None if evaluation.forces is None else evaluation.forces[atoms],
+            stress=None if evaluation.stress is None else evaluation.stress[position],
+        )
 
     def build(self) -> Evaluation:
         """Return the collected outcomes."""
@@ -116,7 +185,13 @@ class EvaluationBuilder:
             embeddings=self._embeddings,
             statuses=tuple(self._status),
             messages=tuple(self._message),
+            forces=self._forces,
+            stress=self._stress,
         )
+
+
+_ARTICLES = {"energy": "an energy", "embedding": "features", "forces": "forces", "stress": "a stress"}
+_VERBS = {"energy": "is", "embedding": "are", "forces": "are", "stress": "is"}
 
 
 def digest_of(settings: Mapping[str, object]) -> str:

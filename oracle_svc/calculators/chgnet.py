@@ -1,4 +1,4 @@
-"""CHGNet 0.3.0: energies and crystal features in batches, with the weights of the `chgnet` package.
+"""CHGNet 0.3.0: energies, forces, stress and crystal features in batches; weights of the `chgnet` package.
 
 Source: Deng et al., Nature Machine Intelligence 5, 1031 (2023). Energies are on the scale of the
 Materials Project with its 2020 corrections, so they compare with MP2020-corrected DFT entries.
@@ -7,7 +7,7 @@ Materials Project with its 2020 corrections, so they compare with MP2020-correct
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -45,6 +45,7 @@ class _Item:
     numbers: np.ndarray
     bonds: Bonds
     rows: int
+    volume: float
 
 
 class ChgnetCalculator:
@@ -68,6 +69,8 @@ class ChgnetCalculator:
     licence = "weights and model: BSD-3-Clause, CHGNet developers"
     elements = _ELEMENTS
     embedding_size = 64
+    offers_forces = True
+    offers_stress = True
     settings_digest = digest_of({"id": "chgnet", "version": "0.3.0", "weights": _CHECKPOINT_SHA256})
     checkpoint = (_CHECKPOINT, _CHECKPOINT_SHA256)
     """File inside the `chgnet` package, and its SHA-256 (hex)."""
@@ -77,17 +80,19 @@ class ChgnetCalculator:
         checkpoint = torch.load(verified_file(*self.checkpoint), map_location="cpu", weights_only=True)
         self._network = ChgnetNetwork(checkpoint["model"]["state_dict"], torch.device(device))
 
-    def evaluate(self, batch: CrystalBatch) -> Evaluation:
-        """Return energies (eV/atom) and crystal features.
+    def evaluate(self, batch: CrystalBatch, *, with_forces: bool = False) -> Evaluation:
+        """Return energies (eV/atom), crystal features and, if asked, forces and stress.
 
         The features are CHGNet's `crystal_fea` divided by the number of atoms, i.e. the mean of the
         normalised atom features, so that a supercell has the features of its cell. Each energy
         is independent of the batch to rounding (about 1e-6 eV/atom).
         """
-        builder = EvaluationBuilder(len(batch), self.embedding_size)
-        items = list(self._prepare(batch, builder))
-        for group in _pack(items):
-            self._evaluate_group(group, builder)
+        builder = EvaluationBuilder(
+            batch.num_atoms, self.embedding_size, forces=with_forces, stress=with_forces
+        )
+        evaluate = self._differentiate if with_forces else self._energies
+        for group in _pack(list(self._prepare(batch, builder))):
+            self._evaluate_group(group, builder, evaluate)
         return builder.build()
 
     def _prepare(self, batch: CrystalBatch, builder: EvaluationBuilder) -> Iterator[_Item]:
@@ -112,21 +117,48 @@ class ChgnetCalculator:
         except SearchTooLargeError as error:
             return Status.CALCULATOR_FAILED, str(error)
         rows = 2 * len(bonds.length) + bonds.num_angles
-        return _graph_problem(bonds, rows) or _Item(index=index, numbers=numbers, bonds=bonds, rows=rows)
+        volume = abs(float(np.linalg.det(lattice)))
+        item = _Item(index=index, numbers=numbers, bonds=bonds, rows=rows, volume=volume)
+        return _graph_problem(bonds, rows) or item
 
-    def _evaluate_group(self, group: list[_Item], builder: EvaluationBuilder) -> None:
+    def _evaluate_group(
+        self,
+        group: list[_Item],
+        builder: EvaluationBuilder,
+        evaluate: Callable[[list[_Item], EvaluationBuilder], None],
+    ) -> None:
         try:
-            energies, embeddings = self._network(merge([i.bonds for i in group], [i.numbers for i in group]))
+            evaluate(group, builder)
         except RuntimeError as error:  # out of memory, above all: find the one that is to blame
             if len(group) == 1:
                 builder.fail(group[0].index, Status.CALCULATOR_FAILED, f"CHGNet stopped: {error}")
                 return
-            for item in group:
-                self._evaluate_group([item], builder)
-            return
+            for half in (group[: len(group) // 2], group[len(group) // 2 :]):
+                self._evaluate_group(half, builder, evaluate)
+
+    def _energies(self, group: list[_Item], builder: EvaluationBuilder) -> None:
+        energies, embeddings = self._network(merge([i.bonds for i in group], [i.numbers for i in group]))
         rows = zip(group, energies.double().cpu().numpy(), embeddings.cpu().numpy(), strict=True)
         for item, energy, embedding in rows:
             builder.add(item.index, float(energy), embedding)
+
+    def _differentiate(self, group: list[_Item], builder: EvaluationBuilder) -> None:
+        graph = merge([i.bonds for i in group], [i.numbers for i in group])
+        energies, embeddings, gradient = self._network.differentiate(graph)
+        ends = np.cumsum([len(item.bonds.length) for item in group])
+        by_item = np.split(gradient.double().cpu().numpy(), ends[:-1])
+        rows = zip(group, energies.double().cpu().numpy(), embeddings.cpu().numpy(), by_item, strict=True)
+        for item, energy, embedding, by_bond in rows:
+            forces, stress = _forces_and_stress(item, by_bond)
+            builder.add(item.index, float(energy), embedding, forces=forces, stress=stress)
+
+
+def _forces_and_stress(item: _Item, by_bond: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Forces (N, 3) and stress (3, 3) from the derivative (U, 3) of the energy by each bond's vector."""
+    forces = np.zeros((len(item.numbers), 3))
+    np.subtract.at(forces, item.bonds.first, by_bond)
+    np.add.at(forces, item.bonds.second, by_bond)
+    return forces, item.bonds.vector.T @ by_bond / item.volume
 
 
 def _graph_problem(bonds: Bonds, rows: int) -> tuple[Status, str] | None:

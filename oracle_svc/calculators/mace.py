@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -65,6 +66,9 @@ class MaceCalculator:
         If the folder holds no model, or the head does not exist.
     """
 
+    offers_forces = True
+    offers_stress = True
+
     def __init__(
         self,
         *,
@@ -80,7 +84,7 @@ class MaceCalculator:
             raise ValueError(f"dtype {dtype!r} is neither of {', '.join(_DTYPES)}")
         self._dtype, self._device = _DTYPES[dtype], torch.device(device)
         folder = Path(path)
-        self._model = load_model(folder, self._dtype).to(self._device)
+        self._model = load_model(folder, self._dtype).to(self._device).requires_grad_(False)
         self._head = _head_index(list(self._model.heads), head)
         self._read_architecture(self._model)
         digest = hashlib.sha256(f"{sha256(folder / CONFIG)} {sha256(folder / WEIGHTS)}".encode()).hexdigest()
@@ -100,12 +104,16 @@ class MaceCalculator:
         self._invariants = sum(block.mul for block in irreps[0] if block.ir.l == 0)
         self._layers = [layer.dim for layer in irreps]
 
-    def evaluate(self, batch: CrystalBatch) -> Evaluation:
-        """Return energies (eV/atom) and the invariant features of all layers, averaged over the atoms."""
-        builder = EvaluationBuilder(len(batch), self.embedding_size)
-        items = list(self._prepare(batch, builder))
-        for group in _pack(items):
-            self._evaluate_group(group, builder)
+    def evaluate(self, batch: CrystalBatch, *, with_forces: bool = False) -> Evaluation:
+        """Return energies (eV/atom), features and, if asked, forces and stress.
+
+        The features are the invariant ones of all layers, averaged over the atoms.
+        """
+        builder = EvaluationBuilder(
+            batch.num_atoms, self.embedding_size, forces=with_forces, stress=with_forces
+        )
+        for group in _pack(list(self._prepare(batch, builder))):
+            self._evaluate_group(group, builder, with_forces)
         return builder.build()
 
     def _prepare(self, batch: CrystalBatch, builder: EvaluationBuilder) -> Iterator[_Item]:
@@ -121,25 +129,37 @@ class MaceCalculator:
                 continue
             yield _Item(index=index, numbers=crystal.numbers, bonds=bonds)
 
-    def _evaluate_group(self, group: list[_Item], builder: EvaluationBuilder) -> None:
+    def _evaluate_group(self, group: list[_Item], builder: EvaluationBuilder, with_forces: bool) -> None:
         try:
-            with torch.no_grad():
-                result = self._model(self._graph(group), compute_force=False)
+            result = self._run(group, with_forces)
         except RuntimeError as error:  # out of memory, above all: find the one that is to blame
             if len(group) == 1:
                 builder.fail(group[0].index, Status.CALCULATOR_FAILED, f"MACE stopped: {error}")
                 return
-            for item in group:
-                self._evaluate_group([item], builder)
+            for half in (group[: len(group) // 2], group[len(group) // 2 :]):
+                self._evaluate_group(half, builder, with_forces)
             return
-        energies = result["energy"].double().cpu().numpy()
-        features = self._features(result["node_feats"]).cpu().numpy().astype(np.float32)
         begin = 0
-        for item, energy in zip(group, energies, strict=True):
+        for place, item in enumerate(group):
             count = len(item.numbers)
-            mean = features[begin : begin + count].mean(axis=0)
-            builder.add(item.index, float(energy) / count, mean)
+            atoms = slice(begin, begin + count)
+            builder.add(
+                item.index,
+                float(result["energy"][place]) / count,
+                result["features"][atoms].mean(axis=0),
+                forces=result["forces"][atoms] if with_forces else None,
+                stress=result["stress"][place] if with_forces else None,
+            )
             begin += count
+
+    def _run(self, group: list[_Item], with_forces: bool) -> dict[str, np.ndarray]:
+        """Numbers of a group: `energy` (B,), `features` (T, D), and `forces` and `stress` if asked."""
+        with nullcontext() if with_forces else torch.no_grad():
+            found = self._model(self._graph(group), compute_force=with_forces, compute_stress=with_forces)
+        names = ("energy", "forces", "stress") if with_forces else ("energy",)
+        numbers = {name: found[name].detach().double().cpu().numpy() for name in names}
+        features = self._features(found["node_feats"].detach()).cpu().numpy().astype(np.float32)
+        return {**numbers, "features": features}
 
     def _features(self, node_features: torch.Tensor) -> torch.Tensor:
         """Keep the invariant columns, which come first in each layer."""

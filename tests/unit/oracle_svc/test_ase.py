@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.calculator import Calculator as AseBase
@@ -42,6 +43,16 @@ def test_energies_are_those_of_the_calculator() -> None:
     assert result.energy_per_atom[0] == pytest.approx(atoms.get_potential_energy())
     assert result.statuses == (Status.OK, Status.UNSUPPORTED_ELEMENT, Status.OK)
     assert result.embeddings is None
+
+
+def test_forces_and_stress_are_those_of_the_calculator() -> None:
+    crystal = simple(np.diag([3.6, 3.7, 4.0]), 29, sites=3)
+    atoms = Atoms(crystal.numbers, cell=crystal.lattice, scaled_positions=crystal.frac_coords, pbc=True)
+    atoms.calc = EMT()
+    result = opened().evaluate(CrystalBatch.from_crystals([COPPER, crystal]), with_forces=True)
+    assert result.forces is not None and result.stress is not None
+    np.testing.assert_allclose(result.forces[1:], atoms.get_forces())
+    np.testing.assert_allclose(result.stress[1], atoms.get_stress(voigt=False))
 
 
 def test_its_failures_are_the_structures_own() -> None:

@@ -129,3 +129,21 @@ def test_unknown_calculators_and_settings_are_named() -> None:
         open_calculator("vasp")
     with pytest.raises(ValueError, match="colour"):
         open_calculator("chgnet", colour="red")
+
+
+def test_forces_and_stress_are_the_library_s(chgnet: ChgnetCalculator, known_crystals: CrystalBatch) -> None:
+    from chgnet.model import CHGNet
+
+    model = CHGNet.load(use_device="cpu", verbose=False)
+    batch = CrystalBatch.from_crystals([*known_crystals[:8], simple(np.diag([2.1, 2.4, 9.0]), sites=2)])
+    result = chgnet.evaluate(batch, with_forces=True)
+    assert result.forces is not None and result.stress is not None
+    np.testing.assert_allclose(
+        result.energy_per_atom, chgnet.evaluate(batch).energy_per_atom, atol=1e-5, rtol=1e-6
+    )
+    for index, crystal in enumerate(batch):
+        structure = Structure(Lattice(crystal.lattice), crystal.numbers, crystal.frac_coords)
+        expected = model.predict_structure(structure, task="efs")
+        forces = result.forces[batch.offsets[index] : batch.offsets[index + 1]]
+        np.testing.assert_allclose(forces, expected["f"], atol=1e-3, rtol=1e-3)
+        np.testing.assert_allclose(result.stress[index], expected["s"] / 160.21766, atol=1e-4, rtol=1e-3)

@@ -86,8 +86,16 @@ def crystals() -> list[Crystal]:
 
 
 def test_agrees_with_the_library(calculator: Calculator, library: Any) -> None:
-    result = calculator.evaluate(CrystalBatch.from_crystals(crystals()))
-    assert result.embeddings is not None
+    batch = CrystalBatch.from_crystals(crystals())
+    result = calculator.evaluate(batch, with_forces=True)
+    assert result.embeddings is not None and result.forces is not None and result.stress is not None
+    np.testing.assert_allclose(calculator.evaluate(batch).energy_per_atom, result.energy_per_atom, atol=1e-9)
+    for index, crystal in enumerate(batch):
+        atoms = Atoms(crystal.numbers, cell=crystal.lattice, scaled_positions=crystal.frac_coords, pbc=True)
+        atoms.calc = library
+        forces = result.forces[batch.offsets[index] : batch.offsets[index + 1]]
+        np.testing.assert_allclose(forces, atoms.get_forces(), atol=1e-5)
+        np.testing.assert_allclose(result.stress[index], atoms.get_stress(voigt=False), atol=1e-7)
     for crystal, energy, embedding in zip(crystals(), result.energy_per_atom, result.embeddings, strict=True):
         atoms = Atoms(crystal.numbers, cell=crystal.lattice, scaled_positions=crystal.frac_coords, pbc=True)
         atoms.calc = library
