@@ -15,7 +15,7 @@ from torch import Tensor
 
 from generator_svc.data.table import CrystalTable, read_parquet
 from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig
-from generator_svc.model.denoiser import Denoiser, DenoiserConfig
+from generator_svc.model.denoiser import Denoiser, denoiser_config
 from generator_svc.pretrain.checkpoint import save_tensors, write_json
 from generator_svc.pretrain.denoiser import load_autoencoder
 from generator_svc.pretrain.settings import DenoiserRun
@@ -70,7 +70,7 @@ def load_bundle(bundle: Bundle, device: torch.device | str = "cpu") -> LoadedBun
     manifest = bundle.manifest
     autoencoder = Autoencoder(AutoencoderConfig(**manifest["autoencoder"]["config"]))
     autoencoder.load_state_dict(_float32(load_file(bundle.file("autoencoder"))))
-    denoiser = Denoiser(DenoiserConfig(**manifest["denoiser"]["config"]))
+    denoiser = Denoiser(denoiser_config(manifest["denoiser"]["config"]))
     denoiser.load_state_dict(_float32(load_file(bundle.file("denoiser"))))
     prior = manifest["atom_count_prior"]
     probabilities = np.array(list(prior.values()), dtype=float)

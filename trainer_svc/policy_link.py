@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from generator_svc.model.denoiser import Denoiser, DenoiserConfig
+from generator_svc.model.denoiser import Denoiser, denoiser_config
 from trainer_svc.errors import SourceChangedError
 from trainer_svc.patience import Patience
 from trainer_svc.remote import Generator
@@ -109,6 +109,6 @@ def tensors_of(received: ReceivedWeights) -> dict[str, Tensor]:
 
 def build_denoiser(config_json: str, weights: dict[str, Tensor]) -> Denoiser:
     """Build the generator's denoiser around its weights."""
-    denoiser = Denoiser(DenoiserConfig(**json.loads(config_json)["denoiser"]))
+    denoiser = Denoiser(denoiser_config(json.loads(config_json)["denoiser"]))
     denoiser.load_state_dict(weights)
     return denoiser

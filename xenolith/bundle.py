@@ -22,7 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
+"""Format that is written. 2 added the denoiser's conditions; 1 is read as a denoiser without any."""
+READABLE_FORMATS = (1, 2)
 DEFAULT_BUNDLE = "mp20-small"
 MANIFEST, CARD, REFERENCE = "bundle.json", "card.json", "reference"
 
@@ -95,9 +97,10 @@ def read_bundle(path: Path) -> Bundle:
         manifest = json.loads(file.read_text())
     except ValueError as error:
         raise BundleError(f"{file} is not valid JSON: {error}") from error
-    if manifest.get("format") != FORMAT:
+    if manifest.get("format") not in READABLE_FORMATS:
+        known = " and ".join(map(str, READABLE_FORMATS))
         raise BundleError(
-            f"{file} has format {manifest.get('format')}; this version of Xenolith reads {FORMAT}"
+            f"{file} has format {manifest.get('format')}; this version of Xenolith reads {known}"
         )
     return Bundle(path=path, manifest=manifest)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ class CrystalTable:
     """(T,) int64 atomic numbers."""
     frac_coords: np.ndarray
     """(T, 3) float32 in [0, 1)."""
+    scalars: dict[str, np.ndarray] = field(default_factory=dict)
+    """(S,) float32 of each labelled column read, in the file's unit; NaN where a crystal has no label."""
 
     def __len__(self) -> int:
         return len(self.num_atoms)
@@ -51,6 +54,7 @@ class CrystalTable:
             lattices=self.lattices[rows],
             numbers=self.numbers[atoms],
             frac_coords=self.frac_coords[atoms],
+            scalars={name: values[rows] for name, values in self.scalars.items()},
         )
 
     def tensors(self, device: torch.device | str = "cpu") -> CrystalTensors:
@@ -70,7 +74,12 @@ class CrystalTable:
 
 
 def read_parquet(
-    path: Path, *, split: str | None = None, max_atoms: int = 20, max_atomic_number: int = 100
+    path: Path,
+    *,
+    split: str | None = None,
+    max_atoms: int = 20,
+    max_atomic_number: int = 100,
+    scalars: Sequence[str] = (),
 ) -> CrystalTable:
     """Read crystals from a parquet file with columns lattice, numbers and frac.
 
@@ -80,13 +89,14 @@ def read_parquet(
         numbers) and `frac` (flattened fractional coordinates); optionally `material_id` and `split`.
     split : keep only rows whose `split` equals this.
     max_atoms, max_atomic_number : larger crystals and heavier elements are left out.
+    scalars : further columns of numbers to keep; empty cells become NaN.
 
     Raises
     ------
-    DataError : a column is missing or its lengths do not agree.
+    DataError : a column is missing, holds no numbers, or its lengths do not agree.
     """
     table = pq.read_table(path)
-    missing = {"lattice", "numbers", "frac"} - set(table.column_names)
+    missing = {"lattice", "numbers", "frac", *scalars} - set(table.column_names)
     if missing:
         raise DataError(f"{path}: column {min(missing)!r} is missing; it has {table.column_names}")
     rows = table.to_pylist()
@@ -108,7 +118,17 @@ def read_parquet(
         lattices=np.stack(cells).astype(np.float32),
         numbers=np.concatenate([row["numbers"] for row in rows]).astype(np.int64),
         frac_coords=np.concatenate(coords).astype(np.float32),
+        scalars={name: _labels(path, name, [row[name] for row in rows]) for name in scalars},
     )
+
+
+def _labels(path: Path, name: str, values: list[Any]) -> np.ndarray:
+    try:
+        labels = np.array([np.nan if value is None else float(value) for value in values], dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: column {name!r} must hold numbers: {error}") from error
+    labels[~np.isfinite(labels)] = np.nan
+    return labels
 
 
 def _niggli(index: int, row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from generator_svc.diffusion.schedule import alpha_sigma, time_grid
+from generator_svc.model.conditions import Conditions
 from generator_svc.model.denoiser import Denoiser
 from generator_svc.model.ragged import Ragged
 
-Velocity = Callable[[Tensor, Tensor, Ragged, Tensor | None], Tensor]
+Velocity = Callable[[Tensor, Tensor, Ragged, Conditions | None], Tensor]
 """What a denoiser computes: velocity (T, d) of (latents (T, d), time (B,), ragged, condition)."""
 
 
@@ -71,7 +72,7 @@ def transition(
     step: Tensor,
     ragged: Ragged,
     settings: SamplerSettings,
-    condition: Tensor | None = None,
+    condition: Conditions | None = None,
 ) -> Transition:
     """Policy of step number `step` (B,), 0 the noisiest; steps may differ between structures of the batch."""
     grid = time_grid(settings.steps, latents.device)
@@ -129,7 +130,7 @@ def denoise(
     ragged: Ragged,
     draws: Tensor,
     settings: SamplerSettings,
-    condition: Tensor | None = None,
+    condition: Conditions | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield (latents, log_prob) after each step, given the noise of `noise` on the denoiser's device."""
     latents = draws[0]
@@ -146,7 +147,7 @@ def sample(
     num_atoms: Sequence[int],
     seeds: Sequence[int],
     settings: SamplerSettings,
-    condition: Tensor | None = None,
+    condition: Conditions | None = None,
     initial_seeds: Sequence[int] | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Trajectory:
@@ -178,9 +179,23 @@ def _guided(
     time: Tensor,
     ragged: Ragged,
     settings: SamplerSettings,
-    condition: Tensor | None,
+    condition: Conditions | None,
 ) -> Tensor:
-    if condition is None or settings.guidance_scale == 1.0:
+    """Velocity under classifier-free guidance (arXiv 2207.12598), one forward for both of its halves.
+
+    Only structures that carry a condition are evaluated a second time, without it.
+    """
+    if condition is None or settings.guidance_scale == 1.0 or len(condition.rows) == 0:
         return denoiser(latents, time, ragged, condition)
-    plain = denoiser(latents, time, ragged, None)
-    return plain + settings.guidance_scale * (denoiser(latents, time, ragged, condition) - plain)
+    rows = condition.rows
+    atoms = torch.isin(ragged.structure_index, rows).nonzero().squeeze(1)
+    both = Ragged(torch.cat([ragged.num_atoms, ragged.num_atoms[rows]]))
+    velocity = denoiser(
+        torch.cat([latents, latents[atoms]]),
+        torch.cat([time, time[rows]]),
+        both,
+        condition.followed_by_none(len(rows)),
+    )
+    conditional, plain = velocity.split([len(latents), len(atoms)])
+    guided = plain + settings.guidance_scale * (conditional[atoms] - plain)
+    return conditional.index_copy(0, atoms, guided)

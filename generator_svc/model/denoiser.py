@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from generator_svc.model.conditions import (
+    ConditionEmbedding,
+    Conditions,
+    ConditionsConfig,
+    ScalarCondition,
+)
 from generator_svc.model.ragged import Ragged
 from generator_svc.model.transformer import AdaptiveBlock, attention_mask
 
@@ -33,6 +40,18 @@ class DenoiserConfig:
     """Largest atom count with an embedding."""
     time_features: int = 128
     """Sinusoids of the diffusion time."""
+    conditions: ConditionsConfig | None = None
+    """What samples can be conditioned on; absent: nothing."""
+
+
+def denoiser_config(document: dict[str, Any]) -> DenoiserConfig:
+    """Read what `dataclasses.asdict` made of a config, as a bundle's manifest and Describe carry it."""
+    fields = dict(document)
+    conditions = fields.pop("conditions", None)
+    if conditions is None:
+        return DenoiserConfig(**fields)
+    scalars = tuple(ScalarCondition(**scalar) for scalar in conditions["scalars"])
+    return DenoiserConfig(**fields, conditions=ConditionsConfig(**{**conditions, "scalars": scalars}))
 
 
 class Denoiser(nn.Module):
@@ -45,6 +64,7 @@ class Denoiser(nn.Module):
         self.embed = nn.Linear(config.latent_dim, width)
         self.time = nn.Sequential(nn.Linear(config.time_features, width), nn.SiLU(), nn.Linear(width, width))
         self.count = nn.Embedding(config.max_atoms + 1, width)
+        self.conditions = None if config.conditions is None else ConditionEmbedding(config.conditions, width)
         self.blocks = nn.ModuleList(AdaptiveBlock(width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation = nn.Linear(width, 2 * width)
@@ -54,15 +74,17 @@ class Denoiser(nn.Module):
             nn.init.zeros_(last.bias)
 
     def forward(
-        self, latents: Tensor, time: Tensor, ragged: Ragged, condition: Tensor | None = None
+        self, latents: Tensor, time: Tensor, ragged: Ragged, condition: Conditions | None = None
     ) -> Tensor:
         """Velocity (T, latent_dim) of latents (T, latent_dim) at times (B,) in [0, 1].
 
-        `condition` (B, width), where given, is added to the embedding of time and atom count.
+        The embedding of `condition`, of B structures, is added to that of time and atom count.
         """
         context = self.time(time_features(time, self.config.time_features)) + self.count(ragged.num_atoms)
         if condition is not None:
-            context = context + condition
+            if self.conditions is None:
+                raise ValueError("this denoiser was built without conditions; leave `condition` out")
+            context = context + self.conditions(condition, ragged)
         x = self.embed(latents)
         mask = attention_mask(ragged)
         for block in self.blocks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,18 @@ from torch.nn import functional as F
 from generator_svc.data.table import CrystalTable, read_parquet
 from generator_svc.diffusion.schedule import alpha_sigma
 from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig
+from generator_svc.model.conditions import Conditions
 from generator_svc.model.denoiser import Denoiser
 from generator_svc.model.ragged import Ragged
 from generator_svc.pretrain.autoencoder import shift_origin
 from generator_svc.pretrain.checkpoint import save_tensors, write_json
+from generator_svc.pretrain.conditioning import (
+    draw_kept,
+    learnt_conditions,
+    load_initial_weights,
+    one_kind,
+    table_conditions,
+)
 from generator_svc.pretrain.loop import train
 from generator_svc.pretrain.settings import AutoencoderRun, DenoiserRun
 
@@ -34,22 +43,55 @@ class DenoiserTask:
         self.validation = _read(run, run.data.validation_split)
         self.rows = len(self.table)
         torch.manual_seed(run.loop.seed)
-        self.model = Denoiser(run.model).to(self.device)
+        conditions = None if run.conditions is None else learnt_conditions(run.conditions, self.table)
+        if run.model.conditions not in (None, conditions):
+            raise ValueError("[model.conditions] follows from the data: set [conditions] instead")
+        self.model = Denoiser(replace(run.model, conditions=conditions)).to(self.device)
+        if run.initial_weights is not None:
+            load_initial_weights(self.model, run.initial_weights)
         self.mean, self.std = latent_statistics(self.autoencoder, self.table, self.device)
 
     def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean squared error of the velocity at times stratified over the batch."""
-        latents, ragged = self._latents(self.table.take(rows))
-        return self._velocity_loss(self.model, latents, ragged), {}
+        table = self.table.take(rows)
+        latents, ragged = self._latents(table)
+        noisy, time, target = self._noisy(latents, ragged)
+        conditions = self._conditions(table)
+        if conditions is not None and self.run.conditions is not None:
+            conditions = conditions.keep(draw_kept(self.run.conditions, ragged.size, self.device))
+        return F.mse_loss(self.model(noisy, time, ragged, conditions), target), {}
 
     @torch.no_grad()
     def validate(self, model: Denoiser) -> dict[str, float]:
-        """The same loss on validation crystals, with fixed noise."""
+        """The same loss on validation crystals, with fixed noise, without conditions.
+
+        For every condition learnt, `loss_KIND` is the loss of the crystals that have it when they carry it
+        alone, and `gain_KIND` by what share that is below their loss without it.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             rows = np.random.default_rng(0).permutation(len(self.validation))[:1024]
-            latents, ragged = self._latents(self.validation.take(rows))
-            return {"loss": self._velocity_loss(model, latents, ragged).item()}
+            table = self.validation.take(rows)
+            latents, ragged = self._latents(table)
+            noisy, time, target = self._noisy(latents, ragged)
+            error = (model(noisy, time, ragged) - target).square().mean(dim=1)
+            figures = {"loss": error.mean().item()}
+            conditions = self._conditions(table)
+            if conditions is None or model.config.conditions is None:
+                return figures
+            for kind in model.config.conditions.kinds:
+                alone, carrying = one_kind(conditions, kind, model.config.conditions)
+                atoms = ragged.expand(carrying)
+                if not carrying.any():
+                    continue
+                with_it = (model(noisy, time, ragged, alone) - target).square().mean(dim=1)[atoms].mean()
+                figures[f"loss_{kind}"] = with_it.item()
+                figures[f"gain_{kind}"] = (1 - with_it / error[atoms].mean()).item()
+            return figures
+
+    def _conditions(self, table: CrystalTable) -> Conditions | None:
+        config = self.model.config.conditions
+        return None if config is None else table_conditions(table, config, self.device)
 
     @torch.no_grad()
     def _latents(self, table: CrystalTable) -> tuple[Tensor, Ragged]:
@@ -60,13 +102,13 @@ class DenoiserTask:
         latents = mean + torch.randn_like(mean) * (log_variance / 2).exp()
         return (latents - self.mean) / self.std, crystals.ragged
 
-    def _velocity_loss(self, model: Denoiser, latents: Tensor, ragged: Ragged) -> Tensor:
+    def _noisy(self, latents: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor, Tensor]:
+        """Noisy latents, their times (B,) and the velocity to predict."""
         slots = torch.randperm(ragged.size, device=self.device)
         time = (slots + torch.rand(ragged.size, device=self.device)) / ragged.size
         alpha, sigma = (ragged.expand(x[:, None]) for x in alpha_sigma(time))
         eps = torch.randn_like(latents)
-        target = alpha * eps - sigma * latents
-        return F.mse_loss(model(alpha * latents + sigma * eps, time, ragged), target)
+        return alpha * latents + sigma * eps, time, alpha * eps - sigma * latents
 
 
 @torch.no_grad()
@@ -95,7 +137,8 @@ def load_autoencoder(directory: Path) -> Autoencoder:
 def run_denoiser(run: DenoiserRun, directory: Path) -> Path:
     """Train, then write `denoiser.safetensors` (averaged), `latents.json` and `run.json` into `directory`."""
     task = DenoiserTask(run)
-    write_json(directory / "run.json", run.model_dump(mode="json"))
+    resolved = run.model_copy(update={"model": task.model.config})
+    write_json(directory / "run.json", resolved.model_dump(mode="json"))
     write_json(directory / "latents.json", {"mean": task.mean.tolist(), "std": task.std.tolist()})
     ema = train(task, run.loop, directory)
     save_tensors(directory / "denoiser.safetensors", ema.model.state_dict())
@@ -103,4 +146,5 @@ def run_denoiser(run: DenoiserRun, directory: Path) -> Path:
 
 
 def _read(run: DenoiserRun, split: str | None) -> CrystalTable:
-    return read_parquet(run.data.path, split=split, max_atoms=run.data.max_atoms)
+    scalars = () if run.conditions is None else tuple(run.conditions.scalars)
+    return read_parquet(run.data.path, split=split, max_atoms=run.data.max_atoms, scalars=scalars)

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from generator_svc.model.autoencoder import AutoencoderConfig, LossWeights
 from generator_svc.model.denoiser import DenoiserConfig
@@ -70,6 +70,34 @@ class AutoencoderRun(_Settings):
     """Safetensors file to start from."""
 
 
+class ScalarSettings(_Settings):
+    """A column of numbers to condition on."""
+
+    keep: float = Field(default=0.3, gt=0, le=1)
+    """Probability that a labelled crystal which is trained with conditions carries this one."""
+    unit: str = ""
+    """Unit of the column, for those who will ask for values."""
+
+
+class ConditionSettings(_Settings):
+    """What the denoiser learns to be asked for. Each crystal of a batch draws what it carries anew."""
+
+    unconditional: float = Field(default=0.4, gt=0, lt=1)
+    """Share of the crystals trained without any condition."""
+    composition: float | None = Field(default=None, gt=0, le=1)
+    """Among the others, the probability of carrying the exact composition; absent: not learnt."""
+    chemical_system: float | None = Field(default=None, gt=0, le=1)
+    """The same for the set of elements."""
+    scalars: dict[str, ScalarSettings] = {}
+    """Columns of the training file, such as band_gap; empty cells carry no condition."""
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> ConditionSettings:
+        if self.composition is None and self.chemical_system is None and not self.scalars:
+            raise ValueError("name at least one: composition, chemical_system or scalars.COLUMN")
+        return self
+
+
 class DenoiserRun(_Settings):
     """`xenolith pretrain denoiser`."""
 
@@ -81,6 +109,10 @@ class DenoiserRun(_Settings):
     special positions: fewer things to learn, and nothing is lost, since any origin describes the crystal."""
     loop: LoopSettings = LoopSettings()
     model: DenoiserConfig = DenoiserConfig()
+    conditions: ConditionSettings | None = None
+    """What to learn to be asked for; absent: an unconditional denoiser."""
+    initial_weights: Path | None = None
+    """Safetensors file of a denoiser to start from; conditions that it has not learnt start as zero."""
 
 
 Run = TypeVar("Run", AutoencoderRun, DenoiserRun)

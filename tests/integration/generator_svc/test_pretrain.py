@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,14 @@ from generator_svc.data.table import DataError, read_parquet
 from generator_svc.model.autoencoder import AutoencoderConfig
 from generator_svc.model.denoiser import DenoiserConfig
 from generator_svc.pretrain import autoencoder as stage_one
-from generator_svc.pretrain.denoiser import run_denoiser
+from generator_svc.pretrain.denoiser import DenoiserTask, run_denoiser
 from generator_svc.pretrain.settings import (
     AutoencoderRun,
+    ConditionSettings,
     DataSettings,
     DenoiserRun,
     LoopSettings,
+    ScalarSettings,
     read_settings,
 )
 from xenolith.bundle import Bundle, BundleError, find_bundle
@@ -53,6 +56,7 @@ def parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "lattice": [side, side, side, 60.0, 60.0, 60.0],
                 "numbers": [metal, anion],
                 "frac": [0.0, 0.0, 0.0, 0.5, 0.5, 0.5],
+                "gap": None if index < 2 else edge,
             }
         )
     path = tmp_path_factory.mktemp("data") / "salts.parquet"
@@ -124,6 +128,62 @@ def test_both_stages_make_a_bundle_that_loads(trained: Bundle) -> None:
         35,
         8,
     }
+
+
+def test_conditions_are_learnt_resumed_and_shipped(
+    parquet: Path, trained: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = trained.path.parents[1]
+    run = DenoiserRun(
+        data=DataSettings(path=parquet),
+        autoencoder=stages / "autoencoder",
+        loop=LoopSettings(epochs=4, batch_size=2, warmup_steps=2, validate_every=100, checkpoint_every=3),
+        model=DenoiserConfig(width=16, heads=2, layers=1),
+        conditions=ConditionSettings(
+            unconditional=0.2, composition=0.9, scalars={"gap": ScalarSettings(keep=0.9, unit="eV")}
+        ),
+        initial_weights=stages / "denoiser" / "denoiser.safetensors",
+    )
+    whole = load_file(run_denoiser(run, tmp_path / "whole") / "denoiser.safetensors")
+    assert whole["conditions.composition.4.weight"].abs().max() > 0
+    assert whole["conditions.scalars.gap.4.weight"].abs().max() > 0
+
+    class KilledError(Exception):
+        pass
+
+    loss = DenoiserTask.loss
+
+    def killed(self: DenoiserTask, rows: np.ndarray, step: int) -> object:
+        if step == 5:
+            raise KilledError
+        return loss(self, rows, step)
+
+    monkeypatch.setattr(DenoiserTask, "loss", killed)
+    with pytest.raises(KilledError):
+        run_denoiser(run, tmp_path / "parts")
+    monkeypatch.undo()
+    resumed = load_file(run_denoiser(run, tmp_path / "parts") / "denoiser.safetensors")
+    assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
+
+    figures = json.loads((tmp_path / "whole" / "validation.json").read_text())
+    assert {"loss", "loss_composition", "gain_composition", "loss_gap", "gain_gap"} <= figures.keys()
+    bundle = build_bundle(tmp_path / "whole", tmp_path / "bundle", "conditional")
+    learnt = load_bundle(bundle).denoiser.config.conditions
+    assert learnt is not None
+    assert learnt.kinds == ("composition", "gap")
+    labels = np.array([4.0, 6.6, 5.5], dtype=np.float32)
+    assert learnt.scalars[0].mean == pytest.approx(labels.mean())
+    assert (learnt.scalars[0].unit, learnt.scalars[0].std) == ("eV", pytest.approx(labels.std()))
+
+
+def test_a_label_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.parquet"
+    columns = {"lattice": [[4.0, 4, 4, 90, 90, 90]], "numbers": [[1]], "frac": [[0.0] * 3], "gap": ["wide"]}
+    pq.write_table(pa.table(columns), path)
+    with pytest.raises(DataError, match="'gap' must hold numbers"):
+        read_parquet(path, scalars=["gap"])
+    with pytest.raises(DataError, match="'bulk' is missing"):
+        read_parquet(path, scalars=["bulk"])
 
 
 def test_a_damaged_bundle_is_refused_by_name(trained: Bundle) -> None:

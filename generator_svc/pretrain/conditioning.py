@@ -1,0 +1,107 @@
+"""Conditions in pretraining: what a table offers, what a crystal carries in a step, weights to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import structlog
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from generator_svc.data.table import CrystalTable, DataError
+from generator_svc.model.conditions import Conditions, ConditionsConfig, ScalarCondition, conditions_of
+from generator_svc.model.denoiser import Denoiser
+from generator_svc.model.ragged import Ragged
+from generator_svc.pretrain.settings import ConditionSettings
+
+log = structlog.get_logger()
+
+
+class WeightsError(ValueError):
+    """Weights that do not fit the network they were to start; the message names the tensor and the fix."""
+
+
+def learnt_conditions(settings: ConditionSettings, table: CrystalTable) -> ConditionsConfig:
+    """The embedding's configuration, with each scalar's mean and deviation over its labelled crystals.
+
+    Raises
+    ------
+    DataError : a column has no two different labels in the training split.
+    """
+    scalars = []
+    for name, scalar in settings.scalars.items():
+        labels = table.scalars[name][np.isfinite(table.scalars[name])].astype(float)
+        if len(np.unique(labels)) < 2:
+            raise DataError(f"column {name!r} needs two different labels to be learnt; it has {len(labels)}")
+        scalars.append(
+            ScalarCondition(name=name, unit=scalar.unit, mean=float(labels.mean()), std=float(labels.std()))
+        )
+        log.info("condition", column=name, labelled=len(labels), crystals=len(table))
+    return ConditionsConfig(
+        composition=settings.composition is not None,
+        chemical_system=settings.chemical_system is not None,
+        scalars=tuple(scalars),
+    )
+
+
+def table_conditions(table: CrystalTable, config: ConditionsConfig, device: torch.device) -> Conditions:
+    """All that the table's crystals could be conditioned on."""
+    columns = [table.scalars[scalar.name] for scalar in config.scalars]
+    scalars = np.stack(columns, axis=1) if columns else np.empty((len(table), 0), dtype=np.float32)
+    return conditions_of(
+        torch.from_numpy(table.numbers).to(device),
+        Ragged(torch.from_numpy(table.num_atoms).to(device)),
+        torch.from_numpy(scalars).to(device),
+        config.max_atomic_number,
+    )
+
+
+def draw_kept(settings: ConditionSettings, size: int, device: torch.device) -> Tensor:
+    """(size, 2 + K) bool, what each crystal of a batch carries where it has it."""
+    keep = [settings.composition or 0.0, settings.chemical_system or 0.0]
+    keep += [scalar.keep for scalar in settings.scalars.values()]
+    conditional = torch.rand(size, 1, device=device) >= settings.unconditional
+    return conditional & (torch.rand(size, len(keep), device=device) < torch.tensor(keep, device=device))
+
+
+def one_kind(conditions: Conditions, kind: str, config: ConditionsConfig) -> tuple[Conditions, Tensor]:
+    """Conditions of that kind alone, and (B,) bool, which crystals have it."""
+    columns = ["composition", "chemical_system", *(scalar.name for scalar in config.scalars)]
+    kept = torch.tensor([[column == kind for column in columns]], device=conditions.scalars.device)
+    return conditions.keep(kept), conditions.carried[:, columns.index(kind)]
+
+
+def load_initial_weights(model: Denoiser, path: Path) -> None:
+    """Start from a denoiser's weights; a condition it has not learnt keeps its zero, and a log line says so.
+
+    Raises
+    ------
+    WeightsError : a tensor is missing, unknown or of another shape.
+    """
+    given = {name: value.float() for name, value in load_file(path).items()}
+    wanted = model.state_dict()
+    missing, unknown = wanted.keys() - given.keys(), given.keys() - wanted.keys()
+    fresh = {module for module in map(_condition_module, wanted) if module} - {
+        _condition_module(name) for name in given
+    }
+    missing = {name for name in missing if _condition_module(name) not in fresh}
+    if missing or unknown:
+        name = min(missing | unknown)
+        fault = "is missing in it" if name in missing else "is not of this run's [model] and [conditions]"
+        raise WeightsError(f"initial_weights {path}: tensor {name!r} {fault}")
+    for name, value in given.items():
+        if value.shape != wanted[name].shape:
+            shapes = f"has shape {tuple(value.shape)}, [model] asks for {tuple(wanted[name].shape)}"
+            raise WeightsError(f"initial_weights {path}: tensor {name!r} {shapes}")
+    model.load_state_dict(given, strict=False)
+    log.info("initial weights", path=str(path), tensors=len(given), starting_from_zero=sorted(fresh))
+
+
+def _condition_module(name: str) -> str | None:
+    """Which condition's network a tensor belongs to: composition, chemical_system or a scalar's name."""
+    parts = name.split(".")
+    if parts[0] != "conditions":
+        return None
+    return parts[2] if parts[1] == "scalars" else parts[1]
