@@ -1,0 +1,81 @@
+"""The generator's work done the way a dense implementation does it, for `benchmarks/generator.py`.
+
+Same weights, same mathematics, other layout: every structure is padded to the largest atom count of its
+batch and every layer runs over the padding, sampling keeps one dense trajectory tensor for each step, and
+the autoencoder is read from disk whenever something is decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from generator_svc.bundle import LoadedBundle, load_bundle
+from generator_svc.diffusion.sampler import SamplerSettings, Transition, log_density, noise, transition
+from generator_svc.model.autoencoder import CrystalTensors
+from generator_svc.model.denoiser import Denoiser, time_features
+from generator_svc.model.ragged import Ragged
+from generator_svc.model.transformer import attention_mask
+
+
+class PaddedDenoiser:
+    """A denoiser's velocity with every layer run over padded structures."""
+
+    def __init__(self, denoiser: Denoiser) -> None:
+        self.denoiser = denoiser
+
+    def __call__(
+        self, latents: Tensor, time: Tensor, ragged: Ragged, condition: Tensor | None = None
+    ) -> Tensor:
+        """Velocity (T, latent_dim) of packed latents; packing happens at the two ends only."""
+        net = self.denoiser
+        full = Ragged(torch.full_like(ragged.num_atoms, ragged.max_atoms))
+        x = net.embed(ragged.pad(latents).flatten(0, 1))
+        context = net.time(time_features(time, net.config.time_features)) + net.count(ragged.num_atoms)
+        mask = attention_mask(ragged)
+        for block in net.blocks:
+            x = block(x, context, full, mask)
+        shift, scale = full.expand(net.modulation(F.silu(context))).chunk(2, dim=-1)
+        velocity = net.out(net.norm(x) * (1 + scale) + shift)
+        return ragged.pack(velocity.view(ragged.size, ragged.max_atoms, -1))
+
+
+@torch.no_grad()
+def sample(
+    denoiser: Denoiser, num_atoms: Sequence[int], seeds: Sequence[int], settings: SamplerSettings
+) -> Tensor:
+    """(T, latent_dim) final latents; every step's dense state is kept beside them, as a trainer would."""
+    device = next(denoiser.parameters()).device
+    ragged = Ragged(torch.tensor(list(num_atoms), device=device))
+    draws = noise(num_atoms, seeds, settings.steps, denoiser.config.latent_dim).to(device)
+    latents, kept = draws[0], [ragged.pad(draws[0])]
+    for index in range(settings.steps):
+        step = torch.full((ragged.size,), index, device=device)
+        policy = transition(PaddedDenoiser(denoiser), latents, step, ragged, settings)
+        latents = policy.mean + ragged.expand(policy.std[:, None]) * draws[index + 1]
+        kept.append(ragged.pad(latents))
+        log_density(latents, policy, ragged)
+    return latents
+
+
+def decode(loaded: LoadedBundle, latents: Tensor, num_atoms: Sequence[int]) -> CrystalTensors:
+    """Crystals of normalised latents, with the networks read from disk first."""
+    fresh = load_bundle(loaded.bundle, latents.device)
+    ragged = Ragged(torch.tensor(list(num_atoms), device=latents.device))
+    return fresh.autoencoder.decode(fresh.restore(latents), ragged)
+
+
+def log_probs(
+    denoiser: Denoiser,
+    states: Tensor,
+    after: Tensor,
+    steps: Tensor,
+    ragged: Ragged,
+    settings: SamplerSettings,
+) -> Tensor:
+    """(B,) log-density of each structure's step from `states` to `after`, each (T, latent_dim)."""
+    policy: Transition = transition(PaddedDenoiser(denoiser), states, steps, ragged, settings)
+    return log_density(after, policy, ragged)
