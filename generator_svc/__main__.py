@@ -9,6 +9,7 @@ import sys
 import torch
 
 from generator_svc.bundle import load_bundle
+from generator_svc.cleanup.relax import OracleRelaxer
 from generator_svc.service.engine import Engine
 from generator_svc.service.service import GeneratorService
 from generator_svc.settings import add_arguments, settings_from
@@ -26,7 +27,8 @@ def main() -> int:
     try:
         settings, server = settings_from(arguments), serving.settings_from(arguments)
         device = settings.torch_device
-        engine = Engine(load_bundle(find_bundle(settings.bundle), device), device)
+        relaxer = OracleRelaxer(settings.cleanup_oracle) if settings.cleanup_oracle else None
+        engine = Engine(load_bundle(find_bundle(settings.bundle), device), device, relaxer)
         asyncio.run(_serve(GeneratorService(engine), server, settings.torch_threads))
     except (XenolithError, BundleError) as error:
         sys.stderr.write(f"generator_svc: {error}\n")

@@ -25,6 +25,8 @@ class GeneratorSettings:
     """Torch device, "cpu" or "cuda:0"; "auto" takes a GPU where there is one."""
     threads: int
     """Torch threads on the CPU; 0 takes one per core."""
+    cleanup_oracle: str = ""
+    """host:port of the oracle that relaxes decoded crystals on demand; empty: none does."""
 
     @property
     def torch_threads(self) -> int:
@@ -48,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "--device", default=os.environ.get(PREFIX + "DEVICE", "auto"), help="cpu, cuda:0 or auto"
     )
     parser.add_argument("--threads", default=os.environ.get(PREFIX + "THREADS", "0"), help="0: one per core")
+    parser.add_argument(
+        "--cleanup-oracle",
+        default=os.environ.get(PREFIX + "CLEANUP_ORACLE", os.environ.get("XENOLITH_ORACLE", "")),
+        metavar="HOST:PORT",
+        help="oracle that relaxes samples when a request asks for it",
+    )
     return parser
 
 
@@ -66,4 +74,9 @@ def settings_from(arguments: argparse.Namespace) -> GeneratorSettings:
         torch.device("cpu" if arguments.device == "auto" else arguments.device)
     except RuntimeError as error:
         raise InvalidArgumentError(f"--device {arguments.device!r} is no torch device: {error}") from error
-    return GeneratorSettings(bundle=arguments.bundle, device=arguments.device, threads=int(arguments.threads))
+    return GeneratorSettings(
+        bundle=arguments.bundle,
+        device=arguments.device,
+        threads=int(arguments.threads),
+        cleanup_oracle=arguments.cleanup_oracle,
+    )

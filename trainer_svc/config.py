@@ -93,6 +93,15 @@ class OptimizerSettings(_Model):
     warmup_steps: int = Field(default=0, ge=0)
 
 
+class Cleanup(_Model):
+    """What the generator does to decoded crystals before they are scored."""
+
+    symmetrize_tolerance: float | None = Field(default=None, gt=0.0)
+    """Angstrom; None: leave symmetry alone."""
+    relax_steps: int | None = Field(default=None, ge=0)
+    """Most relaxation steps; None or 0: none."""
+
+
 class EvaluationSettings(_Model):
     """How base and tuned policy are compared: both with these settings and the same seeds."""
 
@@ -109,6 +118,8 @@ class EvaluationSettings(_Model):
     bootstrap: int = Field(default=1000, ge=100)
     atom_counts: AtomCounts | None = None
     """Absent: as the run's groups."""
+    cleanup: Cleanup | None = None
+    """Absent: samples are scored as decoded."""
 
 
 class EarlyStopping(_Model):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer_svc.config import EvaluationSettings, RolloutSampler
+from trainer_svc.config import Cleanup, EvaluationSettings, RolloutSampler
 from trainer_svc.draws import AtomCountPrior, evaluation_seeds
 from trainer_svc.measurements import STATUS_PREFIX, Measurements
 from trainer_svc.metrics import Estimate, estimates
@@ -34,6 +34,7 @@ class EvaluationPlan:
     steps: int
     eta: float
     resamples: int
+    cleanup: Cleanup | None = None
 
     @classmethod
     def of(
@@ -47,6 +48,7 @@ class EvaluationPlan:
             steps=rollout.steps if sampler.steps is None else sampler.steps,
             eta=rollout.eta if sampler.eta is None else sampler.eta,
             resamples=settings.bootstrap,
+            cleanup=settings.cleanup,
         )
 
 
@@ -128,6 +130,7 @@ def _request(plan: EvaluationPlan, counts: list[int], seeds: list[int]) -> gener
         num_samples=len(counts),
         sample_seeds=seeds,
         sampler=generator_pb2.SamplerSettings(steps=plan.steps, eta=plan.eta, guidance_scale=1.0),
+        cleanup=None if plan.cleanup is None else generator_pb2.Cleanup(**plan.cleanup.model_dump()),
     )
 
 

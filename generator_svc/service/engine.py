@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from generator_svc.bundle import LoadedBundle
+from generator_svc.cleanup.plan import Cleaned, CleanupPlan, Relaxer, clean
 from generator_svc.data.table import niggli_cell
 from generator_svc.diffusion.sampler import SamplerSettings, SamplingCancelledError, Trajectory, sample
 from generator_svc.model.autoencoder import CrystalTensors
@@ -33,6 +34,8 @@ class SamplePlan:
     chunk: int
     """Most samples computed, and returned, together."""
     embeddings: bool
+    cleanup: CleanupPlan = field(default_factory=CleanupPlan)
+    """What is done to the decoded crystals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +47,17 @@ class SampledChunk:
     crystals: CrystalBatch
     trajectory: Trajectory
     embeddings: np.ndarray | None
+    cleanup: tuple[str, ...] = ()
+    """Clean-up done, for provenance."""
 
 
 class Engine:
     """A bundle's networks at work on one device."""
 
-    def __init__(self, loaded: LoadedBundle, device: torch.device) -> None:
+    def __init__(self, loaded: LoadedBundle, device: torch.device, relaxer: Relaxer | None = None) -> None:
         self.loaded = loaded
         self.device = device
+        self.relaxer = relaxer
 
     def draw_atom_counts(self, seed: int, size: int) -> np.ndarray:
         """(size,) atom counts of the bundle's prior, derived from the seed."""
@@ -91,13 +97,21 @@ class Engine:
         if plan.embeddings:
             embeddings = self.loaded.autoencoder.embed(latents, trajectory.ragged).cpu().numpy()
         crystals = to_batch(self.loaded.autoencoder.decode(latents, trajectory.ragged))
-        return SampledChunk(indices=rows, crystals=crystals, trajectory=trajectory, embeddings=embeddings)
+        cleaned = clean(crystals, plan.cleanup, self.relaxer)
+        return SampledChunk(
+            indices=rows,
+            crystals=cleaned.crystals,
+            trajectory=trajectory,
+            embeddings=embeddings,
+            cleanup=cleaned.steps,
+        )
 
-    def decode(self, latents: np.ndarray, num_atoms: np.ndarray) -> CrystalBatch:
-        """Crystals of (T, latent_dim) normalised latents."""
+    def decode(self, latents: np.ndarray, num_atoms: np.ndarray, cleanup: CleanupPlan) -> Cleaned:
+        """Crystals of (T, latent_dim) normalised latents, cleaned up as asked."""
         ragged = Ragged(torch.from_numpy(num_atoms.astype(np.int64)).to(self.device))
         values = torch.from_numpy(np.array(latents, dtype=np.float32)).to(self.device)
-        return to_batch(self.loaded.autoencoder.decode(self.loaded.restore(values), ragged))
+        crystals = to_batch(self.loaded.autoencoder.decode(self.loaded.restore(values), ragged))
+        return clean(crystals, cleanup, self.relaxer)
 
     @torch.no_grad()
     def encode(self, crystals: list[Crystal]) -> tuple[Tensor, Tensor, Tensor]:

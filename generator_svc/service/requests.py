@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from generator_svc.cleanup.plan import cleanup_plan
 from generator_svc.diffusion.sampler import SamplerSettings
 from generator_svc.service.engine import Engine, SamplePlan
-from xenolith.errors import FailedPreconditionError, UnimplementedError, invalid_field
+from xenolith.errors import FailedPreconditionError, invalid_field
 from xenolith.v1 import generator_pb2
 
 NUM_TIMESTEPS = 1000
@@ -22,14 +23,14 @@ def sample_plan(request: generator_pb2.SampleRequest, engine: Engine) -> SampleP
 
     Raises
     ------
-    InvalidArgumentError, FailedPreconditionError, UnimplementedError
+    InvalidArgumentError, FailedPreconditionError
     """
     _expect_bundle(request.expected_bundle_digest, engine)
     if any(c.composition or c.chemical_system or c.properties for c in request.conditions):
         raise invalid_field(
             "conditions", "this bundle is unconditional; leave conditions empty or load another bundle"
         )
-    _no_cleanup(request)
+    cleanup = cleanup_plan(request.cleanup, can_relax=engine.relaxer is not None)
     settings = sampler_settings(request.sampler, engine)
     num_atoms = _atom_counts(request, engine)
     size = len(num_atoms)
@@ -44,6 +45,7 @@ def sample_plan(request: generator_pb2.SampleRequest, engine: Engine) -> SampleP
         settings=settings,
         chunk=min(chunk or DEFAULT_CHUNK, DEFAULT_CHUNK),
         embeddings=request.return_embeddings,
+        cleanup=cleanup,
     )
 
 
@@ -67,7 +69,6 @@ def sampler_settings(message: generator_pb2.SamplerSettings, engine: Engine) -> 
 def decode_input(request: generator_pb2.DecodeRequest, latents: np.ndarray, engine: Engine) -> np.ndarray:
     """Check a DecodeRequest; returns its atom counts."""
     _expect_autoencoder(request.expected_autoencoder_digest, engine, required=True)
-    _no_cleanup(request)
     num_atoms = np.array(request.num_atoms, dtype=np.int64)
     width = engine.loaded.autoencoder.config.latent_dim
     _check_atom_counts(num_atoms, engine)
@@ -116,12 +117,6 @@ def _seeds(values: object, field: str, size: int) -> np.ndarray | None:
     if len(seeds) != size:
         raise invalid_field(field, f"has {len(seeds)} entries for {size} samples")
     return seeds
-
-
-def _no_cleanup(request: generator_pb2.SampleRequest | generator_pb2.DecodeRequest) -> None:
-    cleanup = request.cleanup
-    if cleanup.HasField("symmetrize_tolerance") or cleanup.relax_steps:
-        raise UnimplementedError("cleanup is not served by this version; relax or symmetrise in the client")
 
 
 def _expect_bundle(digest: str, engine: Engine) -> None:

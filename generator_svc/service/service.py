@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import structlog
 
+from generator_svc.cleanup.plan import cleanup_plan
 from generator_svc.diffusion.sampler import SamplerSettings
 from generator_svc.diffusion.schedule import time_grid
 from generator_svc.service import requests
@@ -93,9 +94,11 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         """Latents to crystals."""
         latents = tensor_from_proto(request.latents, "latents")
         num_atoms = requests.decode_input(request, latents, self.engine)
-        crystals = await self.worker.run(self.engine.decode, latents, num_atoms)
+        cleanup = cleanup_plan(request.cleanup, can_relax=self.engine.relaxer is not None)
+        cleaned = await self.worker.run(self.engine.decode, latents, num_atoms, cleanup)
         return generator_pb2.DecodeResponse(
-            crystals=batch_to_proto(crystals), provenance=self._provenance(self.policies.current, None)
+            crystals=batch_to_proto(cleaned.crystals),
+            provenance=self._provenance(self.policies.current, None, cleaned.steps),
         )
 
     async def UpdateWeights(
@@ -168,7 +171,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
             sample_seeds=plan.seeds[chunk.indices].tolist(),
             crystals=batch_to_proto(chunk.crystals),
             latents=tensor_to_proto(chunk.trajectory.sample.cpu().numpy()),
-            provenance=self._provenance(policy, plan.settings),
+            provenance=self._provenance(policy, plan.settings, chunk.cleanup),
         )
         if with_trajectory:
             response.trajectory.CopyFrom(_trajectory(chunk, plan.settings))
@@ -177,7 +180,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         return response
 
     def _provenance(
-        self, policy: Policy, settings: SamplerSettings | None
+        self, policy: Policy, settings: SamplerSettings | None, cleanup: Sequence[str] = ()
     ) -> generator_pb2.GeneratorProvenance:
         loaded = self.engine.loaded
         return generator_pb2.GeneratorProvenance(
@@ -186,6 +189,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
             bundle_digest=loaded.bundle.digest,
             autoencoder_digest=loaded.autoencoder_digest,
             sampler=None if settings is None else _sampler(settings),
+            cleanup=cleanup,
             service_version=VERSION,
         )
 

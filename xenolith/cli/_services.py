@@ -49,8 +49,13 @@ def options_of(given: argparse.Namespace, **more: Any) -> Options:
 
 
 @contextmanager
-def services(given: argparse.Namespace, wanted: str, console: Any, **options: Any) -> Iterator[Client]:
-    """Yield a client for the service `wanted`, started here with what it needs if it has no address."""
+def services(
+    given: argparse.Namespace, wanted: str, console: Any, *, also: tuple[str, ...] = (), **options: Any
+) -> Iterator[Client]:
+    """Yield a client for the service `wanted`, started here with what it needs if it has no address.
+
+    `also` names services that this command needs beyond the usual ones.
+    """
     addresses = addresses_of(given)
     if wanted in addresses:
         with Client.connect(**addresses, options=options_of(given, **options)) as client:
@@ -60,7 +65,7 @@ def services(given: argparse.Namespace, wanted: str, console: Any, **options: An
         raise InvalidArgumentError(
             f"--token-file and --tls-ca go with the address of a service: --{wanted} HOST:PORT"
         )
-    missing = tuple(name for name in _NEEDS[wanted] if name not in addresses)
+    missing = tuple(name for name in (*_NEEDS[wanted], *also) if name not in addresses)
     settings = StackSettings(
         services=missing,
         bundle=given.bundle or "",

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from xenolith.cli._cleanup import add_cleanup, cleanup_settings
 from xenolith.cli._output import add_json, console, table, write_json
 from xenolith.cli._progress import Progress
 from xenolith.cli._runs import rows
@@ -24,6 +25,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("-n", type=int, default=1000, help="samples (default: 1000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--relax", action="store_true", help="relax, and report relaxed metrics too")
+    add_cleanup(parser)
     add_service_arguments(parser, "generator", "oracle", "trainer")
     add_json(parser, "the metrics")
     parser.set_defaults(run=run)
@@ -33,6 +35,8 @@ def run(given: argparse.Namespace) -> int:
     """Evaluate and report."""
     out = console(given.json)
     settings: dict[str, Any] = {"relax": {}} if given.relax else {}
+    if cleanup := cleanup_settings(given):
+        settings["cleanup"] = cleanup
     with services(given, "trainer", out) as client, Progress(out) as progress:
         evaluation = client.trainer.evaluate(
             given.name,

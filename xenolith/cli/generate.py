@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from xenolith.cli._cleanup import add_cleanup, cleanup_settings
 from xenolith.cli._output import add_json, console, write_json
 from xenolith.cli._progress import Progress
 from xenolith.cli._services import add_service_arguments, services
@@ -32,11 +33,12 @@ def add_parser(commands: Any) -> None:
         "--composition", help="wanted composition, such as SrTiO3 (bundles that have learnt it)"
     )
     parser.add_argument("--elements", help="wanted elements, such as Sr,Ti,O (bundles that have learnt it)")
+    add_cleanup(parser)
     parser.add_argument(
         "--out", type=Path, default=Path("samples.extxyz"), help="extxyz file, or folder for CIF files"
     )
     parser.add_argument("--force", action="store_true", help="overwrite the file, or add to the folder")
-    add_service_arguments(parser, "generator")
+    add_service_arguments(parser, "generator", "oracle")
     add_json(parser, "one object per sample")
     parser.set_defaults(run=run)
 
@@ -47,7 +49,8 @@ def run(given: argparse.Namespace) -> int:
     as_cif = given.out.suffix not in {".extxyz", ".xyz"}
     _prepare(given.out, as_cif=as_cif, force=given.force)
     written: list[dict[str, Any]] = []
-    with services(given, "generator", out) as client, Progress(out) as progress:
+    also = ("oracle",) if given.relax_steps else ()
+    with services(given, "generator", out, also=also) as client, Progress(out) as progress:
         for part in client.generator.iter_samples(
             n=given.n,
             num_atoms=given.num_atoms,
@@ -56,6 +59,7 @@ def run(given: argparse.Namespace) -> int:
             steps=given.steps,
             eta=given.eta,
             guidance_scale=given.guidance,
+            **cleanup_settings(given),
         ):
             written += _write(given.out, part, as_cif=as_cif)
             progress.update("samples", len(written), given.n)

@@ -248,7 +248,7 @@ class DecayTransform(_message.Message):
     def __init__(self, scale: _Optional[float] = ...) -> None: ...
 
 class EvaluationSettings(_message.Message):
-    __slots__ = ("n", "every", "n_during", "seeds", "sampler", "relax", "audit_calculator_ids", "bootstrap", "atom_counts")
+    __slots__ = ("n", "every", "n_during", "seeds", "sampler", "relax", "audit_calculator_ids", "bootstrap", "atom_counts", "cleanup")
     N_FIELD_NUMBER: _ClassVar[int]
     EVERY_FIELD_NUMBER: _ClassVar[int]
     N_DURING_FIELD_NUMBER: _ClassVar[int]
@@ -258,6 +258,7 @@ class EvaluationSettings(_message.Message):
     AUDIT_CALCULATOR_IDS_FIELD_NUMBER: _ClassVar[int]
     BOOTSTRAP_FIELD_NUMBER: _ClassVar[int]
     ATOM_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    CLEANUP_FIELD_NUMBER: _ClassVar[int]
     n: int
     every: int
     n_during: int
@@ -267,7 +268,8 @@ class EvaluationSettings(_message.Message):
     audit_calculator_ids: _containers.RepeatedScalarFieldContainer[str]
     bootstrap: int
     atom_counts: AtomCounts
-    def __init__(self, n: _Optional[int] = ..., every: _Optional[int] = ..., n_during: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., relax: _Optional[_Union[_oracle_pb2.RelaxOptions, _Mapping]] = ..., audit_calculator_ids: _Optional[_Iterable[str]] = ..., bootstrap: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ...) -> None: ...
+    cleanup: _generator_pb2.Cleanup
+    def __init__(self, n: _Optional[int] = ..., every: _Optional[int] = ..., n_during: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., relax: _Optional[_Union[_oracle_pb2.RelaxOptions, _Mapping]] = ..., audit_calculator_ids: _Optional[_Iterable[str]] = ..., bootstrap: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ..., cleanup: _Optional[_Union[_generator_pb2.Cleanup, _Mapping]] = ...) -> None: ...
 
 class EarlyStopping(_message.Message):
     __slots__ = ("patience", "window", "min_delta", "min_unique", "max_training_s")

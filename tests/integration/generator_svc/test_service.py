@@ -265,3 +265,33 @@ def test_bad_requests_name_the_field(call, fields: dict[str, object], named: str
         assert named in error.details()
 
     call(scenario)
+
+
+def test_symmetrised_samples_say_so_and_keep_their_latents(call):
+    async def scenario(stub):
+        plain = await collect(stub, num_atoms=[2, 4], seed=3)
+        clean = await collect(stub, num_atoms=[2, 4], seed=3, cleanup={"symmetrize_tolerance": 0.3})
+        return plain, clean
+
+    plain, clean = call(scenario)
+    assert [list(part.provenance.cleanup) for part in clean] == [["symmetrize(0.3)"]] * len(clean)
+    assert not any(part.provenance.cleanup for part in plain)
+    assert [part.latents.data for part in plain] == [part.latents.data for part in clean]
+    assert [part.crystals.numbers for part in plain] == [part.crystals.numbers for part in clean]
+
+
+@pytest.mark.parametrize(
+    ("cleanup", "code", "text"),
+    [
+        ({"symmetrize_tolerance": 0.0}, grpc.StatusCode.INVALID_ARGUMENT, "cleanup.symmetrize_tolerance"),
+        ({"relax_steps": 100_000}, grpc.StatusCode.INVALID_ARGUMENT, "cleanup.relax_steps"),
+        ({"relax_steps": 5}, grpc.StatusCode.FAILED_PRECONDITION, "--cleanup-oracle"),
+    ],
+)
+def test_clean_up_that_cannot_be_done_is_refused(call, cleanup, code, text):
+    async def scenario(stub):
+        return await refusal(collect(stub, num_samples=1, cleanup=cleanup))
+
+    error = call(scenario)
+    assert error.code() == code
+    assert text in error.details()

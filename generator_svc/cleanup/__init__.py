@@ -1,0 +1,1 @@
+"""Clean-up of decoded crystals: symmetrisation and a bounded relaxation, each switchable."""
