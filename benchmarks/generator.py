@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,11 +174,14 @@ def floor(setup: Setup, config: DenoiserConfig, counts: Sequence[int]) -> float:
     for shape in sorted(set(shapes)):
         m, k, n = shape
         a, b = torch.randn(m, k, device=setup.device), torch.randn(n, k, device=setup.device)
-        once = (
-            interleaved(setup, lambda a=a, b=b: [torch.nn.functional.linear(a, b) for _ in range(3)])[0] / 3
-        )
+        once = interleaved(setup, partial(_three_times, nn.functional.linear, a, b))[0] / 3
         total += once * shapes.count(shape)
     return total
+
+
+def _three_times(action: Callable[..., Any], *arguments: Any) -> None:
+    for _ in range(3):
+        action(*arguments)
 
 
 def coding(setup: Setup, counts: Sequence[int]) -> dict[str, float]:
@@ -204,8 +208,7 @@ def growth(setup: Setup, denoiser: Denoiser, counts: Sequence[int]) -> list[dict
     cases = [(size, atoms) for atoms in sorted({2, limit // 2, limit}) for size in sizes]
     settings = SamplerSettings(steps=2)
     for size, atoms in cases:
-        batch = [atoms] * size
-        taken = interleaved(setup, lambda b=batch: sample(denoiser, b, list(range(len(b))), settings))[0]
+        taken = interleaved(setup, partial(sample, denoiser, [atoms] * size, list(range(size)), settings))[0]
         rows.append({"batch": size, "atoms": atoms, "ms_per_structure_step": 1e3 * taken / size / 2})
     return rows
 

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from generator_svc.bundle import LoadedBundle, load_bundle
 from generator_svc.diffusion.sampler import SamplerSettings, Transition, log_density, noise, transition
 from generator_svc.model.autoencoder import CrystalTensors
+from generator_svc.model.conditions import Conditions
 from generator_svc.model.denoiser import Denoiser, time_features
 from generator_svc.model.ragged import Ragged
 from generator_svc.model.transformer import attention_mask
@@ -28,9 +29,9 @@ class PaddedDenoiser:
         self.denoiser = denoiser
 
     def __call__(
-        self, latents: Tensor, time: Tensor, ragged: Ragged, condition: Tensor | None = None
+        self, latents: Tensor, time: Tensor, ragged: Ragged, conditions: Conditions | None = None
     ) -> Tensor:
-        """Velocity (T, latent_dim) of packed latents; packing happens at the two ends only."""
+        """Unconditional velocity (T, latent_dim) of packed latents; packing happens at the two ends only."""
         net = self.denoiser
         full = Ragged(torch.full_like(ragged.num_atoms, ragged.max_atoms))
         x = net.embed(ragged.pad(latents).flatten(0, 1))
