@@ -23,7 +23,6 @@ from oracle_svc.neighbors import SearchTooLargeError
 from oracle_svc.pool import WorkerStoppedError
 from oracle_svc.results import Component, Outcome, Provenance, Score, ScoredBatch, ScoreOptions, Stats
 from oracle_svc.status import Status
-from oracle_svc.store import Record
 from oracle_svc.validity import check_validity
 from xenolith.crystal import CrystalBatch
 
@@ -133,6 +132,7 @@ class BatchRun:
         """Set energies, and where they lie relative to the hull."""
         if not self._measured.wants_energy:
             return
+        energies: dict[int, float] = {}
         for index, row in self._form_of.items():
             score, record = self._scores[index], self._measured.energies[row]
             if record is None:
@@ -142,21 +142,32 @@ class BatchRun:
             if self._options.return_embeddings:
                 score.embedding = record.get("embedding")
             if Component.STABILITY in self._options.components:
-                score.energy_per_atom = record["energy_per_atom"]
-                score.outcomes[Component.STABILITY] = self._above_hull(index, record, row)
+                score.energy_per_atom = energies[index] = record["energy_per_atom"]
+        self._above_hull(energies)
 
-    def _above_hull(self, index: int, record: Record, row: int) -> Outcome:
+    def _above_hull(self, energies: Mapping[int, float]) -> None:
+        """Place structures with an energy relative to the hull."""
         hull = self._scorer.background.hull if self._scorer.background else None
         if hull is None:
-            return Outcome(
+            missing = Outcome(
                 status=Status.NO_REFERENCE, message="this oracle has no hull; start it with --reference"
             )
-        result = hull.evaluate(self._batch.take([index]), np.array([record["energy_per_atom"]]))
-        if result.statuses[0] is not Status.OK:
-            return Outcome(status=result.statuses[0], message=result.messages[0])
-        self._scores[index].e_above_hull = float(result.e_above_hull[0])
-        self._scores[index].formation_energy_per_atom = float(result.formation_energy_per_atom[0])
-        return Outcome(status=Status.OK, cached=self._measured.is_cached("energy", row))
+            for index in energies:
+                self._scores[index].outcomes[Component.STABILITY] = missing
+            return
+        result = hull.evaluate(self._batch.take(list(energies)), np.array(list(energies.values())))
+        for position, index in enumerate(energies):
+            score, status = self._scores[index], result.statuses[position]
+            if status is not Status.OK:
+                outcome = Outcome(status=status, message=result.messages[position])
+            else:
+                score.e_above_hull = float(result.e_above_hull[position])
+                score.formation_energy_per_atom = float(result.formation_energy_per_atom[position])
+                score.decomposition = result.decompositions[position]
+                outcome = Outcome(
+                    status=Status.OK, cached=self._measured.is_cached("energy", self._form_of[index])
+                )
+            score.outcomes[Component.STABILITY] = outcome
 
     def _compare(self) -> None:
         if not self._measured.wants_amd:

@@ -121,6 +121,8 @@ def _score(index: int, score: Score) -> oracle_pb2.StructureScore:
             message=_prefixed(index, outcome.message),
             cached=outcome.cached,
         )
+    for phase in score.decomposition:
+        message.decomposition.add(id=phase.id, formula=phase.formula, fraction=phase.fraction)
     if score.amd is not None:
         message.amd.extend(score.amd.tolist())
     if score.embedding is not None:

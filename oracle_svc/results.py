@@ -7,6 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from oracle_svc.hull import Phase
 from oracle_svc.matcher import MatcherOptions
 from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
@@ -68,6 +69,7 @@ class Score:
     energy_per_atom: float | None = None
     e_above_hull: float | None = None
     formation_energy_per_atom: float | None = None
+    decomposition: tuple[Phase, ...] = ()
     novel: bool | None = None
     nearest_reference: str | None = None
     amd_distance: float | None = None

@@ -63,6 +63,8 @@ class Scorer:
         self.matcher = matcher
         self.amd_engine = amd_engine
         self.store = CrystalStore(cache)
+        if background is not None and background.hull is not None:
+            background.hull.share(cache, background.digest)
         self.energy_kind = Kind(component="energy", digest=calculators.identity.settings_digest)
         self._known: OrderedDict[str, tuple[GivenCrystals, tuple[str, ...]]] = OrderedDict()
         self._lock = Lock()

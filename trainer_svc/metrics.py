@@ -7,10 +7,25 @@ from numpy.typing import NDArray
 
 from trainer_svc.measurements import Measurements
 
-__all__ = ["METASTABLE_BELOW", "Estimate", "bootstrap", "estimates", "headline_flags", "shares"]
+__all__ = [
+    "METASTABLE_BELOW",
+    "STABLE_UP_TO",
+    "Estimate",
+    "bootstrap",
+    "estimates",
+    "headline_flags",
+    "shares",
+]
 
 METASTABLE_BELOW = 0.1
 """eV/atom above the hull."""
+
+STABLE_UP_TO = 1e-5
+"""eV/atom above the hull that still count as on it.
+
+A phase of the hull that is measured again comes out up to 3e-6 eV/atom off: calculators work in single
+precision, and the order of sums changes with the batch. No physics is finer than this.
+"""
 
 Flags = dict[str, NDArray[np.bool_]]
 
@@ -33,15 +48,16 @@ def headline_flags(measured: Measurements) -> Flags:
     Returns
     -------
     dict of (B,) bool
-        ``valid``, ``unique``, ``novel``, ``metastable`` (e_above_hull < 0.1 eV/atom), ``stable`` (<= 0),
-        ``sun`` and ``msun`` (stable or metastable, and unique and novel), ``charge_neutral``.
+        ``valid``, ``unique``, ``novel``, ``metastable`` (e_above_hull < 0.1 eV/atom), ``stable`` (at most
+        `STABLE_UP_TO`), ``sun`` and ``msun`` (stable or metastable, and unique and novel),
+        ``charge_neutral``.
     """
     valid = measured.column("valid") == 1.0
     unique = valid & (measured.column("unique") == 1.0)
     novel = valid & (measured.column("novel") == 1.0)
     with np.errstate(invalid="ignore"):
         metastable = valid & (measured.column("e_above_hull") < METASTABLE_BELOW)
-        stable = valid & (measured.column("e_above_hull") <= 0.0)
+        stable = valid & (measured.column("e_above_hull") <= STABLE_UP_TO)
     return {
         "valid": valid,
         "unique": unique,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # The oracle counts what it was sent, the user what he gave.
 _COUNTED = re.compile(r"^structure \d+:")
 
-__all__ = ["Audit", "Provenance", "Relaxation", "Score", "Scores", "Status"]
+__all__ = ["Audit", "HullPhase", "Provenance", "Relaxation", "Score", "Scores", "Status"]
 
 Status = StrEnum(  # type: ignore[misc]  # the contract's names, without their prefix
     "Status",
@@ -77,6 +77,18 @@ class Audit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HullPhase:
+    """A known phase and its share of a decomposition."""
+
+    id: str
+    """Such as ``mp-22862``."""
+    formula: str
+    """Reduced formula."""
+    fraction: float
+    """Share of the atoms, in (0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Provenance:
     """What measured."""
 
@@ -122,6 +134,8 @@ class Score:
     """eV/atom."""
     e_above_hull: float | None = None
     """eV/atom."""
+    decomposition: tuple[HullPhase, ...] = ()
+    """The most stable mixture of known phases at this composition, the largest share first."""
     unique: bool | None = None
     """It stands for all structures of the request that are the same: one of each kind is unique."""
     duplicate_of: int | None = None
@@ -136,6 +150,10 @@ class Score:
     """AMD distance to it, Angstrom."""
     elmd_distance: float | None = None
     """Element mover's distance to the nearest known composition."""
+    continuous_uniqueness: float | None = None
+    """Mean distance to all structures of the request, in [0, 1)."""
+    continuous_novelty: float | None = None
+    """Distance to the nearest known crystal of any formula, in [0, 1)."""
     structure_diversity: float | None = None
     """Contribution to the batch's diversity in structure space."""
     composition_diversity: float | None = None
@@ -176,6 +194,7 @@ class Score:
             if array is not None:
                 plain[name] = array.tolist()
         plain["relaxation"] = _plain(self.relaxation)
+        plain["decomposition"] = [_plain(phase) for phase in self.decomposition]
         plain["audits"] = [_plain(audit) for audit in self.audits]
         plain["properties"] = dict(self.properties)
         plain["components"] = dict(self.components)
@@ -267,6 +286,7 @@ def _score(
         "properties": dict(message.properties),
         "components": {_component(c.component): status_name(c.status) for c in message.components},
         "audits": tuple(_fill(Audit, audit) for audit in message.audits),
+        "decomposition": tuple(_fill(HullPhase, phase) for phase in message.decomposition),
         "relaxation": _relaxation(message.relaxation) if message.HasField("relaxation") else None,
         "calculator": provenance.calculator_id,
         "reference": provenance.reference_id,

@@ -29,6 +29,12 @@ def test_definitions():
     assert shares(measured)["msun"] == pytest.approx(2 / 7)
 
 
+def test_rounding_does_not_decide_what_is_stable():
+    measured = batch(valid=[1] * 4, unique=[1] * 4, novel=[1] * 4, e_above_hull=[3e-6, -3e-6, 1e-4, -1e-4])
+    assert headline_flags(measured)["stable"].tolist() == [True, True, False, True]
+    assert headline_flags(measured)["sun"].tolist() == [True, True, False, True]
+
+
 def test_what_was_not_measured_is_not_achieved():
     assert set(shares(Measurements(status=("MALFORMED",) * 3)).values()) == {0.0}
 
