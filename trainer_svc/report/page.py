@@ -141,5 +141,6 @@ def _grid(*sections: str) -> str:
 def _footer() -> str:
     return (
         "<footer>metastable: energy above hull below 0.1 eV/atom; stable: at most 1e-5; SUN and mSUN:"
-        " stable or metastable, and unique and novel. Energies are single points on the structures as sampled.</footer>"
+        " stable or metastable, and unique and novel. Energies are single points on the structures as"
+        " sampled.</footer>"
     )
