@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from xenolith.bundle import DEFAULT_BUNDLE, MANIFEST, Bundle, bundle_folders, find_bundle, read_bundle
+from xenolith.cli._card import Comparison, compare, reconstruction, sampling
 from xenolith.cli._output import add_json, console, table, write_json
-from xenolith.cli._progress import Progress
-from xenolith.cli._services import add_service_arguments, services
-from xenolith.client.runs import evaluation_dict
+from xenolith.cli._services import add_service_arguments
 from xenolith.convert._lazy import require
-from xenolith.errors import DataLossError
+from xenolith.errors import DataLossError, FailedPreconditionError
 
 __all__ = ["add_parser", "run"]
 
@@ -23,12 +22,14 @@ def add_parser(commands: Any) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="the bundles that are found by name")
     add_json(listing, "the bundles")
-    for name, what in (("show", "its card"), ("check", "whether its files are those of its manifest")):
-        action = actions.add_parser(name, help=what)
-        action.add_argument(
-            "bundle", nargs="?", default=DEFAULT_BUNDLE, help=f"name or folder ({DEFAULT_BUNDLE})"
-        )
-        add_json(action, "the result")
+    show = actions.add_parser("show", help="its card")
+    _add_bundle(show)
+    add_json(show, "the result")
+    verify = actions.add_parser("verify", help="whether its files, and with --deep its figures, are true")
+    _add_bundle(verify)
+    add_json(verify, "the result")
+    verify.add_argument("--deep", action="store_true", help="measure the card's figures again and compare")
+    _add_measuring(verify)
     build = actions.add_parser("build", help="make a bundle from a finished training")
     build.add_argument("denoiser_run", type=Path, help="folder of `xenolith pretrain denoiser`")
     build.add_argument("--name", required=True, help="name of the bundle")
@@ -37,21 +38,31 @@ def add_parser(commands: Any) -> None:
     )
     add_json(build, "the result")
     card = actions.add_parser("card", help="measure a bundle and write its card")
-    card.add_argument("bundle", nargs="?", default=DEFAULT_BUNDLE, help=f"name or folder ({DEFAULT_BUNDLE})")
-    card.add_argument("--data", type=Path, required=True, help="parquet file of crystals to reconstruct")
-    card.add_argument("--split", default="test", help="its split (default: test)")
-    card.add_argument("-n", type=int, default=1000, help="samples of the base model (default: 1000)")
+    _add_bundle(card)
+    card.add_argument("-n", type=int, default=2000, help="samples of the base model (default: 2000)")
     card.add_argument("--seed", type=int, default=0)
     card.add_argument("--trained-on", default="", help="what the card says of the training data")
     card.add_argument("--licence", default="", help="what the card says of the licence")
-    add_service_arguments(card, "generator", "oracle", "trainer")
+    _add_measuring(card)
     card.set_defaults(json=None)
     parser.set_defaults(run=run)
 
 
+def _add_bundle(parser: Any) -> None:
+    parser.add_argument(
+        "bundle", nargs="?", default=DEFAULT_BUNDLE, help=f"name or folder ({DEFAULT_BUNDLE})"
+    )
+
+
+def _add_measuring(parser: Any) -> None:
+    parser.add_argument("--data", type=Path, help="parquet file of crystals to reconstruct")
+    parser.add_argument("--split", default="test", help="its split (default: test)")
+    add_service_arguments(parser, "generator", "oracle", "trainer")
+
+
 def run(given: argparse.Namespace) -> int:
     """Do what was asked."""
-    actions = {"list": _list, "show": _show, "check": _check, "build": _build, "card": _card}
+    actions = {"list": _list, "show": _show, "verify": _verify, "build": _build, "card": _card}
     return actions[given.action](given)
 
 
@@ -79,13 +90,28 @@ def _show(given: argparse.Namespace) -> int:
     return 0
 
 
-def _check(given: argparse.Namespace) -> int:
-    bundle = find_bundle(given.bundle)
+def _verify(given: argparse.Namespace) -> int:
+    out, bundle = console(given.json), find_bundle(given.bundle)
     problems = bundle.problems()
-    write_json(given.json, {**_summary(bundle), "problems": problems})
+    compared: list[Comparison] = []
+    if given.deep and not problems:
+        card = bundle.card
+        if "autoencoder" not in card or "base" not in card:
+            raise FailedPreconditionError(
+                f"{bundle.path} has no measured card to compare with: xenolith bundle card {bundle.name}"
+            )
+        given.n, given.seed = int(card["base"]["n"]), int(card["base"].get("seed", 0))
+        figures = {"autoencoder": reconstruction(given, bundle, out), "base": sampling(given, bundle, out)}
+        compared = compare(card, figures)
+        problems = [entry.sentence for entry in compared if not entry.agrees]
+    result = {**_summary(bundle), "problems": problems, "figures": [entry.to_dict() for entry in compared]}
+    write_json(given.json, result)
+    if compared:
+        out.print(table("", ["figure", "card", "measured", ""], [entry.row for entry in compared]))
     if problems:
         raise DataLossError("; ".join(problems))
-    console(given.json).print(f"{bundle.path}: all files are those of its manifest; digest {bundle.digest}")
+    said = "; the card's figures hold" if compared else ""
+    out.print(f"{bundle.path}: all files are those of its manifest; digest {bundle.digest}{said}")
     return 0
 
 
@@ -102,22 +128,10 @@ def _card(given: argparse.Namespace) -> int:
     out, bundle = console(), find_bundle(given.bundle)
     words: dict[str, Any] = {key: bundle.card[key] for key in ("data", "licence") if key in bundle.card}
     words |= {key: text for key, text in (("data", given.trained_on), ("licence", given.licence)) if text}
-    with Progress(out) as progress:
-        progress.update("reconstruct", 0, None)
-        autoencoder = maker.autoencoder_figures(bundle, given.data, given.split)
+    card = words | {"autoencoder": reconstruction(given, bundle, out)}
     # The services started for this must load the bundle, and would refuse the card of an older one.
-    maker.write_card(bundle, words | {"autoencoder": autoencoder})
-    given.bundle, sampler = str(bundle.path), bundle.manifest["sampler"]
-    with services(given, "trainer", out) as client, Progress(out) as progress:
-        evaluation = client.trainer.evaluate(
-            "",
-            n=given.n,
-            seed=given.seed,
-            settings={"sampler": {key: sampler[key] for key in ("steps", "eta")}},
-            on_progress=lambda stage, done, total: progress.update(stage, done, total or None),
-        )
-    base = {**evaluation_dict(evaluation), "sampler": sampler, "seed": given.seed}
-    maker.write_card(bundle, words | {"autoencoder": autoencoder, "base": base})
+    maker.write_card(bundle, card)
+    maker.write_card(bundle, card | {"base": sampling(given, bundle, out)})
     out.print(table(f"card of {bundle.name}", ["", "value"], [(k, str(v)) for k, v in _flat(bundle.card)]))
     return 0
 

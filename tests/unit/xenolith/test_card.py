@@ -1,0 +1,23 @@
+"""A card's figures are compared one by one with a second measurement."""
+
+from xenolith.cli._card import compare
+
+CARD = {
+    "name": "small",
+    "base": {"n": 1000, "msun": 0.05, "msun_ci95": [0.03, 0.07], "sampler": {"steps": 50}},
+    "autoencoder": {"match_rate": 0.99, "rmsd": 0.02},
+}
+
+
+def test_every_number_measured_again_is_compared():
+    compared = compare(CARD, CARD)
+    assert {entry.name for entry in compared} == {
+        "base.n", "base.msun", "base.sampler.steps", "autoencoder.match_rate", "autoencoder.rmsd"
+    }  # fmt: skip
+    assert all(entry.agrees for entry in compared)
+
+
+def test_a_figure_that_does_not_hold_is_named_with_both_values():
+    measured = {"base": {"msun": 0.12}, "autoencoder": {"match_rate": 0.985}}
+    wrong = [entry.sentence for entry in compare(CARD, measured) if not entry.agrees]
+    assert wrong == ["base.msun is 0.05 on the card and measured 0.12"]
