@@ -130,6 +130,10 @@ def write_card(bundle: Bundle, figures: dict[str, Any]) -> None:
     """Write card.json with the bundle's name, size and digest beside the given entries."""
     manifest = bundle.manifest
     head = {"name": bundle.name, "max_atoms": manifest["max_atoms"], "digest": bundle.digest}
+    conditions = denoiser_config(manifest["denoiser"]["config"]).conditions
+    if conditions is not None:
+        units = {scalar.name: scalar.unit for scalar in conditions.scalars}
+        head["conditions"] = {kind: units.get(kind, "") for kind in conditions.kinds}
     write_json(bundle.path / CARD, head | figures)
 
 

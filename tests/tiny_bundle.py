@@ -10,6 +10,7 @@ import torch
 from generator_svc.bundle import write_bundle
 from generator_svc.data.table import CrystalTable
 from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig
+from generator_svc.model.conditions import ConditionsConfig
 from generator_svc.model.denoiser import Denoiser, DenoiserConfig
 from xenolith.bundle import Bundle
 
@@ -28,7 +29,7 @@ def crystal_table(size: int = 40, max_atoms: int = 6, seed: int = 0) -> CrystalT
     )
 
 
-def make_tiny_bundle(folder: Path, max_atoms: int = 6) -> Bundle:
+def make_tiny_bundle(folder: Path, max_atoms: int = 6, conditions: ConditionsConfig | None = None) -> Bundle:
     """Write a bundle of two tiny networks, initialised from a fixed seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -37,8 +38,12 @@ def make_tiny_bundle(folder: Path, max_atoms: int = 6) -> Bundle:
         )
         autoencoder.cell_mean.copy_(torch.tensor([1.7, 1.9, 2.4, 0.0, 0.0, 0.0]))
         autoencoder.cell_std.fill_(0.3)
-        denoiser = Denoiser(DenoiserConfig(width=16, heads=2, layers=2, max_atoms=max_atoms))
+        denoiser = Denoiser(
+            DenoiserConfig(width=16, heads=2, layers=2, max_atoms=max_atoms, conditions=conditions)
+        )
         for last in (denoiser.out, denoiser.modulation):
             torch.nn.init.normal_(last.weight, std=0.1)
+        for parameter in () if denoiser.conditions is None else denoiser.conditions.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
     latents = {"mean": [0.0] * 8, "std": [1.0] * 8}
     return write_bundle(folder, "tiny", autoencoder, denoiser, latents, crystal_table(max_atoms=max_atoms))

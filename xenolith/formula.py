@@ -1,12 +1,13 @@
 """Reduced formulas, written as pymatgen writes them, without pymatgen."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 
 from xenolith.elements import ELECTRONEGATIVITY, SYMBOLS
 
-__all__ = ["reduced_formula"]
+__all__ = ["parse_formula", "reduced_formula"]
 
 # Formulas that chemists do not reduce fully.
 _SPECIAL = {
@@ -37,6 +38,23 @@ def reduced_formula(numbers: Iterable[int]) -> str:
         return ""
     formula, _ = _reduce({number: counts[number] for number in sorted(counts, key=_order)})
     return _SPECIAL.get(formula, formula)
+
+
+def parse_formula(formula: str) -> dict[str, float]:
+    """Return the amounts of a formula without brackets: ``{"Sr": 1.0, "Ti": 1.0, "O": 3.0}`` of SrTiO3.
+
+    Raises
+    ------
+    ValueError
+        It is no such formula.
+    """
+    parts = re.findall(r"([A-Z][a-z]?)(\d*\.?\d*)", formula)
+    amounts: dict[str, float] = {}
+    for symbol, amount in parts:
+        amounts[symbol] = amounts.get(symbol, 0.0) + (float(amount) if amount else 1.0)
+    if not amounts or "".join(symbol + amount for symbol, amount in parts) != formula:
+        raise ValueError(f"{formula!r} is no formula; write it like SrTiO3, without brackets")
+    return amounts
 
 
 def _order(number: int) -> tuple[float, str]:

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from generator_svc.model import geometry
+from generator_svc.model.assignment import choose_elements
+from generator_svc.model.conditions import Conditions
 from generator_svc.model.ragged import Ragged
 from generator_svc.model.transformer import Block, attention_mask
 
@@ -105,13 +107,16 @@ class Autoencoder(nn.Module):
         return coarse, self.decoder.refine(hidden, coarse, frac, metric, ragged)
 
     @torch.no_grad()
-    def decode(self, latents: Tensor, ragged: Ragged) -> CrystalTensors:
-        """Crystals of (T, latent_dim) latents; every finite latent gives a valid cell."""
+    def decode(self, latents: Tensor, ragged: Ragged, conditions: Conditions | None = None) -> CrystalTensors:
+        """Crystals of (T, latent_dim) latents; every finite latent gives a valid cell.
+
+        Elements are the most likely ones that a composition or chemical system in `conditions` allows.
+        """
         _, refined = self.decode_stages(latents, ragged)
         metric = self.metric(refined.cell.float(), ragged)
         return CrystalTensors(
             ragged=ragged,
-            numbers=refined.logits.argmax(dim=-1) + 1,
+            numbers=choose_elements(refined.logits, ragged, conditions),
             frac_coords=geometry.phases_to_frac(refined.phase.float()),
             lattice=geometry.metric_to_lattice(metric),
         )

@@ -23,7 +23,9 @@ class WeightsError(ValueError):
     """Weights that do not fit the network they were to start; the message names the tensor and the fix."""
 
 
-def learnt_conditions(settings: ConditionSettings, table: CrystalTable) -> ConditionsConfig:
+def learnt_conditions(
+    settings: ConditionSettings, table: CrystalTable, max_atomic_number: int = 100
+) -> ConditionsConfig:
     """The embedding's configuration, with each scalar's mean and deviation over its labelled crystals.
 
     Raises
@@ -43,6 +45,7 @@ def learnt_conditions(settings: ConditionSettings, table: CrystalTable) -> Condi
         composition=settings.composition is not None,
         chemical_system=settings.chemical_system is not None,
         scalars=tuple(scalars),
+        max_atomic_number=max_atomic_number,
     )
 
 

@@ -43,7 +43,10 @@ class DenoiserTask:
         self.validation = _read(run, run.data.validation_split)
         self.rows = len(self.table)
         torch.manual_seed(run.loop.seed)
-        conditions = None if run.conditions is None else learnt_conditions(run.conditions, self.table)
+        conditions = None
+        if run.conditions is not None:
+            heaviest = self.autoencoder.config.max_atomic_number
+            conditions = learnt_conditions(run.conditions, self.table, heaviest)
         if run.model.conditions not in (None, conditions):
             raise ValueError("[model.conditions] follows from the data: set [conditions] instead")
         self.model = Denoiser(replace(run.model, conditions=conditions)).to(self.device)

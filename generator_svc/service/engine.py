@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,10 +14,14 @@ from generator_svc.cleanup.plan import Cleaned, CleanupPlan, Relaxer, clean
 from generator_svc.data.table import niggli_cell
 from generator_svc.diffusion.sampler import SamplerSettings, SamplingCancelledError, Trajectory, sample
 from generator_svc.model.autoencoder import CrystalTensors
+from generator_svc.model.conditions import Conditions
 from generator_svc.model.ragged import Ragged
 from generator_svc.service.policy import Policy
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.v1 import crystal_pb2
+
+ASSIGNED = "assign_elements"
+"""Name in provenance of elements that were chosen to fit a composition or a chemical system."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,8 @@ class SamplePlan:
     chunk: int
     """Most samples computed, and returned, together."""
     embeddings: bool
+    conditions: Conditions | None = None
+    """Of the n samples, on the CPU; None: none."""
     cleanup: CleanupPlan = field(default_factory=CleanupPlan)
     """What is done to the decoded crystals."""
 
@@ -59,10 +65,24 @@ class Engine:
         self.device = device
         self.relaxer = relaxer
 
+    @property
+    def elements(self) -> list[int]:
+        """Atomic numbers that the bundle makes."""
+        return [int(number) for number in self.loaded.bundle.manifest["elements"]]
+
     def draw_atom_counts(self, seed: int, size: int) -> np.ndarray:
         """(size,) atom counts of the bundle's prior, derived from the seed."""
         draw = np.random.default_rng([seed, 1])
         return draw.choice(self.loaded.atom_counts, size=size, p=self.loaded.atom_count_probabilities)
+
+    def draw_among(self, counts: Sequence[int], seed: int, index: int) -> int:
+        """One of the given atom counts for sample `index`, by the prior; the smallest where it knows none."""
+        known = np.isin(self.loaded.atom_counts, counts)
+        if not known.any():
+            return min(counts)
+        probabilities = self.loaded.atom_count_probabilities[known]
+        draw = np.random.default_rng([seed, 3, index])
+        return int(draw.choice(self.loaded.atom_counts[known], p=probabilities / probabilities.sum()))
 
     def draw_seeds(self, seed: int, size: int) -> np.ndarray:
         """(size,) uint64 sample seeds; seed i depends on the request's seed and i alone."""
@@ -84,11 +104,15 @@ class Engine:
         self, policy: Policy, plan: SamplePlan, rows: np.ndarray, cancelled: Callable[[], bool]
     ) -> SampledChunk:
         initial = None if plan.initial_seeds is None else plan.initial_seeds[rows].tolist()
+        conditions = None
+        if plan.conditions is not None:
+            conditions = plan.conditions.take(torch.from_numpy(rows)).to(self.device)
         trajectory = sample(
             policy.denoiser,
             plan.num_atoms[rows].tolist(),
             plan.seeds[rows].tolist(),
             plan.settings,
+            condition=conditions,
             initial_seeds=initial,
             cancelled=cancelled,
         )
@@ -96,14 +120,15 @@ class Engine:
         embeddings = None
         if plan.embeddings:
             embeddings = self.loaded.autoencoder.embed(latents, trajectory.ragged).cpu().numpy()
-        crystals = to_batch(self.loaded.autoencoder.decode(latents, trajectory.ragged))
+        crystals = to_batch(self.loaded.autoencoder.decode(latents, trajectory.ragged, conditions))
+        assigned = conditions is not None and bool(conditions.carried[:, :2].any())
         cleaned = clean(crystals, plan.cleanup, self.relaxer)
         return SampledChunk(
             indices=rows,
             crystals=cleaned.crystals,
             trajectory=trajectory,
             embeddings=embeddings,
-            cleanup=cleaned.steps,
+            cleanup=(*((ASSIGNED,) if assigned else ()), *cleaned.steps),
         )
 
     def decode(self, latents: np.ndarray, num_atoms: np.ndarray, cleanup: CleanupPlan) -> Cleaned:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from generator_svc.cleanup.plan import cleanup_plan
 from generator_svc.diffusion.sampler import SamplerSettings
+from generator_svc.model.conditions import Conditions
+from generator_svc.model.wanted import check_conditions, fitting_atom_counts, formula, wanted_conditions
 from generator_svc.service.engine import Engine, SamplePlan
 from xenolith.errors import FailedPreconditionError, invalid_field
 from xenolith.v1 import generator_pb2
 
 NUM_TIMESTEPS = 1000
 """Resolution at which the continuous schedule's times are reported."""
+MAX_GUIDANCE = 100.0
+"""Largest guidance scale; useful ones are below 10."""
 MAX_SAMPLES = 10_000
 """Most samples in one request."""
 DEFAULT_CHUNK = 64
@@ -26,14 +32,12 @@ def sample_plan(request: generator_pb2.SampleRequest, engine: Engine) -> SampleP
     InvalidArgumentError, FailedPreconditionError
     """
     _expect_bundle(request.expected_bundle_digest, engine)
-    if any(c.composition or c.chemical_system or c.properties for c in request.conditions):
-        raise invalid_field(
-            "conditions", "this bundle is unconditional; leave conditions empty or load another bundle"
-        )
+    check_conditions(request.conditions, engine.loaded.denoiser.config.conditions, engine.elements)
     cleanup = cleanup_plan(request.cleanup, can_relax=engine.relaxer is not None)
-    settings = sampler_settings(request.sampler, engine)
     num_atoms = _atom_counts(request, engine)
     size = len(num_atoms)
+    conditions = _conditions(request, num_atoms, engine)
+    settings = sampler_settings(request.sampler, engine, conditional=conditions is not None)
     seeds = _seeds(request.sample_seeds, "sample_seeds", size)
     chunk = request.max_samples_per_message
     if chunk < 0:
@@ -45,21 +49,28 @@ def sample_plan(request: generator_pb2.SampleRequest, engine: Engine) -> SampleP
         settings=settings,
         chunk=min(chunk or DEFAULT_CHUNK, DEFAULT_CHUNK),
         embeddings=request.return_embeddings,
+        conditions=conditions,
         cleanup=cleanup,
     )
 
 
-def sampler_settings(message: generator_pb2.SamplerSettings, engine: Engine) -> SamplerSettings:
-    """Sampler settings with the bundle's defaults filled in."""
+def sampler_settings(
+    message: generator_pb2.SamplerSettings, engine: Engine, *, conditional: bool = False
+) -> SamplerSettings:
+    """Sampler settings with the bundle's defaults filled in; guidance is for conditional samples alone."""
     defaults = engine.loaded.bundle.manifest["sampler"]
     steps = message.steps if message.HasField("steps") else int(defaults["steps"])
     eta = message.eta if message.HasField("eta") else float(defaults["eta"])
-    guidance = message.guidance_scale if message.HasField("guidance_scale") else 1.0
+    guidance = float(defaults["guidance_scale"]) if conditional else 1.0
+    if message.HasField("guidance_scale"):
+        guidance = message.guidance_scale
     if not 1 <= steps <= NUM_TIMESTEPS:
         raise invalid_field("sampler.steps", f"is {steps}, must be 1 to {NUM_TIMESTEPS}")
     if not 0 <= eta <= 1:
         raise invalid_field("sampler.eta", f"is {eta}, must be 0 to 1")
-    if guidance != 1.0:
+    if not 0 <= guidance <= MAX_GUIDANCE:
+        raise invalid_field("sampler.guidance_scale", f"is {guidance}, must be 0 to {MAX_GUIDANCE:g}")
+    if guidance != 1.0 and not conditional:
         raise invalid_field(
             "sampler.guidance_scale", f"is {guidance}; without a condition only 1 makes sense"
         )
@@ -97,7 +108,35 @@ def _atom_counts(request: generator_pb2.SampleRequest, engine: Engine) -> np.nda
     if len(given):
         _check_atom_counts(given, engine)
         return given
-    return engine.draw_atom_counts(request.seed, size).astype(np.int64)
+    num_atoms = engine.draw_atom_counts(request.seed, size).astype(np.int64)
+    for index, condition in enumerate(_per_sample(request, size)):
+        if condition.composition:
+            fitting = fitting_atom_counts(condition, int(engine.loaded.bundle.manifest["max_atoms"]))
+            if not fitting:
+                limit = engine.loaded.bundle.manifest["max_atoms"]
+                raise invalid_field(
+                    f"conditions[{index if len(request.conditions) > 1 else 0}].composition",
+                    f"{formula(condition)} fills no cell of at most {limit} atoms, this bundle's limit",
+                )
+            num_atoms[index] = engine.draw_among(fitting, request.seed, index)
+    return num_atoms
+
+
+def _per_sample(request: generator_pb2.SampleRequest, size: int) -> Sequence[generator_pb2.Condition]:
+    """One condition for each sample; empty where there are none at all."""
+    given = request.conditions
+    if len(given) not in (0, 1, size):
+        raise invalid_field("conditions", f"has {len(given)} entries for {size} samples; give 1 or {size}")
+    return list(given) * size if len(given) == 1 else list(given)
+
+
+def _conditions(
+    request: generator_pb2.SampleRequest, num_atoms: np.ndarray, engine: Engine
+) -> Conditions | None:
+    conditions, config = _per_sample(request, len(num_atoms)), engine.loaded.denoiser.config.conditions
+    if config is None or not any(c.composition or c.chemical_system or c.properties for c in conditions):
+        return None
+    return wanted_conditions(conditions, num_atoms.tolist(), config)
 
 
 def _check_atom_counts(num_atoms: np.ndarray, engine: Engine) -> None:

@@ -15,6 +15,7 @@ import structlog
 from generator_svc.cleanup.plan import cleanup_plan
 from generator_svc.diffusion.sampler import SamplerSettings
 from generator_svc.diffusion.schedule import time_grid
+from generator_svc.model.conditions import ConditionsConfig
 from generator_svc.service import requests
 from generator_svc.service.engine import Engine, SampledChunk, SamplePlan
 from generator_svc.service.policy import Policy, PolicyStore
@@ -61,6 +62,8 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
                 generator_pb2.AtomCountProbability(num_atoms=int(n), probability=float(p)) for n, p in prior
             ],
             elements=manifest["elements"],
+            condition_kinds=_condition_kinds(loaded.denoiser.config.conditions),
+            condition_properties=_condition_properties(loaded.denoiser.config.conditions),
             denoiser_config_json=self._denoiser_config(),
             card_json=json.dumps(loaded.bundle.card),
             device=str(self.engine.device),
@@ -203,6 +206,21 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
                 "num_timesteps": requests.NUM_TIMESTEPS,
             }
         )
+
+
+def _condition_kinds(config: ConditionsConfig | None) -> list[generator_pb2.ConditionKind]:
+    if config is None:
+        return []
+    learnt = {
+        generator_pb2.CONDITION_KIND_COMPOSITION: config.composition,
+        generator_pb2.CONDITION_KIND_CHEMICAL_SYSTEM: config.chemical_system,
+        generator_pb2.CONDITION_KIND_PROPERTY: bool(config.scalars),
+    }
+    return [kind for kind, known in learnt.items() if known]
+
+
+def _condition_properties(config: ConditionsConfig | None) -> list[str]:
+    return [] if config is None else [scalar.name for scalar in config.scalars]
 
 
 def _sampler(settings: SamplerSettings) -> generator_pb2.SamplerSettings:

@@ -1,7 +1,6 @@
 """``xenolith generate``: sample crystals and write them as they are made."""
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +27,27 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="same seed, same crystals (default: 0)")
     parser.add_argument("--steps", type=int, help="denoising steps")
     parser.add_argument("--eta", type=float, help="randomness of the sampler, 0 to 1")
-    parser.add_argument("--guidance", type=float, help="strength of the condition")
     parser.add_argument(
-        "--composition", help="wanted composition, such as SrTiO3 (bundles that have learnt it)"
+        "--guidance", type=float, help="strength of the condition: 1 plain, 2 is a good start"
     )
-    parser.add_argument("--elements", help="wanted elements, such as Sr,Ti,O (bundles that have learnt it)")
+    parser.add_argument(
+        "--composition",
+        metavar="SrTiO3",
+        help="wanted composition, met exactly (bundles that have learnt it)",
+    )
+    parser.add_argument(
+        "--system",
+        metavar="Li-Fe-O",
+        default="",
+        help="wanted elements: no others (bundles that have learnt it)",
+    )
+    parser.add_argument(
+        "--property",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="wanted property, such as band_gap=3.0; may be repeated (bundles that have learnt it)",
+    )
     add_cleanup(parser)
     parser.add_argument(
         "--out", type=Path, default=Path("samples.extxyz"), help="extxyz file, or folder for CIF files"
@@ -100,19 +115,20 @@ def _write(target: Path, part: Samples, *, as_cif: bool) -> list[dict[str, Any]]
 
 
 def _conditions(given: argparse.Namespace) -> list[Any]:
-    if not given.composition and not given.elements:
+    if not (given.composition or given.system or given.property):
         return []
-    elements = given.elements.split(",") if given.elements else []
-    return [condition(composition=_amounts(given.composition), chemical_system=elements)]
+    return [
+        condition(
+            composition=given.composition,
+            chemical_system=given.system,
+            properties=dict(_value(text) for text in given.property),
+        )
+    ]
 
 
-def _amounts(formula: str | None) -> dict[str, float]:
-    if not formula:
-        return {}
-    parts = re.findall(r"([A-Z][a-z]?)(\d*\.?\d*)", formula)
-    if "".join(symbol + amount for symbol, amount in parts) != formula:
-        raise InvalidArgumentError(f"{formula!r} is no formula; write it like SrTiO3, without brackets")
-    amounts: dict[str, float] = {}
-    for symbol, amount in parts:
-        amounts[symbol] = amounts.get(symbol, 0.0) + float(amount or 1)
-    return amounts
+def _value(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise InvalidArgumentError(f"--property {text!r} must be NAME=VALUE, such as band_gap=3.0") from None

@@ -1,5 +1,6 @@
 """The calls of the generator."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from xenolith.convert.items import as_batch
 from xenolith.crystal import CrystalBatch
 from xenolith.elements import atomic_number
 from xenolith.errors import InvalidArgumentError
+from xenolith.formula import parse_formula
 from xenolith.v1 import generator_pb2
 from xenolith.wire import batch_from_proto, batch_to_proto, tensor_from_proto, tensor_to_proto
 
@@ -44,11 +46,33 @@ def describe(*, timeout_s: float | None = None) -> Unary[generator_pb2.Generator
 
 def condition(
     *,
-    composition: Mapping[str, float] | None = None,
-    chemical_system: Iterable[str] = (),
+    composition: Mapping[str, float] | str | None = None,
+    chemical_system: Iterable[str] | str = (),
     properties: Mapping[str, float] | None = None,
 ) -> generator_pb2.Condition:
-    """Return a condition from element symbols: ``condition(composition={"Sr": 1, "Ti": 1, "O": 3})``."""
+    """Return a condition for `sample`; what is left out is free.
+
+    Parameters
+    ----------
+    composition
+        Formula such as ``"SrTiO3"``, or amounts by symbol; only ratios matter.
+    chemical_system
+        ``"Li-Fe-O"``, or symbols: every element of the crystal is one of these.
+    properties
+        Values by name, such as ``{"band_gap": 3.0}``, in the units of the bundle's card.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A symbol is no element, or a formula is none.
+    """
+    if isinstance(composition, str):
+        try:
+            composition = parse_formula(composition)
+        except ValueError as error:
+            raise InvalidArgumentError(str(error)) from None
+    if isinstance(chemical_system, str):
+        chemical_system = [symbol for symbol in re.split(r"[-,\s]+", chemical_system) if symbol]
     try:
         amounts = [
             generator_pb2.ElementAmount(number=atomic_number(symbol), amount=amount)
@@ -64,7 +88,7 @@ def sample(
     *,
     n: int | None = None,
     num_atoms: Sequence[int] | int | None = None,
-    conditions: Sequence[generator_pb2.Condition] = (),
+    conditions: Sequence[generator_pb2.Condition] | generator_pb2.Condition = (),
     seed: int = 0,
     sample_seeds: Sequence[int] = (),
     initial_noise_seeds: Sequence[int] = (),
@@ -121,7 +145,7 @@ def iter_samples(
     *,
     n: int | None = None,
     num_atoms: Sequence[int] | int | None = None,
-    conditions: Sequence[generator_pb2.Condition] = (),
+    conditions: Sequence[generator_pb2.Condition] | generator_pb2.Condition = (),
     seed: int = 0,
     steps: int | None = None,
     eta: float | None = None,
@@ -245,7 +269,7 @@ def _sample_request(
     *,
     n: int | None,
     num_atoms: Sequence[int] | int | None,
-    conditions: Sequence[generator_pb2.Condition],
+    conditions: Sequence[generator_pb2.Condition] | generator_pb2.Condition,
     seed: int,
     steps: int | None,
     eta: float | None,
@@ -261,7 +285,7 @@ def _sample_request(
     request = generator_pb2.SampleRequest(
         num_atoms=counts,
         num_samples=total,
-        conditions=conditions,
+        conditions=[conditions] if isinstance(conditions, generator_pb2.Condition) else conditions,
         seed=seed,
         sampler=generator_pb2.SamplerSettings(steps=steps, eta=eta, guidance_scale=guidance_scale),
         **fields,

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from xenolith.elements import ELECTRONEGATIVITY, SYMBOLS, atomic_number
-from xenolith.formula import reduced_formula
+from xenolith.formula import parse_formula, reduced_formula
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,15 @@ def test_agrees_with_pymatgen_on_real_crystals(data_dir: Path) -> None:
     for numbers in column.to_pylist()[::40]:
         counts = {SYMBOLS[number]: count for number, count in Counter(numbers).items()}
         assert reduced_formula(numbers) == core.Composition(counts).reduced_formula
+
+
+def test_formulas_are_read_back_as_amounts() -> None:
+    assert parse_formula("SrTiO3") == {"Sr": 1.0, "Ti": 1.0, "O": 3.0}
+    assert parse_formula("CH3CH3") == {"C": 2.0, "H": 6.0}
+    assert parse_formula("Li0.5CoO2") == {"Li": 0.5, "Co": 1.0, "O": 2.0}
+
+
+@pytest.mark.parametrize("text", ["", "Sr(TiO3)", "srTiO3", "3", "Sr TiO3"])
+def test_what_is_no_formula_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no formula"):
+        parse_formula(text)
