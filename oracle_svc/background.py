@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from oracle_svc.amd import DEFAULT_K
 from oracle_svc.calculators.base import digest_of
-from oracle_svc.diversity import FeatureSpace
+from oracle_svc.diversity import AMD_ORDERS, FeatureSpace, amd_features
 from oracle_svc.hull import Hull
 from oracle_svc.novelty import KnownCrystals
 from oracle_svc.reference import BadReferenceError, Reference  # ours, not the built-in
@@ -34,6 +36,9 @@ class Background:
     composition_space: FeatureSpace
     structure_space: FeatureSpace | None
     """Of the embeddings of the calculator below."""
+    amd_space: Callable[[], FeatureSpace]
+    """Of AMD and composition, for oracles whose calculator has no such embeddings; made when first asked
+    for."""
     hull: Hull | None
     hull_id: str
     calculator_digest: str
@@ -57,6 +62,13 @@ class Background:
             )
         reference.rows("")
         embeddings = reference.embeddings
+        compositions = np.sqrt(reference.compositions[:, 1:])
+
+        @cache
+        def amd_space() -> FeatureSpace:
+            return FeatureSpace.from_amd(amd_features(reference.amd_entries(AMD_ORDERS)), compositions)
+
+        name = f"embedding:{reference.calculator_id}"
         return cls(
             id=reference.id,
             digest=digest_of(reference.info),
@@ -64,8 +76,11 @@ class Background:
             size=len(reference),
             known=reference,
             amd_tolerance=reference.amd_tolerance,
-            composition_space=FeatureSpace.from_compositions(np.sqrt(reference.compositions[:, 1:])),
-            structure_space=FeatureSpace.from_embeddings(embeddings) if embeddings.shape[1] else None,
+            composition_space=FeatureSpace.from_compositions(compositions),
+            structure_space=(
+                FeatureSpace.from_embeddings(embeddings, name=name) if embeddings.shape[1] else None
+            ),
+            amd_space=amd_space,
             hull=reference.hull,
             hull_id=reference.hull_id,
             calculator_digest=reference.calculator_digest,

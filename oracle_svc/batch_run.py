@@ -17,11 +17,11 @@ import numpy as np
 from oracle_svc.canonical import CanonicalForm, canonical_form, same_crystal
 from oracle_svc.charge import charge_neutral
 from oracle_svc.comparison import content_name, fill_novelty, fill_uniqueness, matched_pairs
-from oracle_svc.diversity import FeatureSpace, composition_vectors, contributions
-from oracle_svc.measurements import NEED_AMD, NEED_ENERGY, Measurements
+from oracle_svc.measurements import Measurements
 from oracle_svc.neighbors import SearchTooLargeError
 from oracle_svc.pool import WorkerStoppedError
 from oracle_svc.results import Component, Outcome, Provenance, Score, ScoredBatch, ScoreOptions, Stats
+from oracle_svc.spread import fill_diversity
 from oracle_svc.status import Status
 from oracle_svc.validity import check_validity
 from xenolith.crystal import CrystalBatch
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchRun"]
 
-_OK = Outcome(status=Status.OK)
 _SKIPPED = Outcome(status=Status.SKIPPED, message="it failed the validity gate")
 
 
@@ -79,7 +78,9 @@ class BatchRun:
         with self._stage("comparison"):
             self._compare()
         with self._stage("diversity"):
-            self._spread()
+            fill_diversity(
+                self._scorer, self._options, self._batch, self._scores, self._form_of, self._measured
+            )
         outage = self._scorer.store.cache.outage if self._options.use_cache else None
         return ScoredBatch(
             scores=tuple(self._scores),
@@ -137,7 +138,7 @@ class BatchRun:
             score, record = self._scores[index], self._measured.energies[row]
             if record is None:
                 failure = self._measured.failure(row)
-                score.outcomes.update(dict.fromkeys(self._options.components & NEED_ENERGY, failure))
+                score.outcomes.update(dict.fromkeys(self._measured.need_energy, failure))
                 continue
             if self._options.return_embeddings:
                 score.embedding = record.get("embedding")
@@ -175,7 +176,7 @@ class BatchRun:
         amd: dict[int, np.ndarray] = {}
         for index, row in self._form_of.items():
             record = self._measured.amd[row]
-            asked = self._options.components & NEED_AMD
+            asked = self._measured.need_amd
             if record is None:
                 failed = Outcome(status=Status.BAD_CELL, message="its neighbours are too far apart for AMD")
                 self._scores[index].outcomes.update(dict.fromkeys(asked, failed))
@@ -220,29 +221,6 @@ class BatchRun:
             self._scores[index].outcomes[Component.UNIQUENESS] = outcome
             self._scores[index].unique = self._scores[index].duplicate_of = None
 
-    def _spread(self) -> None:
-        background = self._scorer.background
-        if background is None:
-            return
-        if Component.COMPOSITION_DIVERSITY in self._options.components:
-            indices = list(self._form_of)
-            vectors = composition_vectors([self._batch[index].numbers for index in indices])
-            for index, value in zip(indices, _diversity(background.composition_space, vectors), strict=True):
-                self._scores[index].composition_diversity = _finite(value)
-                self._scores[index].outcomes[Component.COMPOSITION_DIVERSITY] = _OK
-        if (
-            Component.STRUCTURE_DIVERSITY in self._options.components
-            and background.structure_space is not None
-        ):
-            records = {index: self._measured.energies[row] for index, row in self._form_of.items()}
-            embeddings = {
-                index: record["embedding"] for index, record in records.items() if record is not None
-            }
-            values = _diversity(background.structure_space, np.array(list(embeddings.values())))
-            for index, value in zip(embeddings, values, strict=True):
-                self._scores[index].structure_diversity = _finite(value)
-                self._scores[index].outcomes[Component.STRUCTURE_DIVERSITY] = _OK
-
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
         """Time a stage, and stop before it if nobody waits any more."""
@@ -251,13 +229,6 @@ class BatchRun:
         begin = time.perf_counter()
         yield
         self._stats.seconds[name] = self._stats.seconds.get(name, 0.0) + time.perf_counter() - begin
-
-
-def _diversity(space: FeatureSpace, features: np.ndarray) -> np.ndarray:
-    if len(features) == 0:
-        return np.zeros(0)
-    vectors = space.vectors(features)
-    return contributions(vectors, space.reference_term(vectors))
 
 
 def _finite(value: float) -> float | None:

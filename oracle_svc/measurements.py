@@ -20,12 +20,10 @@ from xenolith.crystal import CrystalBatch
 if TYPE_CHECKING:
     from oracle_svc.scoring import Scorer
 
-__all__ = ["NEED_AMD", "NEED_ENERGY", "Measurements"]
+__all__ = ["Measurements"]
 
-NEED_ENERGY = frozenset({Component.STABILITY, Component.STRUCTURE_DIVERSITY})
-"""Components that need an energy or the embedding that comes with it."""
-NEED_AMD = frozenset({Component.NOVELTY, Component.UNIQUENESS})
-"""Components that need an AMD vector."""
+_NEED_ENERGY = frozenset({Component.STABILITY})
+_NEED_AMD = frozenset({Component.NOVELTY, Component.UNIQUENESS})
 
 _AMD_PORTION = 32
 
@@ -70,14 +68,24 @@ class Measurements:
         """`amd` by crystal."""
 
     @property
+    def need_energy(self) -> frozenset[Component]:
+        """Components asked for that need an energy or the embedding that comes with it."""
+        return self._options.components & (_NEED_ENERGY | self._spread(embedding=True))
+
+    @property
+    def need_amd(self) -> frozenset[Component]:
+        """Components asked for that need an AMD vector."""
+        return self._options.components & (_NEED_AMD | self._spread(embedding=False))
+
+    @property
     def wants_energy(self) -> bool:
         """Whether an energy is needed at all."""
-        return bool(self._options.components & NEED_ENERGY) or self._options.return_embeddings
+        return bool(self.need_energy) or self._options.return_embeddings
 
     @property
     def wants_amd(self) -> bool:
         """Whether an AMD vector is needed at all."""
-        return bool(self._options.components & NEED_AMD) or self._options.return_amd
+        return bool(self.need_amd) or self._options.return_amd
 
     def look_up(self) -> None:
         """Read everything that is needed from the cache, in one exchange."""
@@ -111,6 +119,11 @@ class Measurements:
         """Why a crystal has no energy."""
         nothing = Outcome(status=Status.CALCULATOR_FAILED, message="no energy came back")
         return self._failures.get(row, nothing)
+
+    def _spread(self, *, embedding: bool) -> frozenset[Component]:
+        """Structure diversity, if that is what it compares."""
+        by_embedding = self._scorer.spread_by_embedding
+        return frozenset({Component.STRUCTURE_DIVERSITY} if by_embedding == embedding else ())
 
     def _complete(self, kind: Kind, records: list[Record | None], compute: Compute) -> None:
         if self._options.use_cache:

@@ -138,6 +138,7 @@ def _provenance(provenance: Provenance, service_version: str) -> oracle_pb2.Scor
         hull_id=provenance.hull_id,
         settings_digest=provenance.settings_digest,
         service_version=service_version,
+        diversity_features=provenance.diversity_features,
     )
     sameness = message.sameness
     sameness.metric = oracle_pb2.SAMENESS_METRIC_AMD

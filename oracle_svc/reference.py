@@ -15,6 +15,7 @@ reference.json gives.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -157,6 +158,11 @@ class Reference:
         rows = self._rows_of.get(formula, slice(0, 0))
         steps = np.cumsum(self._amd_steps[rows], axis=1, dtype=np.int64)
         return KnownStructures(ids=self.ids[rows], amd=steps * float(self.info["amd"]["step"]))
+
+    def amd_entries(self, orders: Sequence[int]) -> np.ndarray:
+        """(M, len(orders)) float64 AMD entries k for each k in `orders`, Angstrom."""
+        steps = np.cumsum(self._amd_steps, axis=1, dtype=np.int64)[:, np.array(orders) - 1]
+        return steps * float(self.info["amd"]["step"])
 
     @cached_property
     def _amd_steps(self) -> np.ndarray:

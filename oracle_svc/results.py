@@ -102,6 +102,8 @@ class Provenance:
     """SHA-256 (hex) of everything that influences a value."""
     amd_tolerance: float
     matcher: MatcherOptions | None
+    diversity_features: str = ""
+    """What structure diversity compares; empty if it was not asked for."""
 
 
 @dataclass(kw_only=True)

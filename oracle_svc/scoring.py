@@ -13,6 +13,7 @@ from oracle_svc.background import Background
 from oracle_svc.batch_run import BatchRun
 from oracle_svc.cache import Cache
 from oracle_svc.calculators.base import digest_of
+from oracle_svc.diversity import FeatureSpace
 from oracle_svc.evaluators import CalculatorPool
 from oracle_svc.matcher import PairMatcher
 from oracle_svc.novelty import GivenCrystals
@@ -150,16 +151,27 @@ class Scorer:
             return options.amd_tolerance
         return self.background.amd_tolerance if self.background else DEFAULT_TOLERANCE
 
+    @property
+    def spread_by_embedding(self) -> bool:
+        """Whether structure diversity compares embeddings; else AMD and composition."""
+        return (
+            self.background is not None
+            and self.background.structure_space is not None
+            and self._foreign_hull() is None
+        )
+
+    def structure_space(self) -> FeatureSpace | None:
+        """Return the space of structure diversity; None without a reference."""
+        if self.background is None:
+            return None
+        return self.background.structure_space if self.spread_by_embedding else self.background.amd_space()
+
     def _obstacle(self, component: Component) -> str | None:
         """Why a component cannot be measured, or None."""
         if component in {Component.VALIDITY, Component.UNIQUENESS, Component.STABILITY}:
             return self._foreign_hull() if component is Component.STABILITY else None
         if self.background is None:
             return "this oracle has no reference; start it with --reference"
-        if component is Component.STRUCTURE_DIVERSITY:
-            if self.background.structure_space is None:
-                return f"the reference {self.background.id} holds no embeddings"
-            return self._foreign_hull()
         return None
 
     def _foreign_hull(self) -> str | None:
@@ -184,8 +196,12 @@ class Scorer:
             "amd": {"k": DEFAULT_K, "tolerance": tolerance, "engine": self.amd_engine.name},
             "matcher": vars(options.matcher) if options.matcher else None,
             "limits": vars(self.limits),
+            **({} if self.background is None or self.spread_by_embedding else {"diversity": "amd"}),
         }
+        spread = Component.STRUCTURE_DIVERSITY in options.components
+        space = self.structure_space() if spread else None
         return Provenance(
+            diversity_features=space.name if space else "",
             calculator_id=identity.id,
             calculator_version=identity.version,
             reference_id=background.id if background else "",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oracle_svc.diversity import FeatureSpace, composition_vectors, contributions, kernel
+from oracle_svc.diversity import FeatureSpace, amd_features, composition_vectors, contributions, kernel
 
 RNG = np.random.default_rng(0)
 
@@ -16,27 +16,86 @@ def mmd(batch: np.ndarray, reference: np.ndarray) -> float:
     )
 
 
+def known_features() -> np.ndarray:
+    return RNG.normal(size=(300, 8)) * np.arange(1, 9) + 5.0
+
+
 def space() -> FeatureSpace:
-    return FeatureSpace.from_embeddings(RNG.normal(size=(300, 8)) * np.arange(1, 9) + 5.0)
+    return FeatureSpace.from_embeddings(known_features())
 
 
 def test_contributions_are_the_differences_of_mmd():
-    known = space()
+    features = known_features()
+    known = FeatureSpace.from_embeddings(features)
     vectors = known.vectors(RNG.normal(size=(12, 8)) * np.arange(1, 9) + 5.0)
     fast = contributions(vectors, known.reference_term(vectors))
-    reference = known.reference.astype(np.float64)
+    reference = known.vectors(features).astype(np.float64)
     exact = vectors.astype(np.float64)
     slow = [mmd(np.delete(exact, i, axis=0), reference) - mmd(exact, reference) for i in range(len(exact))]
     np.testing.assert_allclose(fast, slow, atol=1e-6)
 
 
-def test_the_reference_term_is_the_mean_kernel_whatever_the_block_size(monkeypatch):
-    known = space()
-    vectors = known.vectors(RNG.normal(size=(5, 8)))
-    whole = known.reference_term(vectors)
-    np.testing.assert_allclose(whole, kernel(vectors, known.reference).mean(axis=1), rtol=1e-5)
-    monkeypatch.setattr("oracle_svc.diversity._REFERENCE_ROWS", 7)
-    np.testing.assert_allclose(known.reference_term(vectors), whole, rtol=1e-6)
+def amd_and_compositions(size: int) -> np.ndarray:
+    distances = np.cumsum(RNG.uniform(0.05, 0.4, size=(size, 13)), axis=1) + 1.5
+    compositions = composition_vectors([RNG.choice(20, size=3, replace=False) + 1 for _ in range(size)])
+    return np.hstack([amd_features(distances), compositions])
+
+
+@pytest.mark.parametrize("kind", ["embedding", "composition", "amd"])
+def test_moments_give_the_mean_kernel_of_every_reference_structure(kind, monkeypatch):
+    """Dense and sparse tables, in one block or several, give what the sum over the reference gives."""
+    features = {
+        "embedding": known_features(),
+        "composition": amd_and_compositions(301)[:, 13:],
+        "amd": amd_and_compositions(301),
+    }[kind]
+    make = {
+        "embedding": FeatureSpace.from_embeddings,
+        "composition": FeatureSpace.from_compositions,
+        "amd": lambda rows: FeatureSpace.from_amd(rows[:, :13], rows[:, 13:]),
+    }[kind]
+    monkeypatch.setattr("oracle_svc.moments._ROWS_AT_ONCE", 77)
+    known = make(features)
+    rows = known.vectors(features).astype(np.float64)
+    vectors = known.vectors(features[:9][:, ::1] + 0.01)
+    expected = (((vectors.astype(np.float64) @ rows.T + 1) / 2) ** 3).mean(axis=1)
+    np.testing.assert_allclose(known.reference_term(vectors), expected, rtol=1e-5)
+
+
+def test_a_collapsed_batch_earns_less_than_a_diverse_one_and_the_member_that_fills_a_gap_earns_most():
+    """The sign: positive rewards what the batch would miss, negative punishes one of many alike."""
+    features = np.concatenate([8 * np.eye(8)[i] + RNG.normal(size=(60, 8)) for i in range(8)])
+    known = FeatureSpace.from_embeddings(features)
+    diverse = known.vectors(np.concatenate([8 * np.eye(8)[i] + RNG.normal(size=(2, 8)) for i in range(8)]))
+    collapsed = known.vectors(8 * np.eye(8)[0] + 0.1 * RNG.normal(size=(16, 8)))
+    filled = np.concatenate([collapsed[:15], diverse[6:7]])
+
+    def earned(vectors: np.ndarray) -> np.ndarray:
+        return contributions(vectors, known.reference_term(vectors))
+
+    reference = known.vectors(features)
+    assert mmd(collapsed, reference) > 3 * mmd(diverse, reference)
+    assert earned(collapsed).max() < earned(diverse).mean()
+    assert earned(filled)[15] > 0
+    assert earned(filled)[:15].max() < 0
+    assert earned(filled)[15] > earned(diverse).max()
+    assert mmd(filled, reference) < mmd(collapsed, reference)
+
+
+def test_without_embeddings_amd_and_composition_tell_copies_from_others():
+    features = amd_and_compositions(300)
+    known = FeatureSpace.from_amd(features[:, :13], features[:, 13:])
+    batch = np.concatenate([np.repeat(features[:1], 9, axis=0), features[1:2]])
+    vectors = known.vectors(batch)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, rtol=1e-5)
+    values = contributions(vectors, known.reference_term(vectors))
+    assert values[9] > 0 > values[:9].max()
+    other_shape = features[:1].copy()
+    other_shape[:, :13] += 2.0
+    values = contributions(
+        known.vectors(np.concatenate([features[:1]] * 9 + [other_shape])), known.reference_term(vectors)
+    )
+    assert values[9] > values[:9].max()
 
 
 def test_a_copy_earns_less_than_the_one_that_differs():
