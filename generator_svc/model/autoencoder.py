@@ -21,6 +21,9 @@ from generator_svc.model.ragged import Ragged
 from generator_svc.model.transformer import Block, attention_mask
 
 
+_LATENT_BOUND = 1e4
+
+
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderConfig:
     """Size of the autoencoder."""
@@ -179,7 +182,8 @@ class Decoder(nn.Module):
     def read(self, latents: Tensor, ragged: Ragged) -> tuple[Tensor, Decoded]:
         """Hidden states (T, d) and the first reading."""
         count = self.count(ragged.num_atoms[:, None].to(latents.dtype).log())
-        x = self.embed(latents) + ragged.expand(count)
+        # Far outside anything trained, squares in the layer norms would overflow; a bound keeps them finite.
+        x = self.embed(latents.clamp(-_LATENT_BOUND, _LATENT_BOUND)) + ragged.expand(count)
         mask = attention_mask(ragged)
         for block in self.read_blocks:
             x = block(x, ragged, mask)
