@@ -20,7 +20,6 @@ from generator_svc.model.conditions import Conditions
 from generator_svc.model.ragged import Ragged
 from generator_svc.model.transformer import Block, attention_mask
 
-
 _LATENT_BOUND = 1e4
 
 
