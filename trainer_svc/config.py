@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from trainer_svc.errors import ConfigError
-from trainer_svc.rewards.spec import RewardSpec, explain, load_spec
+from trainer_svc.rewards.spec import RewardSpec, load_spec
+from xenolith.explain import explain
 
 __all__ = [
     "AtomCounts",

@@ -16,9 +16,9 @@ from trainer_svc.manager import RunManager
 from trainer_svc.patience import Patience
 from trainer_svc.policy_link import PolicyLink, tensors_of, version_of
 from trainer_svc.remote import Generator, Oracle
-from trainer_svc.rewards.spec import explain
 from trainer_svc.runs.checkpoints import Checkpoints
 from trainer_svc.scoring import Scorer
+from xenolith.explain import explain
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["evaluate"]

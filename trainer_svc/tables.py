@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainer_svc.measurements import Measurements
-from trainer_svc.runs.files import write_bytes
 from xenolith.crystal import Crystal, CrystalBatch
+from xenolith.files import write_bytes
 
 __all__ = ["crystals_of", "read_table", "structure_table", "write_table"]
 

@@ -21,12 +21,12 @@ from trainer_svc.runs.board import Board
 from trainer_svc.runs.candidates import Candidates
 from trainer_svc.runs.checkpoints import Checkpoints, TrainingState
 from trainer_svc.runs.directory import RunDirectory
-from trainer_svc.runs.files import write_json
 from trainer_svc.runs.summary import run_summary
 from trainer_svc.runs.versions import software_versions, source_versions
 from trainer_svc.scoring import Scorer
 from trainer_svc.stopping import reason_to_stop
 from trainer_svc.tables import structure_table, write_table
+from xenolith.files import write_json
 from xenolith.serving import Worker
 from xenolith.v1 import generator_pb2, trainer_pb2
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from trainer_svc.runs.directory import RunDirectory
 from trainer_svc.runs.events import EventLog, last_steps
-from trainer_svc.runs.files import read_json
 from trainer_svc.tables import crystals_of, read_table
 from xenolith.crystal import Crystal
+from xenolith.files import read_json
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["Policy", "ReportData", "read_report_data"]

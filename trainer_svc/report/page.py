@@ -10,7 +10,7 @@ from trainer_svc.report import charts
 from trainer_svc.report.blocks import cards, comparison, gallery, provenance, verdict, warnings_list
 from trainer_svc.report.data import ReportData, read_report_data
 from trainer_svc.runs.directory import RunDirectory
-from trainer_svc.runs.files import write_bytes
+from xenolith.files import write_bytes
 
 __all__ = ["render", "write_report"]
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from trainer_svc.errors import ConfigError
 from trainer_svc.rewards.transforms import Transform
+from xenolith.explain import explain
 
 __all__ = [
     "CreativitySpec",
@@ -16,7 +17,6 @@ __all__ = [
     "RewardSpec",
     "RewardTerm",
     "builtin_specs",
-    "explain",
     "load_spec",
 ]
 
@@ -119,11 +119,3 @@ def _read(source: str | Path) -> tuple[str, str]:
         known = ", ".join(builtin_specs())
         raise ConfigError(f"no reward spec {str(source)!r}: give the path of a TOML file or one of: {known}")
     return path.read_text("utf-8"), str(path)
-
-
-def explain(error: ValidationError) -> str:
-    """Say which keys are wrong and why, in one line."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'document'}: {item['msg']}"
-        for item in error.errors()
-    )

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trainer_svc.errors import CheckpointError
-from trainer_svc.runs.files import publish_directory, read_json, write_json
+from xenolith.files import publish_directory, read_json, write_json
 
 __all__ = ["Checkpoints", "TrainingState"]
 

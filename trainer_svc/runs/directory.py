@@ -6,7 +6,7 @@ from google.protobuf import json_format
 
 from trainer_svc.config import RunConfig, validate_config
 from trainer_svc.errors import NoSuchRunError, RunExistsError
-from trainer_svc.runs.files import read_json, write_json
+from xenolith.files import read_json, write_json
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["RunDirectory", "list_runs"]

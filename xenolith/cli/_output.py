@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xenolith.convert._lazy import require
+from xenolith.files import without_nan
 
 _WIDTH = 150
 
@@ -24,7 +25,7 @@ def write_json(target: str | None, data: Any) -> None:
     """Write `data` to a file, or to stdout for ``-``; nothing for None. NaN becomes null: JSON has none."""
     if target is None:
         return
-    text = json.dumps(_finite(data), indent=2, allow_nan=False) + "\n"
+    text = json.dumps(without_nan(data), indent=2, allow_nan=False) + "\n"
     if target == "-":
         sys.stdout.write(text)
     else:
@@ -60,13 +61,3 @@ def number(value: float | None, digits: int = 3, unit: str = "") -> str:
     if value is None or math.isnan(value):
         return "-"
     return f"{value:.{digits}f}{unit}"
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    return data

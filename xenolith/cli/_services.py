@@ -10,6 +10,7 @@ from typing import Any
 from xenolith.cli._progress import status
 from xenolith.client import Client, Options
 from xenolith.errors import InvalidArgumentError
+from xenolith.files import read_text
 from xenolith.stack import SERVICES, Stack, StackSettings
 
 __all__ = ["add_service_arguments", "addresses_of", "options_of", "services"]
@@ -44,7 +45,7 @@ def addresses_of(given: argparse.Namespace) -> dict[str, str]:
 
 def options_of(given: argparse.Namespace, **more: Any) -> Options:
     """Return the client's options."""
-    token = given.token_file.read_text().strip() if given.token_file else None
+    token = read_text(given.token_file).strip() if given.token_file else None
     return Options(token=token, tls_ca=given.tls_ca, **more)
 
 

@@ -1,7 +1,6 @@
 """``xenolith train``: a GRPO run, from a configuration file."""
 
 import argparse
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from xenolith.cli._runs import ensure_succeeded, fetch, follow, outcome, summary
 from xenolith.cli._services import add_service_arguments, services
 from xenolith.client import Client, Run, run_config
 from xenolith.errors import InvalidArgumentError
+from xenolith.files import read_toml
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["add_overrides", "add_parser", "config_from", "finish", "reward_fields", "run"]
@@ -56,7 +56,7 @@ def run(given: argparse.Namespace) -> int:
         raise InvalidArgumentError(
             "--detach needs a trainer that stays: --trainer HOST:PORT, or 'xenolith up' first"
         )
-    config = None if given.resume else config_from(given, _read(given.config))
+    config = None if given.resume else config_from(given, read_toml(given.config) if given.config else {})
     with services(given, "trainer", out) as client:
         if given.resume:
             started = client.trainer.resume_run(given.resume, steps=given.steps)
@@ -116,7 +116,7 @@ def reward_fields(reward: str) -> dict[str, Any]:
     """
     if not reward.endswith(".toml"):
         return {"reward_spec": reward}
-    spec = _read(Path(reward))
+    spec = read_toml(Path(reward))
     terms = [{**term, "normalization": _normalization(term)} for term in spec.pop("terms", [])]
     if not terms:
         raise InvalidArgumentError(f"{reward} has no [[terms]]")
@@ -127,12 +127,3 @@ def reward_fields(reward: str) -> dict[str, Any]:
 def _normalization(term: dict[str, Any]) -> str | None:
     given = term.get("normalization")
     return f"REWARD_NORMALIZATION_{given.upper()}" if given else None
-
-
-def _read(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        return tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidArgumentError(f"{path}: {error}") from error

@@ -38,9 +38,9 @@ def _explained(message: Message, text: str, what: str) -> InvalidArgumentError:
     fields = message.DESCRIPTOR.file.message_types_by_name.get(kind, message.DESCRIPTOR).fields_by_name
     close = difflib.get_close_matches(name, fields, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(fields)}"
-    description = f"there is no field {name}; {hint}"
+    description = f"has no field {name}; {hint}"
     violation = FieldViolation(field=f"{path}.{name}", description=description)
-    return InvalidArgumentError(f"{what}: {path} has no field {name}; {hint}", violations=[violation])
+    return InvalidArgumentError(f"{what}: {path} {description}", violations=[violation])
 
 
 def _plain(value: Any) -> Any:
