@@ -16,10 +16,12 @@ from torch import Tensor
 from generator_svc.data.table import CrystalTable, read_parquet
 from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig
 from generator_svc.model.denoiser import Denoiser, denoiser_config
-from generator_svc.pretrain.checkpoint import save_tensors, write_json
+from generator_svc.pretrain.checkpoint import save_tensors
 from generator_svc.pretrain.denoiser import load_autoencoder
+from generator_svc.pretrain.folder import read_run
 from generator_svc.pretrain.settings import DenoiserRun
 from xenolith.bundle import CARD, FORMAT, MANIFEST, Bundle, BundleError, read_bundle, sha256
+from xenolith.files import without_nan, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,7 @@ def load_bundle(bundle: Bundle, device: torch.device | str = "cpu") -> LoadedBun
 
 def build_bundle(denoiser_run: Path, folder: Path, name: str) -> Bundle:
     """Assemble a bundle from a finished denoiser run; reference and card are left as they are."""
-    run = DenoiserRun.model_validate_json((denoiser_run / "run.json").read_text())
+    run = read_run(denoiser_run, DenoiserRun)
     table = read_parquet(run.data.path, split=run.data.split, max_atoms=run.data.max_atoms)
     denoiser = Denoiser(run.model)
     denoiser.load_state_dict(load_file(denoiser_run / "denoiser.safetensors"))
@@ -134,7 +136,7 @@ def write_card(bundle: Bundle, figures: dict[str, Any]) -> None:
     if conditions is not None:
         units = {scalar.name: scalar.unit for scalar in conditions.scalars}
         head["conditions"] = {kind: units.get(kind, "") for kind in conditions.kinds}
-    write_json(bundle.path / CARD, head | figures)
+    write_json(bundle.path / CARD, without_nan(head | figures))
 
 
 def _part(folder: Path, part: str, config: dict[str, Any]) -> dict[str, Any]:

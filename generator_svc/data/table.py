@@ -14,9 +14,10 @@ import torch
 
 from generator_svc.model.autoencoder import CrystalTensors
 from generator_svc.model.ragged import Ragged
+from xenolith.errors import InvalidArgumentError
 
 
-class DataError(ValueError):
+class DataError(InvalidArgumentError, ValueError):
     """A training file that does not fit; the message names the column and the fix."""
 
 

@@ -97,8 +97,9 @@ class Autoencoder(nn.Module):
 
     def encode(self, crystals: CrystalTensors) -> tuple[Tensor, Tensor]:
         """Posterior mean and log-variance, each (T, latent_dim)."""
-        metric = crystals.lattice @ crystals.lattice.transpose(1, 2)
-        mean, log_variance = self.encoder(crystals, self.cell_features(crystals), metric).chunk(2, dim=-1)
+        metric = geometry.lattice_to_metric(crystals.lattice)
+        posterior = self.encoder(crystals, self.cell_features(crystals), metric).float()
+        mean, log_variance = posterior.chunk(2, dim=-1)
         return mean, log_variance.clamp(-20, 4)
 
     def decode_stages(self, latents: Tensor, ragged: Ragged) -> tuple[Decoded, Decoded]:
@@ -182,7 +183,8 @@ class Decoder(nn.Module):
         """Hidden states (T, d) and the first reading."""
         count = self.count(ragged.num_atoms[:, None].to(latents.dtype).log())
         # Far outside anything trained, squares in the layer norms would overflow; a bound keeps them finite.
-        x = self.embed(latents.clamp(-_LATENT_BOUND, _LATENT_BOUND)) + ragged.expand(count)
+        bounded = latents.clamp(-_LATENT_BOUND, _LATENT_BOUND)
+        x = (self.embed(bounded) + ragged.expand(count)).float()
         mask = attention_mask(ragged)
         for block in self.read_blocks:
             x = block(x, ragged, mask)
@@ -220,8 +222,9 @@ class Heads(nn.Module):
                 for parameter in last.parameters():
                     nn.init.zeros_(parameter)
 
+    @geometry.exact
     def forward(self, x: Tensor, ragged: Ragged) -> Decoded:
-        """Reading of (T, d) hidden states."""
+        """Reading of (T, d) hidden states; coordinates need more digits than bfloat16 has."""
         x = self.norm(x)
         return Decoded(logits=self.logits(x), phase=self.phase(x), cell=self.cell(ragged.mean(x)))
 
@@ -266,14 +269,14 @@ def reconstruction_terms(
 
 def distance_loss(model: Autoencoder, decoded: Decoded, crystals: CrystalTensors, ragged: Ragged) -> Tensor:
     """Error of pair distances, in the image that is nearest in the true crystal; bonds weigh most."""
-    true_metric = crystals.lattice @ crystals.lattice.transpose(1, 2)
+    true_metric = geometry.lattice_to_metric(crystals.lattice)
     displacement, distance = geometry.minimum_image(ragged.pad(crystals.frac_coords), true_metric)
     frac = ragged.pad(geometry.phases_to_frac(decoded.phase.float()))
     difference = frac[:, None, :, :] - frac[:, :, None, :]
     error = difference - displacement
     predicted = displacement + error - error.round()
     metric = model.metric(decoded.cell.float(), ragged)
-    length = ((predicted @ metric[:, None]) * predicted).sum(-1).clamp_min(1e-6).sqrt()
+    length = geometry.lengths(predicted, metric)
     weight = torch.exp(-((distance / 4.0) ** 2)) * (distance > 1e-3)
     weight = weight * (ragged.mask[:, :, None] & ragged.mask[:, None, :])
     return (

@@ -85,12 +85,12 @@ class Denoiser(nn.Module):
             if self.conditions is None:
                 raise ValueError("this denoiser was built without conditions; leave `condition` out")
             context = context + self.conditions(condition, ragged)
-        x = self.embed(latents)
+        x = self.embed(latents).float()  # under autocast the sums over blocks keep their digits
         mask = attention_mask(ragged)
         for block in self.blocks:
             x = block(x, context, ragged, mask)
         shift, scale = ragged.expand(self.modulation(F.silu(context))).chunk(2, dim=-1)
-        return self.out(self.norm(x) * (1 + scale) + shift)
+        return self.out(self.norm(x) * (1 + scale) + shift).float()
 
 
 def time_features(time: Tensor, size: int) -> Tensor:

@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
-from safetensors.torch import load_file
 from torch import Tensor
 
 from generator_svc.data.table import CrystalTable, read_parquet
 from generator_svc.model.autoencoder import Autoencoder, CrystalTensors, reconstruction_terms
 from generator_svc.model.geometry import metric_to_features
-from generator_svc.pretrain.checkpoint import save_tensors, write_json
+from generator_svc.pretrain.checkpoint import load_weights, save_tensors
+from generator_svc.pretrain.folder import check_run, write_run
 from generator_svc.pretrain.loop import train
+from generator_svc.pretrain.processes import Processes, join_processes, resolve_device
 from generator_svc.pretrain.settings import AutoencoderRun
 
 
@@ -25,16 +26,17 @@ class AutoencoderTask:
 
     model: Autoencoder
 
-    def __init__(self, run: AutoencoderRun) -> None:
+    def __init__(self, run: AutoencoderRun, processes: Processes | None = None) -> None:
+        processes = processes or Processes(device=resolve_device(run.loop.device))
         self.run = run
-        self.device = torch.device(run.loop.device)
-        self.table = _read(run, run.data.split)
-        self.validation = _read(run, run.data.validation_split)
-        self.rows = len(self.table)
+        self.device = processes.device
+        with processes.first_goes_first():
+            self.table = _read(run, run.data.split)
+            self.validation = _read(run, run.data.validation_split)
         torch.manual_seed(run.loop.seed)
         self.model = Autoencoder(run.model).to(self.device)
         if run.initial_weights is not None:
-            self.model.load_state_dict(load_file(run.initial_weights))
+            load_weights(self.model, run.initial_weights)
         else:
             crystals = self.table.tensors(self.device)
             raw = metric_to_features(crystals.lattice, crystals.ragged.num_atoms)
@@ -43,7 +45,7 @@ class AutoencoderTask:
         if run.freeze_encoder:
             self.model.encoder.requires_grad_(False)
 
-    def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Reconstruction of both stages plus KL."""
         crystals = shift_origin(self.table.take(rows).tensors(self.device))
         mean, log_variance = self.model.encode(crystals)
@@ -51,13 +53,13 @@ class AutoencoderTask:
         cell, weights = self.model.cell_features(crystals), self.run.loss
         coarse, refined = self.model.decode_stages(latents, crystals.ragged)
         total = torch.zeros((), device=self.device)
-        figures: dict[str, float] = {}
+        figures: dict[str, Tensor] = {}
         for name, stage, share in (("coarse", coarse, weights.coarse), ("refined", refined, 1.0)):
             terms = reconstruction_terms(self.model, stage, crystals, cell)
             total = total + share * sum(getattr(weights, term) * value for term, value in terms.items())
-            figures |= {f"{name}_{term}": value.item() for term, value in terms.items()}
+            figures |= {f"{name}_{term}": value.detach() for term, value in terms.items()}
         kl = 0.5 * (mean.pow(2) + log_variance.exp() - 1 - log_variance).sum(-1).mean()
-        return total + weights.kl * kl, figures | {"kl": kl.item()}
+        return total + weights.kl * kl, figures | {"kl": kl.detach()}
 
     def validate(self, model: Autoencoder) -> dict[str, float]:
         """Match rate, RMSD and element accuracy on up to 300 validation crystals."""
@@ -135,11 +137,18 @@ def _rms(
 
 
 def run_autoencoder(run: AutoencoderRun, directory: Path) -> Path:
-    """Train, then write `autoencoder.safetensors` (averaged weights) and `run.json` into `directory`."""
-    task = AutoencoderTask(run)
-    write_json(directory / "run.json", run.model_dump(mode="json"))
-    ema = train(task, run.loop, directory)
-    save_tensors(directory / "autoencoder.safetensors", ema.model.state_dict())
+    """Train, then write `autoencoder.safetensors` (averaged weights) and `run.json` into `directory`.
+
+    A training that the folder holds goes on; one that was begun with other settings is refused.
+    """
+    with join_processes(run.loop.device) as processes:
+        check_run(directory, run)
+        task = AutoencoderTask(run, processes)
+        if processes.first:
+            write_run(directory, run)
+        ema = train(task, run.loop, directory, processes)
+        if processes.first:
+            save_tensors(directory / "autoencoder.safetensors", ema.model.state_dict())
     return directory
 
 

@@ -1,17 +1,18 @@
-"""Training state on disk, written atomically, nothing pickled."""
+"""Training state and weights on disk, written atomically, nothing pickled."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from generator_svc.pretrain.ema import Ema
+from xenolith.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -20,6 +21,39 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     temporary = path.with_suffix(path.suffix + ".tmp")
     save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary)
     temporary.replace(path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises
+    ------
+    NotFoundError : there is none.
+    InvalidArgumentError : it is no safetensors file.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"there is no file {path}")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise InvalidArgumentError(f"{path} is no safetensors file, or a damaged one: {error}") from error
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load a network's weights.
+
+    Raises
+    ------
+    FailedPreconditionError : they are those of another network, or of another size.
+    """
+    tensors = read_tensors(path)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:400]
+        raise FailedPreconditionError(
+            f"the weights in {path} do not fit the settings under [model]: {reason}"
+        ) from error
 
 
 def save_state(
@@ -36,7 +70,7 @@ def save_state(
 
 def load_state(path: Path, model: nn.Module, ema: Ema[Any], optimizer: torch.optim.Optimizer) -> int:
     """Restore what `save_state` wrote; returns the step to continue at."""
-    tensors = load_file(path)
+    tensors = read_tensors(path)
     model.load_state_dict(_below(tensors, "model."))
     ema.model.load_state_dict(_below(tensors, "ema."))
     slots: dict[int, dict[str, Tensor]] = {}
@@ -45,14 +79,6 @@ def load_state(path: Path, model: nn.Module, ema: Ema[Any], optimizer: torch.opt
         slots.setdefault(int(index), {})[key] = value
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
     return int(tensors["step"])
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write JSON atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(json.dumps(value, indent=2, default=str) + "\n")
-    temporary.replace(path)
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

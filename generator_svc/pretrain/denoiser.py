@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,7 +17,7 @@ from generator_svc.model.conditions import Conditions
 from generator_svc.model.denoiser import Denoiser
 from generator_svc.model.ragged import Ragged
 from generator_svc.pretrain.autoencoder import shift_origin
-from generator_svc.pretrain.checkpoint import save_tensors, write_json
+from generator_svc.pretrain.checkpoint import load_weights, save_tensors
 from generator_svc.pretrain.conditioning import (
     draw_kept,
     learnt_conditions,
@@ -26,8 +25,12 @@ from generator_svc.pretrain.conditioning import (
     one_kind,
     table_conditions,
 )
+from generator_svc.pretrain.folder import check_run, read_run, write_run
 from generator_svc.pretrain.loop import train
+from generator_svc.pretrain.processes import Processes, join_processes, resolve_device
 from generator_svc.pretrain.settings import AutoencoderRun, DenoiserRun
+from xenolith.errors import InvalidArgumentError, NotFoundError
+from xenolith.files import write_json
 
 
 class DenoiserTask:
@@ -35,20 +38,21 @@ class DenoiserTask:
 
     model: Denoiser
 
-    def __init__(self, run: DenoiserRun) -> None:
+    def __init__(self, run: DenoiserRun, processes: Processes | None = None) -> None:
+        processes = processes or Processes(device=resolve_device(run.loop.device))
         self.run = run
-        self.device = torch.device(run.loop.device)
+        self.device = processes.device
         self.autoencoder = load_autoencoder(run.autoencoder).to(self.device)
-        self.table = _read(run, run.data.split)
-        self.validation = _read(run, run.data.validation_split)
-        self.rows = len(self.table)
+        with processes.first_goes_first():
+            self.table = _read(run, run.data.split)
+            self.validation = _read(run, run.data.validation_split)
         torch.manual_seed(run.loop.seed)
         conditions = None
         if run.conditions is not None:
             heaviest = self.autoencoder.config.max_atomic_number
             conditions = learnt_conditions(run.conditions, self.table, heaviest)
         if run.model.conditions not in (None, conditions):
-            raise ValueError("[model.conditions] follows from the data: set [conditions] instead")
+            raise InvalidArgumentError("[model.conditions] follows from the data: set [conditions] instead")
         self.model = Denoiser(replace(run.model, conditions=conditions)).to(self.device)
         if run.initial_weights is not None:
             load_initial_weights(self.model, run.initial_weights)
@@ -130,21 +134,36 @@ def latent_statistics(
 
 
 def load_autoencoder(directory: Path) -> Autoencoder:
-    """The averaged autoencoder of a finished run, frozen."""
-    run = AutoencoderRun.model_validate_json((directory / "run.json").read_text())
+    """The averaged autoencoder of a finished run, frozen.
+
+    Raises
+    ------
+    NotFoundError : the folder holds none.
+    """
+    run = read_run(directory, AutoencoderRun)
     model = Autoencoder(AutoencoderConfig(**vars(run.model)))
-    model.load_state_dict(load_file(directory / "autoencoder.safetensors"))
+    weights = directory / "autoencoder.safetensors"
+    if not weights.exists():
+        raise NotFoundError(f"{directory} holds no finished autoencoder: run `xenolith pretrain autoencoder`")
+    load_weights(model, weights)
     return model.eval().requires_grad_(False)
 
 
 def run_denoiser(run: DenoiserRun, directory: Path) -> Path:
-    """Train, then write `denoiser.safetensors` (averaged), `latents.json` and `run.json` into `directory`."""
-    task = DenoiserTask(run)
-    resolved = run.model_copy(update={"model": task.model.config})
-    write_json(directory / "run.json", resolved.model_dump(mode="json"))
-    write_json(directory / "latents.json", {"mean": task.mean.tolist(), "std": task.std.tolist()})
-    ema = train(task, run.loop, directory)
-    save_tensors(directory / "denoiser.safetensors", ema.model.state_dict())
+    """Train, then write `denoiser.safetensors` (averaged), `latents.json` and `run.json` into `directory`.
+
+    A training that the folder holds goes on; one that was begun with other settings is refused.
+    """
+    with join_processes(run.loop.device) as processes:
+        task = DenoiserTask(run, processes)
+        resolved = run.model_copy(update={"model": task.model.config})
+        check_run(directory, resolved)
+        if processes.first:
+            write_run(directory, resolved)
+            write_json(directory / "latents.json", {"mean": task.mean.tolist(), "std": task.std.tolist()})
+        ema = train(task, run.loop, directory, processes)
+        if processes.first:
+            save_tensors(directory / "denoiser.safetensors", ema.model.state_dict())
     return directory
 
 

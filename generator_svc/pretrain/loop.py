@@ -1,14 +1,15 @@
-"""The training loop both networks share: deterministic data order, EMA, checkpoints, TensorBoard, progress.
+"""The training loop that the networks share: averaging, checkpoints, TensorBoard, progress, many processes.
 
-Every step's randomness derives from (seed, step), so a run that resumes from a checkpoint sees the same
-batches and the same noise as one that was never stopped.
+Every step's randomness derives from (seed, step, piece), so a run that resumes from a checkpoint sees the
+same batches and the same noise as one that was never stopped, and a batch's noise does not depend on how many
+processes share it.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -19,25 +20,35 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from generator_svc.pretrain.checkpoint import load_state, save_state, write_json
+from generator_svc.data.table import CrystalTable
+from generator_svc.model.transformer import AdaptiveBlock, Block
+from generator_svc.pretrain.batches import batches, piece_of, seed_of, steps_per_epoch
+from generator_svc.pretrain.checkpoint import load_state, save_state
 from generator_svc.pretrain.ema import Ema
+from generator_svc.pretrain.folder import STATE_FILE
+from generator_svc.pretrain.processes import Processes, resolve_device
 from generator_svc.pretrain.settings import LoopSettings
+from xenolith.errors import FailedPreconditionError
+from xenolith.files import without_nan, write_json
 
 log = structlog.get_logger()
 
+_LOG_EVERY = 50
+_HOPELESS = 100
 
 Network = TypeVar("Network", bound=nn.Module)
+Figures = Mapping[str, float | Tensor]
 
 
 class Task(Protocol[Network]):
     """What is trained."""
 
     model: Network
-    rows: int
+    table: CrystalTable
     """Training crystals."""
 
-    def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Scalar loss of the given rows, and named figures to log."""
+    def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, Figures]:
+        """Scalar loss, a mean over the given rows, and named figures to log."""
         ...
 
     def validate(self, model: Network) -> dict[str, float]:
@@ -45,20 +56,75 @@ class Task(Protocol[Network]):
         ...
 
 
-def batches(rows: int, settings: LoopSettings, start: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(step, rows) from step `start` on; each epoch is a permutation derived from (seed, epoch)."""
-    per_epoch = steps_per_epoch(rows, settings)
-    for epoch in range(start // per_epoch, settings.epochs):
-        order = np.random.default_rng([settings.seed, epoch]).permutation(rows)
-        for index in range(per_epoch):
-            step = epoch * per_epoch + index
-            if step >= start:
-                yield step, order[index * settings.batch_size : (index + 1) * settings.batch_size]
+class Trainer:
+    """Takes the steps of one training in one process.
 
+    Raises
+    ------
+    InvalidArgumentError : the processes cannot share the batches.
+    """
 
-def steps_per_epoch(rows: int, settings: LoopSettings) -> int:
-    """Batches of an epoch; the last, smaller one is dropped unless it is the only one."""
-    return max(1, rows // settings.batch_size)
+    def __init__(self, task: Task[Network], settings: LoopSettings, processes: Processes) -> None:
+        self.task, self.settings, self.processes = task, settings, processes
+        self.pieces = processes.share(settings.pieces)
+        self.parameters = [p for p in task.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.total = steps_per_epoch(len(task.table), settings) * settings.epochs
+        self._skipped = 0
+
+    def gradient(self, rows: np.ndarray, step: int) -> dict[str, float | Tensor]:
+        """Accumulate the gradient of a batch over pieces and processes; returns this process's figures."""
+        settings, figures = self.settings, dict[str, float | Tensor]()
+        self.optimizer.zero_grad(set_to_none=True)
+        for piece in self.pieces:
+            part = piece_of(rows, piece, settings.pieces)
+            if len(part) == 0:
+                continue
+            share = len(part) / len(rows)
+            torch.manual_seed(seed_of(settings.seed, step, piece))
+            with torch.autocast(
+                self.processes.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"
+            ):
+                loss, of_part = self.task.loss(part, step)
+            (loss * share).backward()
+            for name, value in {**of_part, "loss": loss.detach()}.items():
+                figures[name] = figures.get(name, 0.0) + share * value
+        self.processes.sum_gradients(self.parameters)
+        return figures
+
+    def step(self, rows: np.ndarray, step: int) -> tuple[bool, dict[str, float | Tensor]]:
+        """Take one step; whether it was taken, and its figures.
+
+        Raises
+        ------
+        FailedPreconditionError : many steps in a row had no finite gradient.
+        """
+        rate = learning_rate(step, self.total, self.settings)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        figures = self.gradient(rows, step)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.grad_clip)
+        taken = bool(torch.isfinite(norm))
+        if taken:
+            self.optimizer.step()
+        self._skipped = 0 if taken else self._skipped + 1
+        if self._skipped >= _HOPELESS:
+            raise FailedPreconditionError(
+                f"the last {_HOPELESS} steps up to {step} had no finite gradient: start anew with a lower "
+                "loop.learning_rate, or go on with loop.precision float32"
+            )
+        return taken, figures
+
+    def summed(self, figures: Figures, step: int) -> dict[str, float]:
+        """Figures of the whole batch; every process has to ask."""
+        names = sorted(figures)
+        values = self.processes.sum([float(figures[name]) for name in names])
+        norms = [p.grad.norm() for p in self.parameters if p.grad is not None]
+        clipped = torch.stack(norms).norm().item() if norms else 0.0
+        rate = learning_rate(step, self.total, self.settings)
+        return dict(zip(names, values, strict=True)) | {"clipped_grad_norm": clipped, "lr": rate}
 
 
 def learning_rate(step: int, total: int, settings: LoopSettings) -> float:
@@ -68,60 +134,104 @@ def learning_rate(step: int, total: int, settings: LoopSettings) -> float:
     return settings.learning_rate * warm * (0.01 + 0.99 * cosine)
 
 
-def train(task: Task[Network], settings: LoopSettings, directory: Path) -> Ema[Network]:
-    """Train until the last epoch, continuing from `directory`'s checkpoint if there is one."""
+def train(
+    task: Task[Network], settings: LoopSettings, directory: Path, processes: Processes | None = None
+) -> Ema[Network]:
+    """Train until the last epoch, continuing from `directory`'s checkpoint if there is one.
+
+    Returns the averaged weights; only the first process has averaged them.
+    """
+    processes = processes or Processes(device=resolve_device(settings.device))
     if settings.threads:
         torch.set_num_threads(settings.threads)
     directory.mkdir(parents=True, exist_ok=True)
-    parameters = [p for p in task.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    trainer = Trainer(task, settings, processes)
     ema = Ema(task.model, settings.ema_decay)
-    checkpoint = directory / "training.safetensors"
-    start = load_state(checkpoint, task.model, ema, optimizer) if checkpoint.exists() else 0
-    per_epoch = steps_per_epoch(task.rows, settings)
-    total = per_epoch * settings.epochs
-    log.info("training", directory=str(directory), start_step=start, total_steps=total, rows=task.rows)
-    writer = SummaryWriter(str(directory / "tensorboard"))
-    with progress_bar() as bar:
-        shown = bar.add_task("training", total=total, completed=start)
-        began = time.monotonic()
-        for step, rows in batches(task.rows, settings, start):
-            torch.manual_seed(hash((settings.seed, step)) & 0x7FFFFFFF)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, total, settings)
-            loss, figures = task.loss(rows, step)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(parameters, settings.grad_clip)
-            if torch.isfinite(norm):
-                optimizer.step()
-                ema.update(task.model, step)
-            else:
+    checkpoint = directory / STATE_FILE
+    start = load_state(checkpoint, task.model, ema, trainer.optimizer) if checkpoint.exists() else 0
+    processes.agree_on(start, f"the step to go on from in {directory}")
+    processes.agree_on(len(task.table), "the number of training crystals")
+    processes.broadcast([*task.model.parameters(), *task.model.buffers()])
+    if settings.compile:
+        compile_blocks(task.model)
+    record = Record(directory, start, trainer.total, enabled=processes.first)
+    if processes.first:
+        log.info(
+            "training",
+            directory=str(directory),
+            start_step=start,
+            total_steps=trainer.total,
+            crystals=len(task.table),
+            processes=processes.count,
+            device=str(processes.device),
+        )
+    validate_every = steps_per_epoch(len(task.table), settings) * settings.validate_every
+    with record:
+        for step, rows in batches(task.table.num_atoms, settings, start):
+            taken, figures = trainer.step(rows, step)
+            if not taken:
                 log.warning("step skipped: the gradient is not finite", step=step)
-            bar.advance(shown)
-            if step % 50 == 0:
-                figures |= {
-                    "loss": loss.item(),
-                    "grad_norm": norm.item(),
-                    "lr": optimizer.param_groups[0]["lr"],
-                }
-                _record(writer, "train", figures, step)
-                rate = (step - start + 1) / (time.monotonic() - began)
-                log.info(
-                    "step",
-                    step=step,
-                    steps_per_s=round(rate, 2),
-                    **{k: round(v, 5) for k, v in figures.items()},
-                )
-            if (step + 1) % settings.checkpoint_every == 0 or step + 1 == total:
-                save_state(checkpoint, step + 1, task.model, ema, optimizer)
-            if (step + 1) % (per_epoch * settings.validate_every) == 0 or step + 1 == total:
-                figures = task.validate(ema.model)
-                _record(writer, "validation", figures, step)
-                write_json(directory / "validation.json", {"step": step + 1, **figures})
-                log.info("validation", step=step + 1, **{k: round(v, 4) for k, v in figures.items()})
-    writer.close()
+            elif processes.first:
+                ema.update(task.model, step)
+            record.advance()
+            if step % _LOG_EVERY == 0:
+                record.training(trainer.summed(figures, step), step)
+            last = step + 1 == trainer.total
+            if processes.first and ((step + 1) % settings.checkpoint_every == 0 or last):
+                save_state(checkpoint, step + 1, task.model, ema, trainer.optimizer)
+            if processes.first and ((step + 1) % validate_every == 0 or last):
+                record.validation(task.validate(ema.model), step)
     return ema
+
+
+def compile_blocks(model: nn.Module) -> None:
+    """Compile every transformer block: most of the work, and the part whose code is the same everywhere."""
+    for module in model.modules():
+        if isinstance(module, Block | AdaptiveBlock):
+            module.compile(dynamic=True)
+
+
+class Record:
+    """What a training tells: a bar on a terminal, log lines, TensorBoard files; nothing unless enabled."""
+
+    def __init__(self, directory: Path, start: int, total: int, *, enabled: bool) -> None:
+        self._directory, self._start, self._enabled = directory, start, enabled
+        self._bar = progress_bar()
+        self._bar.disable = self._bar.disable or not enabled
+        self._shown = self._bar.add_task("training", total=total, completed=start)
+        # Steps after the checkpoint are taken anew, and are not to be in the curves twice.
+        self._writer = SummaryWriter(str(directory / "tensorboard"), purge_step=start) if enabled else None
+        self._began = time.monotonic()
+
+    def __enter__(self) -> None:
+        self._bar.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+        if self._writer is not None:
+            self._writer.close()
+
+    def advance(self) -> None:
+        """One more step was taken."""
+        self._bar.advance(self._shown)
+
+    def training(self, figures: Mapping[str, float], step: int) -> None:
+        """Tell the figures of a step."""
+        rate = (step - self._start + 1) / (time.monotonic() - self._began)
+        self._tell("step", "train", {**figures, "steps_per_s": rate}, step)
+
+    def validation(self, figures: Mapping[str, float], step: int) -> None:
+        """Tell and keep the figures of a validation."""
+        self._tell("validation", "validation", figures, step)
+        if self._enabled:
+            write_json(self._directory / "validation.json", without_nan({"step": step + 1, **figures}))
+
+    def _tell(self, event: str, group: str, figures: Mapping[str, float], step: int) -> None:
+        if self._writer is None:
+            return
+        for name, value in figures.items():
+            self._writer.add_scalar(f"{group}/{name}", value, step)
+        log.info(event, step=step, **{name: round(value, 5) for name, value in figures.items()})
 
 
 def progress_bar() -> Progress:
@@ -130,8 +240,3 @@ def progress_bar() -> Progress:
     bar = Progress(*columns)
     bar.disable = not bar.console.is_terminal
     return bar
-
-
-def _record(writer: SummaryWriter, group: str, figures: dict[str, float], step: int) -> None:
-    for name, value in figures.items():
-        writer.add_scalar(f"{group}/{name}", value, step)

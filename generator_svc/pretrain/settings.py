@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from generator_svc.model.autoencoder import AutoencoderConfig, LossWeights
 from generator_svc.model.denoiser import DenoiserConfig
+from xenolith.errors import InvalidArgumentError
+from xenolith.explain import explain
+from xenolith.files import read_toml
 
 
 class _Settings(BaseModel):
@@ -35,6 +37,12 @@ class LoopSettings(_Settings):
     seed: int = 0
     epochs: int = Field(default=50, ge=1)
     batch_size: int = Field(default=128, ge=1)
+    """Crystals of a step, over all pieces and processes."""
+    pieces: int = Field(default=1, ge=1)
+    """Parts that a batch is cut into. Processes share them; what one process takes, it takes one after the
+    other, which needs less memory. The same number on any number of processes gives the same training."""
+    bucket: bool = False
+    """Make batches of nearly equal atom counts, for less padding; their order and mixture stay random."""
     learning_rate: float = Field(default=6e-4, gt=0)
     warmup_steps: int = Field(default=300, ge=0)
     weight_decay: float = Field(default=0.01, ge=0)
@@ -45,8 +53,19 @@ class LoopSettings(_Settings):
     checkpoint_every: int = Field(default=300, ge=1)
     """Steps between checkpoints."""
     device: str = "cpu"
+    """Torch device: cpu, cuda, cuda:1; auto takes a GPU where there is one."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of matrix products. With bfloat16, weights, losses and all geometry stay in float32."""
+    compile: bool = False
+    """Compile the transformer blocks with torch.compile; needs a C++ compiler and a minute."""
     threads: int = Field(default=0, ge=0)
     """Torch threads; 0 leaves torch's choice."""
+
+    @model_validator(mode="after")
+    def _enough_for_all(self) -> LoopSettings:
+        if self.pieces > self.batch_size:
+            raise ValueError(f"pieces ({self.pieces}) must not exceed batch_size ({self.batch_size})")
+        return self
 
 
 class NoiseSettings(_Settings):
@@ -119,5 +138,15 @@ Run = TypeVar("Run", AutoencoderRun, DenoiserRun)
 
 
 def read_settings(path: Path, kind: type[Run]) -> Run:
-    """Read and check a TOML file; relative paths in it are relative to the working directory."""
-    return kind.model_validate(tomllib.loads(path.read_text()))
+    """Read and check a TOML file; relative paths in it are relative to the working directory.
+
+    Raises
+    ------
+    NotFoundError : there is no such file.
+    InvalidArgumentError : it is no TOML, or a key or a value is wrong; every one is named.
+    """
+    document = read_toml(path)
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        raise InvalidArgumentError(f"{path}: {explain(error, kind)}") from error

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from generator_svc.bundle import build_bundle, load_bundle
@@ -27,7 +26,9 @@ from generator_svc.pretrain.settings import (
     ScalarSettings,
     read_settings,
 )
+from tests.salts import write_salts
 from xenolith.bundle import Bundle, BundleError, find_bundle
+from xenolith.errors import InvalidArgumentError
 
 SMALL = AutoencoderConfig(width=16, heads=2, encoder_layers=1, decoder_layers=1, refine_layers=1)
 
@@ -35,33 +36,7 @@ SMALL = AutoencoderConfig(width=16, heads=2, encoder_layers=1, decoder_layers=1,
 @pytest.fixture(scope="module")
 def parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rock salts, half for training and half for validation."""
-    rows = []
-    for index, (metal, anion, edge) in enumerate(
-        [
-            (11, 17, 5.6),
-            (12, 8, 4.2),
-            (3, 9, 4.0),
-            (20, 8, 4.8),
-            (19, 35, 6.6),
-            (37, 17, 6.6),
-            (56, 8, 5.5),
-            (3, 17, 5.1),
-        ]
-    ):
-        side = edge / np.sqrt(2)
-        rows.append(
-            {
-                "material_id": f"rock-salt-{index}",
-                "split": "train" if index % 2 == 0 else "val",
-                "lattice": [side, side, side, 60.0, 60.0, 60.0],
-                "numbers": [metal, anion],
-                "frac": [0.0, 0.0, 0.0, 0.5, 0.5, 0.5],
-                "gap": None if index < 2 else edge,
-            }
-        )
-    path = tmp_path_factory.mktemp("data") / "salts.parquet"
-    pq.write_table(pa.Table.from_pylist(rows), path)
-    return path
+    return write_salts(tmp_path_factory.mktemp("data") / "salts.parquet")
 
 
 def autoencoder_run(parquet: Path, epochs: int) -> AutoencoderRun:
@@ -223,5 +198,5 @@ def test_coordinates_that_do_not_fit_their_atoms_name_the_row(tmp_path: Path) ->
 def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text('[data]\npath = "x.parquet"\n[loop]\nepoch = 3\n')
-    with pytest.raises(ValidationError, match="epoch"):
+    with pytest.raises(InvalidArgumentError, match=r"loop\.epoch: .*did you mean epochs\?"):
         read_settings(path, AutoencoderRun)

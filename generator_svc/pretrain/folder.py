@@ -1,0 +1,83 @@
+"""The folder of a training: what it was begun with, and whether it may go on with what is asked now."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from xenolith.errors import FailedPreconditionError, NotFoundError
+from xenolith.explain import explain
+from xenolith.files import read_text, write_json
+
+RUN_FILE, STATE_FILE = "run.json", "training.safetensors"
+
+# How to train, not what comes of it. The last three change the rounding or the noise of single steps.
+_MAY_CHANGE = {
+    "loop.device",
+    "loop.threads",
+    "loop.checkpoint_every",
+    "loop.validate_every",
+    "loop.compile",
+    "loop.precision",
+    "loop.pieces",
+}
+
+log = structlog.get_logger()
+Run = TypeVar("Run", bound=BaseModel)
+
+
+def read_run(directory: Path, kind: type[Run]) -> Run:
+    """Read the settings a training was begun with; those of older versions get today's defaults.
+
+    Raises
+    ------
+    NotFoundError : the folder holds no training.
+    FailedPreconditionError : it holds one of another kind.
+    """
+    if not (directory / RUN_FILE).exists():
+        raise NotFoundError(f"{directory} holds no training: it has no {RUN_FILE}")
+    text = read_text(directory / RUN_FILE)
+    try:
+        return kind.model_validate(json.loads(text))
+    except ValidationError as error:
+        raise FailedPreconditionError(
+            f"{directory / RUN_FILE} is not of {kind.__name__}: {explain(error, kind)}"
+        ) from error
+
+
+def check_run(directory: Path, run: BaseModel) -> None:
+    """Refuse to go on with a training under other settings.
+
+    Raises
+    ------
+    FailedPreconditionError : the folder's training was begun with other settings; every key is named.
+    """
+    if not (directory / RUN_FILE).exists():
+        return
+    begun = _flat(read_run(directory, type(run)).model_dump(mode="json"))
+    asked = _flat(run.model_dump(mode="json"))
+    changed = sorted(key for key in begun | asked if begun.get(key) != asked.get(key))
+    if refused := [key for key in changed if key not in _MAY_CHANGE]:
+        words = "; ".join(f"{key} was {begun.get(key)!r} and is {asked.get(key)!r} now" for key in refused)
+        raise FailedPreconditionError(
+            f"{directory} was begun with other settings: {words}. Set them back, or choose another folder"
+        )
+    if changed:
+        log.info("settings changed", **{key: f"{begun.get(key)} -> {asked.get(key)}" for key in changed})
+
+
+def write_run(directory: Path, run: BaseModel) -> None:
+    """Write the settings into the folder, making it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(directory / RUN_FILE, run.model_dump(mode="json"))
+
+
+def _flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in document.items():
+        result |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return result
