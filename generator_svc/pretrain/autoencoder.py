@@ -68,10 +68,11 @@ class AutoencoderTask:
         return reconstruction_figures(model, table, self.device)
 
     def _noise(self, mean: Tensor, log_variance: Tensor, crystals: CrystalTensors) -> Tensor:
-        with torch.no_grad():
-            u = torch.rand(crystals.ragged.size, 1, device=self.device)
-            extra = crystals.ragged.expand(self.run.noise.max_scale * u.square()) * mean.std(0)
-        return torch.randn_like(mean) * (log_variance.exp() + extra.square()).sqrt()
+        u = torch.rand(crystals.ragged.size, 1, device=self.device)
+        scale = crystals.ragged.expand(self.run.noise.max_scale * u.square())
+        # The variance is part of the graph: held constant, it would reward latents for growing without end.
+        extra = scale.square() * mean.var(0, correction=0)
+        return torch.randn_like(mean) * (log_variance.exp() + extra).sqrt()
 
 
 def shift_origin(crystals: CrystalTensors) -> CrystalTensors:
