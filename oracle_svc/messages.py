@@ -12,7 +12,7 @@ from oracle_svc.matcher import MatcherOptions
 from oracle_svc.results import Component, Outcome, Provenance, Score, ScoredBatch, ScoreOptions
 from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
-from xenolith.errors import FieldViolation, InvalidArgumentError, UnimplementedError
+from xenolith.errors import UnimplementedError, invalid_field
 from xenolith.v1 import crystal_pb2, oracle_pb2
 from xenolith.wire import batch_from_proto
 
@@ -67,13 +67,17 @@ def options_of(request: oracle_pb2.ScoreRequest) -> ScoreOptions:
     settings = request.settings
     _refuse_what_is_not_served(settings)
     sameness = settings.sameness
+    if sameness.metric not in oracle_pb2.SamenessMetric.values():
+        raise invalid_field(
+            "settings.sameness.metric", f"is {sameness.metric}, no metric that this version knows"
+        )
     by_matcher = sameness.metric == oracle_pb2.SAMENESS_METRIC_STRUCTURE_MATCHER
     known = None
     if request.HasField("known"):
         known, disordered = crystals_of(request.known, "known")
         if disordered:
-            raise _invalid(
-                "known.occupancies", f"structures {sorted(disordered)} are disordered; leave them out"
+            raise invalid_field(
+                "known.occupancies", f"has disordered structures {sorted(disordered)}; leave them out"
             )
     return ScoreOptions(
         components=_components(request.components),
@@ -160,8 +164,11 @@ def _components(asked: Sequence[int]) -> frozenset[Component]:
     for position, number in enumerate(asked):
         if number in _LATER:
             raise UnimplementedError(_LATER[number])
+        if number not in set(Component) and number in oracle_pb2.Component.values()[1:]:
+            name = oracle_pb2.Component.Name(number).removeprefix("COMPONENT_").lower()
+            raise UnimplementedError(f"{name} is not measured by this oracle; Describe lists what is")
         if number not in set(Component):
-            raise _invalid(f"components[{position}]", f"{number} is no component that this version knows")
+            raise invalid_field(f"components[{position}]", f"is {number}, no known component")
         chosen.add(Component(number))
     return frozenset(chosen | {Component.VALIDITY}) if chosen else _DEFAULTS
 
@@ -175,13 +182,13 @@ def _refuse_what_is_not_served(settings: oracle_pb2.ScoreSettings) -> None:
         raise UnimplementedError("this oracle does not return forces; score without `return_forces`")
     if len(settings.calculator_settings.fields):
         names = ", ".join(sorted(settings.calculator_settings.fields))
-        raise _invalid(
-            "settings.calculator_settings", f"the calculator takes no settings from requests, not {names}"
+        raise invalid_field(
+            "settings.calculator_settings", f"holds {names}, but the calculator takes none here"
         )
     if settings.properties:
-        raise _invalid("settings.properties", "properties are not predicted by this oracle")
+        raise invalid_field("settings.properties", "is set, but properties are not predicted by this oracle")
     if settings.audit_calculator_ids:
-        raise _invalid("settings.audit_calculator_ids", "this oracle has no second calculator")
+        raise invalid_field("settings.audit_calculator_ids", "is set, but there is no second calculator")
 
 
 def _matcher_options(sameness: oracle_pb2.SamenessOptions) -> MatcherOptions:
@@ -195,7 +202,7 @@ def _positive(message: Any, name: str, *, allow_zero: bool = False) -> float | N
         return None
     value = float(getattr(message, name))
     if not math.isfinite(value) or value < 0 or (value == 0 and not allow_zero):
-        raise _invalid(f"settings.{name}", f"{value:g} is not a positive number")
+        raise invalid_field(f"settings.{name}", f"is {value:g}, expected a positive number")
     return value
 
 
@@ -206,18 +213,12 @@ def _disordered_sites(
     species = np.array(occupancies.species_per_site, dtype=np.int64)
     fractions = np.array(occupancies.fractions, dtype=np.float64)
     if len(species) != batch.total_atoms or (len(species) and species.min() < 1):
-        raise _invalid(
+        raise invalid_field(
             f"{field}.species_per_site", f"needs a count >= 1 for each of {batch.total_atoms} sites"
         )
     total = int(species.sum())
     if len(fractions) != total or len(occupancies.numbers) != total:
-        raise _invalid(f"{field}.fractions", f"numbers and fractions need {total} entries, one per species")
+        raise invalid_field(f"{field}.fractions", f"and numbers need {total} entries, one per species")
     first = np.cumsum(species) - species
     full = (species == 1) & (np.abs(fractions[first] - 1.0) < 1e-9)
     return np.append(~full, False).astype(np.int64)
-
-
-def _invalid(field: str, description: str) -> InvalidArgumentError:
-    return InvalidArgumentError(
-        f"{field}: {description}", violations=[FieldViolation(field=field, description=description)]
-    )

@@ -15,12 +15,11 @@ from oracle_svc.scoring import Scorer
 from xenolith.errors import (
     CancelledError,
     FailedPreconditionError,
-    FieldViolation,
     InternalError,
-    InvalidArgumentError,
     UnavailableError,
     UnimplementedError,
     XenolithError,
+    invalid_field,
 )
 from xenolith.serving import Stop, Worker
 from xenolith.v1 import oracle_pb2, oracle_pb2_grpc
@@ -152,9 +151,9 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         most = self._description.max_batch
         count = len(request.crystals.num_atoms)
         if count > most:
-            text = f"{count} structures are more than {most}; send them in several requests"
-            raise InvalidArgumentError(
-                f"crystals: {text}", violations=[FieldViolation(field="crystals.num_atoms", description=text)]
+            raise invalid_field(
+                "crystals.num_atoms",
+                f"holds {count} structures, more than {most}; send them in several requests",
             )
         settings = request.settings
         serves = self._description.calculators[0].id

@@ -24,6 +24,10 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--target", help="host:port of the oracle that tests/conformance examines")
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder with the Materials Project's crystals: XENOLITH_DATA, or ``../shared/data`` beside the root."""

@@ -6,13 +6,25 @@ import signal
 import sys
 from types import FrameType
 
-from xenolith.cli import bundle, data, evaluate, generate, pretrain, quickstart, report, score, train, up
+from xenolith.cli import (
+    bundle,
+    conformance,
+    data,
+    evaluate,
+    generate,
+    pretrain,
+    quickstart,
+    report,
+    score,
+    train,
+    up,
+)
 from xenolith.cli._version import version
 from xenolith.errors import XenolithError
 
 __all__ = ["main"]
 
-_COMMANDS = (quickstart, up, generate, score, train, evaluate, report, bundle, data, pretrain)
+_COMMANDS = (quickstart, up, generate, score, train, evaluate, report, bundle, data, pretrain, conformance)
 _INTERRUPTED = 130
 
 

@@ -14,6 +14,7 @@ raise `xenolith.errors`, which reach the client with code, message and details, 
 from xenolith.serving.app import RunningServer, running_server, serve
 from xenolith.serving.cores import usable_cores
 from xenolith.serving.identity import request_id, run_id
+from xenolith.serving.score_requests import check_score_request, score_stream
 from xenolith.serving.settings import ServingSettings, add_arguments, settings_from
 from xenolith.serving.threaded import threaded_server
 from xenolith.serving.worker import Stop, Worker
@@ -24,9 +25,11 @@ __all__ = [
     "Stop",
     "Worker",
     "add_arguments",
+    "check_score_request",
     "request_id",
     "run_id",
     "running_server",
+    "score_stream",
     "serve",
     "settings_from",
     "threaded_server",

@@ -227,7 +227,7 @@ def test_what_is_not_served_is_refused_with_advice(stub, crystals, change, code,
 
 def test_too_many_structures_are_refused(stub, crystals):
     error = refusal(stub.Score, request(*[crystals["NaCl-rocksalt"]] * 301))
-    assert "301 structures are more than 300" in error.message
+    assert "holds 301 structures, more than 300" in error.message
 
 
 def test_the_expected_digest_is_accepted(stub, crystals):

@@ -1,0 +1,79 @@
+"""What a check is: a name, a rule of the contract in one sentence, and a function that tries it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from xenolith.conformance._lab import Lab
+
+__all__ = ["Check", "Collection", "Failure", "Skipped", "expect", "fail", "skip"]
+
+
+class Failure(AssertionError):  # noqa: N818  # a verdict, not a fault
+    """The rule is broken; the message says how."""
+
+
+class Skipped(Exception):  # noqa: N818  # likewise
+    """The rule does not apply to this oracle; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One rule of the contract."""
+
+    name: str
+    """Dotted, the first part its theme: ``stream.every-batch-once``."""
+    rule: str
+    """The rule, in one sentence."""
+    body: Callable[["Lab"], None]
+    """Tries it."""
+
+    def run(self, lab: "Lab") -> None:
+        """Try the rule on the lab's oracle.
+
+        Raises
+        ------
+        Failure
+            It is broken.
+        Skipped
+            It does not apply.
+        """
+        lab.forget()
+        self.body(lab)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Collection:
+    """Checks of one theme, in the order in which they are written."""
+
+    def __init__(self, theme: str) -> None:
+        self.theme = theme
+        self.checks: list[Check] = []
+
+    def check(self, name: str, rule: str) -> Callable[[Callable[["Lab"], None]], Callable[["Lab"], None]]:
+        """Add the decorated function as a check."""
+
+        def add(body: Callable[["Lab"], None]) -> Callable[["Lab"], None]:
+            self.checks.append(Check(name=f"{self.theme}.{name}", rule=rule, body=body))
+            return body
+
+        return add
+
+
+def expect(condition: object, reason: str) -> None:
+    """Fail with `reason` unless `condition` holds."""
+    if not condition:
+        raise Failure(reason)
+
+
+def fail(reason: str) -> NoReturn:
+    """Fail with `reason`."""
+    raise Failure(reason)
+
+
+def skip(reason: str) -> NoReturn:
+    """Say that the rule does not apply, because of `reason`."""
+    raise Skipped(reason)
