@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from generator_svc.model.lora import LoraConfig
 from trainer_svc.errors import ConfigError
 from trainer_svc.rewards.spec import RewardSpec, load_spec
 from xenolith.explain import explain
@@ -22,7 +23,6 @@ __all__ = [
 
 UNSERVED = {
     "max_staleness": "overlapping sampling with updates is not served yet; leave max_staleness at 0",
-    "adapter_rank": "low-rank adapters are not served yet; leave adapter_rank at 0 to train all weights",
     "ema_decay": "averaged weights are not served yet; leave ema_decay at 0",
     "relax": "relaxed evaluation is not served yet; leave evaluation.relax out",
     "conditions": "conditional policies are not trained yet; leave conditions out",
@@ -162,7 +162,21 @@ class RunConfig(_Model):
     max_staleness: int = Field(default=0, ge=0)
     share_initial_noise: bool = False
     adapter_rank: int = Field(default=0, ge=0)
+    """Rank of the low-rank adapter to train; 0: all weights are trained."""
+    adapter_alpha: float = Field(default=0.0, ge=0.0)
+    """The adapter's change is scaled by alpha / rank; 0: twice the rank."""
+    adapter_targets: tuple[str, ...] = ()
+    """Layers of every block it changes: attention, mlp, modulation; empty: all."""
     labels: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def adapter(self) -> LoraConfig | None:
+        """The adapter to train, if one."""
+        if self.adapter_rank == 0:
+            return None
+        alpha = self.adapter_alpha or 2.0 * self.adapter_rank
+        targets = {"targets": self.adapter_targets} if self.adapter_targets else {}
+        return LoraConfig(rank=self.adapter_rank, alpha=alpha, **targets)
 
     @field_validator("reward", mode="before")
     @classmethod
@@ -173,13 +187,14 @@ class RunConfig(_Model):
     def _consistent(self) -> "RunConfig":
         if self.sampler.eta == 0.0:
             raise ValueError("sampler.eta must be above 0: without noise there are no log-probabilities")
+        if self.adapter is None and (self.adapter_alpha or self.adapter_targets):
+            raise ValueError("adapter_alpha and adapter_targets need adapter_rank")
         return self
 
     @model_validator(mode="after")
     def _served(self) -> "RunConfig":
         asked = {
             "max_staleness": self.max_staleness,
-            "adapter_rank": self.adapter_rank,
             "ema_decay": self.optimizer.ema_decay,
             "conditions": self.conditions,
             "guidance_scale": self.sampler.guidance_scale != 1.0,

@@ -1,5 +1,6 @@
 """The computing half of a step: rewards, advantages, update and their report. Nothing is called here."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,14 +9,16 @@ import torch
 
 from generator_svc.diffusion.sampler import SamplerSettings
 from generator_svc.model.denoiser import Denoiser
+from generator_svc.model.lora import add_adapter
 from trainer_svc.advantages import Advantages, compute_advantages
 from trainer_svc.config import RunConfig
 from trainer_svc.grpo import Rollouts, Updater, UpdateStatistics, make_optimizer
-from trainer_svc.grpo.policy import DiffusionPolicy
+from trainer_svc.grpo.policy import DiffusionPolicy, WithoutAdapter
 from trainer_svc.measurements import STATUS_PREFIX
 from trainer_svc.metrics import shares
 from trainer_svc.rewards import Rewards, TermValues, compute_rewards
 from trainer_svc.rollout import Collected
+from trainer_svc.seeds import derive_seed
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["Learner", "Learnt", "step_event"]
@@ -33,23 +36,28 @@ class Learnt:
 class Learner:
     """Policy, frozen base and optimiser of one run."""
 
-    def __init__(self, config: RunConfig, policy: Denoiser, base: Denoiser) -> None:
-        """Bind the networks.
+    def __init__(self, config: RunConfig, policy: Denoiser) -> None:
+        """Bind the network.
 
         Parameters
         ----------
         config
             Of the run.
         policy
-            Trained in place.
-        base
-            The pretrained policy; frozen here.
+            With the weights that the run starts from, to which it is held; trained in place. With
+            ``adapter_rank`` it gets an adapter here, and nothing else is trained.
         """
         sampler = SamplerSettings(steps=config.sampler.steps, eta=config.sampler.eta)
         self._config = config
-        self.network = policy.requires_grad_(True)
+        self.network = policy
+        self.adapter = config.adapter
+        if self.adapter is not None:
+            add_adapter(policy, self.adapter, derive_seed(config.seed, "adapter"))
+            reference: DiffusionPolicy = WithoutAdapter(policy, sampler)
+        else:
+            reference = DiffusionPolicy(copy.deepcopy(policy).eval().requires_grad_(False), sampler)
+            policy.requires_grad_(True)
         self.optimizer = make_optimizer(policy, config.optimizer)
-        reference = DiffusionPolicy(base.eval().requires_grad_(False), sampler)
         self._updater = Updater(DiffusionPolicy(policy, sampler), reference, self.optimizer, config.optimizer)
 
     def learn(

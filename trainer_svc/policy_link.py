@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from generator_svc.model.denoiser import Denoiser, denoiser_config
+from generator_svc.model.lora import LoraConfig
 from trainer_svc.errors import SourceChangedError
 from trainer_svc.patience import Patience
 from trainer_svc.remote import Generator
@@ -38,18 +40,40 @@ class PolicyLink:
             Its description when the run began; another bundle is refused from then on.
         """
         self._generator, self._patience, self._source = generator, patience, source
-        self._version = ""
-        self._tensors: dict[str, NDArray[np.generic]] = {}
+        self._base: _Weights | None = None
+        self._published = _Weights(version="", tensors={})
 
     @property
     def version(self) -> str:
         """Version that samples are asked from."""
-        return self._version
+        return self._published.version
 
     async def publish(self, version: str, weights: dict[str, Tensor]) -> None:
         """Make the generator sample with these weights from now on."""
-        self._version = version
-        self._tensors = {name: tensor.detach().cpu().numpy().copy() for name, tensor in weights.items()}
+        self._published = _Weights(version=version, tensors=_arrays(weights))
+        await self._push()
+
+    async def publish_adapter(
+        self,
+        version: str,
+        tensors: dict[str, Tensor],
+        config: LoraConfig,
+        base: tuple[str, dict[str, Tensor]],
+    ) -> None:
+        """Make the generator sample with an adapter from now on.
+
+        Parameters
+        ----------
+        version
+            Of the adapted policy.
+        tensors, config
+            The adapter.
+        base
+            Version and full weights of the policy that it applies to; sent where the generator lacks them.
+        """
+        if self._base is None or self._base.version != base[0]:
+            self._base = _Weights(version=base[0], tensors=_arrays(base[1]))
+        self._published = _Weights(version=version, tensors=_arrays(tensors), adapter=config)
         await self._push()
 
     async def sample(self, request: generator_pb2.SampleRequest) -> Samples:
@@ -60,7 +84,7 @@ class PolicyLink:
         SourceChangedError
             The generator came back with another bundle.
         """
-        request.expected_policy_version = self._version
+        request.expected_policy_version = self.version
         request.expected_bundle_digest = self._source.bundle_digest
         for _ in range(3):
             try:
@@ -79,18 +103,47 @@ class PolicyLink:
                 f" began with {self._source.bundle_name} {self._source.bundle_digest[:12]}; start it as"
                 " before, then resume the run"
             ) from refusal
-        if now.policy_version == self._version:
+        if now.policy_version == self.version:
             raise refusal
         await self._push()
 
     async def _push(self) -> None:
+        try:
+            await self._send(self._published)
+        except FailedPreconditionError:
+            if self._published.adapter is None or self._base is None:
+                raise
+            # A generator that was restarted, or never had it, lacks the policy that the adapter applies to.
+            await self._send(self._base)
+            await self._send(self._published)
+
+    async def _send(self, weights: "_Weights") -> None:
         header = generator_pb2.WeightsHeader(
             kind=generator_pb2.WEIGHTS_KIND_FULL,
-            policy_version=self._version,
+            policy_version=weights.version,
             bundle_digest=self._source.bundle_digest,
             config_json=self._source.denoiser_config_json,
         )
-        await self._patience.call("generator", lambda: self._generator.push(header, self._tensors))
+        if weights.adapter is not None and self._base is not None:
+            header.kind = generator_pb2.WEIGHTS_KIND_ADAPTER
+            header.base_policy_version = self._base.version
+            config = json.loads(self._source.denoiser_config_json)
+            header.config_json = json.dumps(config | {"adapter": asdict(weights.adapter)})
+        await self._patience.call("generator", lambda: self._generator.push(header, weights.tensors))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Weights:
+    """Weights under a version, as they travel."""
+
+    version: str
+    tensors: dict[str, NDArray[np.generic]]
+    adapter: LoraConfig | None = None
+    """Set if they are an adapter."""
+
+
+def _arrays(tensors: dict[str, Tensor]) -> dict[str, NDArray[np.generic]]:
+    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
 
 
 def version_of(run_name: str, step: int, weights: dict[str, Tensor]) -> str:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import structlog
 from google.protobuf import json_format
+from torch import Tensor
 
+from generator_svc.model.lora import adapter_state, merged_state
 from trainer_svc.config import RunConfig
 from trainer_svc.draws import AtomCountPrior
 from trainer_svc.errors import ConfigError, SourceChangedError
@@ -48,6 +50,8 @@ class _Parts:
     """What a prepared run works with."""
 
     source: generator_pb2.GeneratorServiceDescribeResponse
+    base: tuple[str, dict[str, Tensor]]
+    """Version and weights that the run starts from."""
     learner: Learner
     state: TrainingState
     link: PolicyLink
@@ -122,7 +126,8 @@ class Training:
         )
         if not self._checkpoints.steps():
             await self._fetch_base(source)
-        learner, state = await self._worker.run(self._restore, source)
+        _, base = self._checkpoints.weights(0)
+        learner, state = await self._worker.run(self._restore, source, base)
         link = PolicyLink(self._generator, self._patience, source)
         scorer = Scorer(self._oracle, self._patience, self._config.score_settings)
         if self._log.run.score_provenance.settings_digest:
@@ -135,6 +140,7 @@ class Training:
         candidates.rewind(state.step, state.candidates_bytes)
         return _Parts(
             source=source,
+            base=(version_of(self._config.name, 0, base), base),
             learner=learner,
             state=state,
             link=link,
@@ -161,19 +167,16 @@ class Training:
         wanted = self._config.base_policy_version or "base"
         received = await self._patience.call("generator", lambda: self._generator.weights(wanted))
         weights = tensors_of(received)
-        networks = [build_denoiser(source.denoiser_config_json, weights) for _ in range(2)]
-        learner = Learner(self._config, networks[0], networks[1])
+        learner = Learner(self._config, build_denoiser(source.denoiser_config_json, weights))
         version = version_of(self._config.name, 0, weights)
         await self._worker.run(
             self._checkpoints.save, learner.network, learner.optimizer, TrainingState(policy_version=version)
         )
 
     def _restore(
-        self, source: generator_pb2.GeneratorServiceDescribeResponse
+        self, source: generator_pb2.GeneratorServiceDescribeResponse, base: dict[str, Tensor]
     ) -> tuple[Learner, TrainingState]:
-        _, base = self._checkpoints.weights(0)
-        networks = [build_denoiser(source.denoiser_config_json, base) for _ in range(2)]
-        learner = Learner(self._config, networks[0], networks[1])
+        learner = Learner(self._config, build_denoiser(source.denoiser_config_json, base))
         return learner, self._checkpoints.load(learner.network, learner.optimizer)
 
     async def _train(self, parts: _Parts) -> None:
@@ -181,7 +184,7 @@ class Training:
         if state.step >= self._config.steps or state.stop_reason:
             return
         self._log.set_state(trainer_pb2.RUN_STATE_RUNNING)
-        await parts.link.publish(state.policy_version, parts.learner.network.state_dict())
+        await self._publish(parts)
         while state.step < self._config.steps:
             if self._stop:
                 raise StopRequested
@@ -209,7 +212,7 @@ class Training:
         collected_at = time.monotonic()
         event = await self._worker.run(self._learn, parts, collected, step)
         learnt_at = time.monotonic()
-        await parts.link.publish(state.policy_version, parts.learner.network.state_dict())
+        await self._publish(parts)
         pushed_at = time.monotonic()
         event.policy_version = state.policy_version
         event.replayed = step in self._reported
@@ -232,13 +235,25 @@ class Training:
             await self._worker.run(self._checkpoint, parts)
         return event
 
+    async def _publish(self, parts: _Parts) -> None:
+        """Make the generator sample with the learner's weights."""
+        learner, version = parts.learner, parts.state.policy_version
+        if learner.adapter is None:
+            await parts.link.publish(version, learner.network.state_dict())
+            return
+        if parts.state.step == 0:
+            await parts.link.publish(*parts.base)  # the adapter still changes nothing
+        else:
+            tensors = adapter_state(learner.network)
+            await parts.link.publish_adapter(version, tensors, learner.adapter, parts.base)
+
     def _learn(self, parts: _Parts, collected: Collected, step: int) -> trainer_pb2.StepEvent:
         learnt = parts.learner.learn(collected, step)
         event = step_event(step, collected, learnt)
         parts.candidates.add(step, collected.samples.crystals, collected.scored.measured)
         state = parts.state
         state.step = step
-        state.policy_version = version_of(self._config.name, step, parts.learner.network.state_dict())
+        state.policy_version = version_of(self._config.name, step, merged_state(parts.learner.network))
         state.reward_means.append(event.reward_mean)
         state.oracle_calls += event.samples
         log.info("step", step=step, reward=round(event.reward_mean, 4), msun=round(event.metrics["msun"], 3))
@@ -269,7 +284,9 @@ class Training:
         self._log.update(oracle_calls=self._calls(parts.state))
 
     async def _evaluate(self, parts: _Parts, step: int, n: int) -> Evaluated:
-        _, weights = self._checkpoints.weights(0) if step == 0 else (step, parts.learner.network.state_dict())
+        _, weights = (
+            self._checkpoints.weights(0) if step == 0 else (step, merged_state(parts.learner.network))
+        )
         await parts.link.publish(version_of(self._config.name, step, weights), weights)
         plan = EvaluationPlan.of(self._config.evaluation, self._config.sampler, self._config.seed, n)
         evaluated = await parts.evaluator.evaluate(plan, self._on_progress)

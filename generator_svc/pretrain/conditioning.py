@@ -13,13 +13,15 @@ from torch import Tensor
 from generator_svc.data.table import CrystalTable, DataError
 from generator_svc.model.conditions import Conditions, ConditionsConfig, ScalarCondition, conditions_of
 from generator_svc.model.denoiser import Denoiser
+from generator_svc.model.lora import LoraConfig, add_adapter
 from generator_svc.model.ragged import Ragged
 from generator_svc.pretrain.settings import ConditionSettings
+from xenolith.errors import InvalidArgumentError
 
 log = structlog.get_logger()
 
 
-class WeightsError(ValueError):
+class WeightsError(InvalidArgumentError):
     """Weights that do not fit the network they were to start; the message names the tensor and the fix."""
 
 
@@ -76,8 +78,12 @@ def one_kind(conditions: Conditions, kind: str, config: ConditionsConfig) -> tup
     return conditions.keep(kept), conditions.carried[:, columns.index(kind)]
 
 
-def load_initial_weights(model: Denoiser, path: Path) -> None:
+def load_initial_weights(model: Denoiser, path: Path) -> set[str]:
     """Start from a denoiser's weights; a condition it has not learnt keeps its zero, and a log line says so.
+
+    Returns
+    -------
+    Names of these conditions.
 
     Raises
     ------
@@ -100,6 +106,15 @@ def load_initial_weights(model: Denoiser, path: Path) -> None:
             raise WeightsError(f"initial_weights {path}: tensor {name!r} {shapes}")
     model.load_state_dict(given, strict=False)
     log.info("initial weights", path=str(path), tensors=len(given), starting_from_zero=sorted(fresh))
+    return fresh
+
+
+def adapt(model: Denoiser, config: LoraConfig, fresh: set[str], seed: int) -> None:
+    """Leave only a low-rank adapter, and the networks of new conditions, to be trained."""
+    add_adapter(model, config, seed)
+    for name, weight in model.named_parameters():
+        if _condition_module(name) in fresh:
+            weight.requires_grad_(True)
 
 
 def _condition_module(name: str) -> str | None:

@@ -15,10 +15,12 @@ from generator_svc.diffusion.schedule import alpha_sigma
 from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig
 from generator_svc.model.conditions import Conditions
 from generator_svc.model.denoiser import Denoiser
+from generator_svc.model.lora import merged_state
 from generator_svc.model.ragged import Ragged
 from generator_svc.pretrain.autoencoder import shift_origin
 from generator_svc.pretrain.checkpoint import load_weights, save_tensors
 from generator_svc.pretrain.conditioning import (
+    adapt,
     draw_kept,
     learnt_conditions,
     load_initial_weights,
@@ -55,7 +57,9 @@ class DenoiserTask:
             raise InvalidArgumentError("[model.conditions] follows from the data: set [conditions] instead")
         self.model = Denoiser(replace(run.model, conditions=conditions)).to(self.device)
         if run.initial_weights is not None:
-            load_initial_weights(self.model, run.initial_weights)
+            fresh = load_initial_weights(self.model, run.initial_weights)
+            if run.adapter is not None:
+                adapt(self.model, run.adapter, fresh, run.loop.seed)
         self.mean, self.std = latent_statistics(self.autoencoder, self.table, self.device)
 
     def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, dict[str, float]]:
@@ -163,7 +167,7 @@ def run_denoiser(run: DenoiserRun, directory: Path) -> Path:
             write_json(directory / "latents.json", {"mean": task.mean.tolist(), "std": task.std.tolist()})
         ema = train(task, run.loop, directory, processes)
         if processes.first:
-            save_tensors(directory / "denoiser.safetensors", ema.model.state_dict())
+            save_tensors(directory / "denoiser.safetensors", merged_state(ema.model))
     return directory
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from generator_svc.model.autoencoder import AutoencoderConfig, LossWeights
 from generator_svc.model.denoiser import DenoiserConfig
+from generator_svc.model.lora import LoraConfig
 from xenolith.errors import InvalidArgumentError
 from xenolith.explain import explain
 from xenolith.files import read_toml
@@ -132,6 +133,15 @@ class DenoiserRun(_Settings):
     """What to learn to be asked for; absent: an unconditional denoiser."""
     initial_weights: Path | None = None
     """Safetensors file of a denoiser to start from; conditions that it has not learnt start as zero."""
+    adapter: LoraConfig | None = None
+    """Fine-tune `initial_weights` by a low-rank adapter alone, beside conditions that start as zero; what is
+    written are merged weights."""
+
+    @model_validator(mode="after")
+    def _adapts_something(self) -> DenoiserRun:
+        if self.adapter is not None and self.initial_weights is None:
+            raise ValueError("[adapter] fine-tunes a denoiser: name its initial_weights")
+        return self
 
 
 Run = TypeVar("Run", AutoencoderRun, DenoiserRun)

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import copy
+import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from generator_svc.bundle import LoadedBundle
 from generator_svc.model.denoiser import Denoiser
+from generator_svc.model.lora import LoraConfig, merge
 from xenolith.chunks import ReceivedWeights
-from xenolith.errors import FailedPreconditionError, UnimplementedError, invalid_field
+from xenolith.errors import FailedPreconditionError, invalid_field
 from xenolith.v1 import generator_pb2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """The adapter that was merged into a policy, to be read back."""
+
+    base_version: str
+    tensors: Mapping[str, np.ndarray]
+    config_json: str
 
 
 @dataclass(frozen=True)
@@ -22,6 +35,8 @@ class Policy:
 
     version: str
     denoiser: Denoiser
+    """With its adapter merged, if it has one."""
+    adapter: Adapter | None = None
 
 
 class PolicyStore:
@@ -31,6 +46,7 @@ class PolicyStore:
         self._bundle = loaded
         self.base = Policy(f"base:{loaded.denoiser_digest}", loaded.denoiser)
         self._current = self.base
+        self._adapted = self.base
         self._lock = threading.Lock()
 
     @property
@@ -61,10 +77,8 @@ class PolicyStore:
 
         Raises
         ------
-        InvalidArgumentError, FailedPreconditionError, UnimplementedError
+        InvalidArgumentError, FailedPreconditionError
         """
-        if header.kind == generator_pb2.WEIGHTS_KIND_ADAPTER:
-            raise UnimplementedError("adapters are not served by this version; send full weights")
         if not header.policy_version:
             raise invalid_field("header.policy_version", "is empty; name the version, such as 'my-run/12'")
         digest = self._bundle.bundle.digest
@@ -73,6 +87,13 @@ class PolicyStore:
                 f"weights belong to bundle {header.bundle_digest!r}, loaded is {digest!r}"
             )
         self.expect(header.expected_policy_version)
+        if header.kind == generator_pb2.WEIGHTS_KIND_ADAPTER:
+            _lora_config(header.config_json)
+            self._base_of(header.base_policy_version)
+        elif header.base_policy_version:
+            raise invalid_field(
+                "header.base_policy_version", "is for adapters; leave it empty for full weights"
+            )
 
     def replace(self, weights: ReceivedWeights) -> Policy:
         """Swap in verified weights; returns the policy they replaced.
@@ -81,7 +102,33 @@ class PolicyStore:
         ------
         InvalidArgumentError : a tensor is missing, unknown, of another shape or not finite.
         """
-        self.check(weights.header)
+        header = weights.header
+        self.check(header)
+        if header.kind == generator_pb2.WEIGHTS_KIND_ADAPTER:
+            base = self._base_of(header.base_policy_version)
+            policy = _adapted(base, weights)
+        else:
+            base, policy = None, Policy(header.policy_version, self._full(weights))
+        with self._lock:
+            self.expect(header.expected_policy_version)
+            previous, self._current = self._current, policy
+            # What adapters apply to stays at hand, so that each step of a run sends its adapter alone.
+            self._adapted = base or self._adapted
+        return previous
+
+    def _base_of(self, version: str) -> Policy:
+        """The plain policy that an adapter applies to, if it is at hand."""
+        known = [self.base, self._adapted, *([] if self._current.adapter else [self._current])]
+        for policy in known:
+            if version in {policy.version, *({"base"} if policy is self.base else ())}:
+                return policy
+        names = ", ".join(dict.fromkeys(policy.version for policy in known))
+        raise FailedPreconditionError(
+            f"the adapter applies to policy {version!r}, at hand are {names}: send that policy's full weights"
+            " first"
+        )
+
+    def _full(self, weights: ReceivedWeights) -> Denoiser:
         denoiser = copy.deepcopy(self._bundle.denoiser)
         expected = denoiser.state_dict()
         names = set(expected) ^ set(weights.tensors)
@@ -92,11 +139,37 @@ class PolicyStore:
             if array.shape != tuple(expected[name].shape):
                 shapes = f"has shape {array.shape}, the denoiser's is {tuple(expected[name].shape)}"
                 raise invalid_field("header.tensors", f"{name} {shapes}")
-            if not np.isfinite(array).all():
-                raise invalid_field("chunk.data", f"{name} holds NaN or infinity")
-            staged[name] = torch.from_numpy(array.astype(np.float32))
+            staged[name] = _finite(name, array)
         denoiser.load_state_dict(staged)
-        with self._lock:
-            self.expect(weights.header.expected_policy_version)
-            previous, self._current = self._current, Policy(weights.header.policy_version, denoiser)
-        return previous
+        return denoiser
+
+
+def _adapted(base: Policy, weights: ReceivedWeights) -> Policy:
+    header = weights.header
+    tensors = {name: _finite(name, array) for name, array in weights.tensors.items()}
+    denoiser = copy.deepcopy(base.denoiser)
+    device = next(denoiser.parameters()).device
+    on_device = {name: value.to(device) for name, value in tensors.items()}
+    try:
+        denoiser.load_state_dict(merge(denoiser.state_dict(), on_device, _lora_config(header.config_json)))
+    except ValueError as error:
+        raise invalid_field("header.tensors", str(error)) from error
+    arrays = {name: value.numpy() for name, value in tensors.items()}
+    adapter = Adapter(base_version=base.version, tensors=arrays, config_json=header.config_json)
+    return Policy(header.policy_version, denoiser, adapter)
+
+
+def _finite(name: str, array: np.ndarray) -> torch.Tensor:
+    if not np.isfinite(array).all():
+        raise invalid_field("chunk.data", f"{name} holds NaN or infinity")
+    return torch.from_numpy(array.astype(np.float32))
+
+
+def _lora_config(config_json: str) -> LoraConfig:
+    try:
+        document: dict[str, Any] = json.loads(config_json)["adapter"]
+        return LoraConfig(**{**document, "targets": tuple(document["targets"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise invalid_field(
+            "header.config_json", f'must hold {{"adapter": {{"rank", "alpha", "targets"}}}}: {error!r}'
+        ) from error

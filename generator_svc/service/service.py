@@ -21,7 +21,7 @@ from generator_svc.service.engine import Engine, SampledChunk, SamplePlan
 from generator_svc.service.policy import Policy, PolicyStore
 from xenolith.chunks import WeightsReceiver, send_weights
 from xenolith.crystal import CrystalBatch
-from xenolith.errors import UnimplementedError
+from xenolith.errors import FailedPreconditionError
 from xenolith.serving import Stop, Worker
 from xenolith.v1 import crystal_pb2, generator_pb2, generator_pb2_grpc
 from xenolith.wire import batch_from_proto, batch_to_proto, tensor_from_proto, tensor_to_proto
@@ -126,9 +126,11 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         self, request: generator_pb2.GetWeightsRequest, context: Any
     ) -> AsyncIterator[generator_pb2.GetWeightsResponse]:
         """Stream the weights of the current or the bundle's own policy."""
-        if request.kind == generator_pb2.WEIGHTS_KIND_ADAPTER:
-            raise UnimplementedError("adapters are not served by this version; ask for full weights")
         policy = self.policies.readable(request.expected_policy_version)
+        if request.kind == generator_pb2.WEIGHTS_KIND_ADAPTER:
+            for message in _adapter_messages(policy, self.engine.loaded.bundle.digest):
+                yield message
+            return
         header = generator_pb2.WeightsHeader(
             kind=generator_pb2.WEIGHTS_KIND_FULL,
             policy_version=policy.version,
@@ -206,6 +208,19 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
                 "num_timesteps": requests.NUM_TIMESTEPS,
             }
         )
+
+
+def _adapter_messages(policy: Policy, bundle_digest: str) -> Iterator[generator_pb2.GetWeightsResponse]:
+    if policy.adapter is None:
+        raise FailedPreconditionError(f"policy {policy.version!r} has no adapter: ask for full weights")
+    header = generator_pb2.WeightsHeader(
+        kind=generator_pb2.WEIGHTS_KIND_ADAPTER,
+        policy_version=policy.version,
+        base_policy_version=policy.adapter.base_version,
+        bundle_digest=bundle_digest,
+        config_json=policy.adapter.config_json,
+    )
+    return send_weights(generator_pb2.GetWeightsResponse, header, policy.adapter.tensors)
 
 
 def _condition_kinds(config: ConditionsConfig | None) -> list[generator_pb2.ConditionKind]:

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from generator_svc.diffusion.sampler import SamplerSettings, log_density, transition
 from generator_svc.model.denoiser import Denoiser
+from generator_svc.model.lora import adapter_disabled
 from generator_svc.model.ragged import Ragged
 from trainer_svc.grpo.rollouts import Rows
 
-__all__ = ["DiffusionPolicy", "Policy", "StepDistribution"]
+__all__ = ["DiffusionPolicy", "Policy", "StepDistribution", "WithoutAdapter"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,15 @@ class DiffusionPolicy:
     def mean_over_atoms(self, values: Tensor, rows: Rows) -> Tensor:
         """Average (P,) over the atoms of each row: (R,)."""
         return Ragged(rows.num_atoms).mean(values[:, None]).squeeze(1)
+
+
+class WithoutAdapter(DiffusionPolicy):
+    """The policy as it was before its adapter: the same weights, one network for both."""
+
+    def evaluate(self, rows: Rows) -> StepDistribution:
+        """Give the transitions of R rows with the adapter switched off."""
+        with adapter_disabled(self.denoiser):
+            return super().evaluate(rows)
 
 
 def _constant(value: float) -> Callable[..., Tensor]:

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from generator_svc.model.lora import adapter_state, load_adapter, merged_state
 from trainer_svc.errors import CheckpointError
 from xenolith.files import publish_directory, read_json, write_json
 
@@ -57,7 +58,10 @@ class Checkpoints:
         temporary = self._root / f".{final.name}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-        save_file(_contiguous(network.state_dict()), temporary / "weights.safetensors")
+        # Always those of a plain denoiser, which anyone can sample from; an adapter is kept beside them.
+        save_file(_contiguous(merged_state(network)), temporary / "weights.safetensors")
+        if adapter := adapter_state(network):
+            save_file(_contiguous(adapter), temporary / "adapter.safetensors")
         save_file(_optimizer_tensors(network, optimizer), temporary / "optimizer.safetensors")
         write_json(temporary / "state.json", state.model_dump())
         # A step repeated after an interruption finds its own earlier checkpoint, equal bit for bit.
@@ -74,7 +78,8 @@ class Checkpoints:
         Parameters
         ----------
         network, optimizer
-            Of the run's architecture; overwritten.
+            Of the run's architecture; overwritten. Of a network with an adapter, the adapter alone is: its
+            other weights must be those of step 0.
         step
             Which checkpoint; absent: the newest.
 
@@ -85,7 +90,10 @@ class Checkpoints:
         """
         path = self._path(self._newest() if step is None else step)
         try:
-            network.load_state_dict(load_file(path / "weights.safetensors"))
+            if adapter_state(network):
+                load_adapter(network, load_file(path / "adapter.safetensors"))
+            else:
+                network.load_state_dict(load_file(path / "weights.safetensors"))
             _restore_optimizer(network, optimizer, load_file(path / "optimizer.safetensors"))
             return TrainingState.model_validate(read_json(path / "state.json"))
         except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:

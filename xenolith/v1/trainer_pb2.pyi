@@ -51,7 +51,7 @@ RUN_STATE_INTERRUPTED: RunState
 RUN_STATE_WAITING: RunState
 
 class RunConfig(_message.Message):
-    __slots__ = ("name", "seed", "expected_bundle_digest", "base_policy_version", "steps", "groups", "group_size", "atom_counts", "conditions", "sampler", "optimizer", "reward_terms", "invalid_reward", "score_settings", "evaluation", "early_stopping", "checkpoint_every", "max_staleness", "share_initial_noise", "adapter_rank", "labels", "reward_spec", "suspicious_below", "creativity")
+    __slots__ = ("name", "seed", "expected_bundle_digest", "base_policy_version", "steps", "groups", "group_size", "atom_counts", "conditions", "sampler", "optimizer", "reward_terms", "invalid_reward", "score_settings", "evaluation", "early_stopping", "checkpoint_every", "max_staleness", "share_initial_noise", "adapter_rank", "labels", "reward_spec", "suspicious_below", "creativity", "adapter_alpha", "adapter_targets")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +83,8 @@ class RunConfig(_message.Message):
     REWARD_SPEC_FIELD_NUMBER: _ClassVar[int]
     SUSPICIOUS_BELOW_FIELD_NUMBER: _ClassVar[int]
     CREATIVITY_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_ALPHA_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_TARGETS_FIELD_NUMBER: _ClassVar[int]
     name: str
     seed: int
     expected_bundle_digest: str
@@ -107,7 +109,9 @@ class RunConfig(_message.Message):
     reward_spec: str
     suspicious_below: float
     creativity: CreativitySettings
-    def __init__(self, name: _Optional[str] = ..., seed: _Optional[int] = ..., expected_bundle_digest: _Optional[str] = ..., base_policy_version: _Optional[str] = ..., steps: _Optional[int] = ..., groups: _Optional[int] = ..., group_size: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[_generator_pb2.Condition, _Mapping]]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerSettings, _Mapping]] = ..., reward_terms: _Optional[_Iterable[_Union[RewardTerm, _Mapping]]] = ..., invalid_reward: _Optional[float] = ..., score_settings: _Optional[_Union[_oracle_pb2.ScoreSettings, _Mapping]] = ..., evaluation: _Optional[_Union[EvaluationSettings, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., checkpoint_every: _Optional[int] = ..., max_staleness: _Optional[int] = ..., share_initial_noise: bool = ..., adapter_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., reward_spec: _Optional[str] = ..., suspicious_below: _Optional[float] = ..., creativity: _Optional[_Union[CreativitySettings, _Mapping]] = ...) -> None: ...
+    adapter_alpha: float
+    adapter_targets: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., seed: _Optional[int] = ..., expected_bundle_digest: _Optional[str] = ..., base_policy_version: _Optional[str] = ..., steps: _Optional[int] = ..., groups: _Optional[int] = ..., group_size: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[_generator_pb2.Condition, _Mapping]]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerSettings, _Mapping]] = ..., reward_terms: _Optional[_Iterable[_Union[RewardTerm, _Mapping]]] = ..., invalid_reward: _Optional[float] = ..., score_settings: _Optional[_Union[_oracle_pb2.ScoreSettings, _Mapping]] = ..., evaluation: _Optional[_Union[EvaluationSettings, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., checkpoint_every: _Optional[int] = ..., max_staleness: _Optional[int] = ..., share_initial_noise: bool = ..., adapter_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., reward_spec: _Optional[str] = ..., suspicious_below: _Optional[float] = ..., creativity: _Optional[_Union[CreativitySettings, _Mapping]] = ..., adapter_alpha: _Optional[float] = ..., adapter_targets: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreativitySettings(_message.Message):
     __slots__ = ("partial", "scale", "share_duplicates")

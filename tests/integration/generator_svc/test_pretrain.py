@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from generator_svc.bundle import build_bundle, load_bundle
 from generator_svc.data.table import DataError, read_parquet
 from generator_svc.model.autoencoder import AutoencoderConfig
 from generator_svc.model.denoiser import DenoiserConfig
+from generator_svc.model.lora import LoraConfig
 from generator_svc.pretrain import autoencoder as stage_one
 from generator_svc.pretrain.denoiser import DenoiserTask, run_denoiser
 from generator_svc.pretrain.settings import (
@@ -149,6 +151,29 @@ def test_conditions_are_learnt_resumed_and_shipped(
     labels = np.array([4.0, 6.6, 5.5], dtype=np.float32)
     assert learnt.scalars[0].mean == pytest.approx(labels.mean())
     assert (learnt.scalars[0].unit, learnt.scalars[0].std) == ("eV", pytest.approx(labels.std()))
+
+
+def test_fine_tuning_by_an_adapter_leaves_all_other_weights(
+    parquet: Path, trained: Bundle, tmp_path: Path
+) -> None:
+    stages = trained.path.parents[1]
+    run = DenoiserRun(
+        data=DataSettings(path=parquet),
+        autoencoder=stages / "autoencoder",
+        loop=LoopSettings(epochs=2, batch_size=2, warmup_steps=1, learning_rate=1e-2),
+        model=DenoiserConfig(width=16, heads=2, layers=1),
+        conditions=ConditionSettings(unconditional=0.2, composition=1.0),
+        initial_weights=stages / "denoiser" / "denoiser.safetensors",
+        adapter=LoraConfig(rank=2, alpha=4.0, targets=("mlp",)),
+    )
+    before = load_file(run.initial_weights)
+    after = load_file(run_denoiser(run, tmp_path / "tuned") / "denoiser.safetensors")
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert changed == {"blocks.0.mlp.0.weight", "blocks.0.mlp.2.weight"}
+    assert after["conditions.composition.4.weight"].abs().max() > 0
+    assert load_bundle(build_bundle(tmp_path / "tuned", tmp_path / "bundle", "tuned")).bundle.name == "tuned"
+    with pytest.raises(ValidationError, match="initial_weights"):
+        DenoiserRun(**{**dict(run), "initial_weights": None})
 
 
 def test_a_label_that_is_no_number_is_refused(tmp_path: Path) -> None:
