@@ -17,6 +17,7 @@ import numpy as np
 from oracle_svc.canonical import CanonicalForm, canonical_form, same_crystal
 from oracle_svc.charge import charge_neutral
 from oracle_svc.comparison import content_name, fill_novelty, fill_uniqueness, matched_pairs
+from oracle_svc.forces_stage import ForcesStage
 from oracle_svc.measurements import Measurements
 from oracle_svc.neighbors import SearchTooLargeError
 from oracle_svc.pool import WorkerStoppedError
@@ -75,6 +76,9 @@ class BatchRun:
             self._measured.compute_amd()
         with self._stage("hull"):
             self._place()
+        with self._stage("forces"):
+            stage = ForcesStage(self._scorer, self._options, self._measured, self._forms, self._stop)
+            stage.run(self._batch, self._scores, self._form_of)
         with self._stage("comparison"):
             self._compare()
         with self._stage("diversity"):

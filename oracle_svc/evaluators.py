@@ -4,45 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import structlog
 
-from oracle_svc.calculators.base import Calculator, Evaluation, EvaluationBuilder
+from oracle_svc.calculator_process import CalculatorIdentity, pack_batch, unpack_evaluation
+from oracle_svc.calculators.base import Evaluation, EvaluationBuilder
 from oracle_svc.pool import WorkerDiedError, WorkerPool, WorkerTimeoutError
+from oracle_svc.relaxation import Relaxed, RelaxSettings
+from oracle_svc.relaxation.batch import WalkQueue
+from oracle_svc.relaxation.threads import relax_side_by_side
 from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
 
-__all__ = ["CalculatorIdentity", "CalculatorPool", "worker"]
+__all__ = ["CalculatorIdentity", "CalculatorPool"]
 
 log = structlog.get_logger(__name__)
 _ATTEMPTS_ALONE = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class CalculatorIdentity:
-    """What a calculator says of itself."""
-
-    id: str
-    """Model and parameters, such as `chgnet-0.3.0`."""
-    version: str
-    """Version of the software that evaluates it."""
-    scheme: str
-    """Energy scheme; different schemes never share a hull."""
-    licence: str
-    """Licence of model or code."""
-    elements: frozenset[int]
-    """Atomic numbers covered."""
-    embedding_size: int
-    """Length of its embeddings, 0 if it has none."""
-    settings_digest: str
-    """SHA-256 (hex) of everything that changes its numbers."""
-    offers_forces: bool
-    """Whether it can give forces."""
-    offers_stress: bool
-    """Whether it can give stress."""
 
 
 class CalculatorPool:
@@ -63,6 +42,8 @@ class CalculatorPool:
         repeats.
     structure_limit_s
         Time limit of a structure, seconds.
+    relaxation_limit_s
+        The same for its relaxation.
     """
 
     def __init__(
@@ -74,15 +55,17 @@ class CalculatorPool:
         threads: int = 1,
         atoms_per_batch: int = 256,
         structure_limit_s: float = 60.0,
+        relaxation_limit_s: float = 600.0,
     ) -> None:
         self._pool = WorkerPool(
-            handler="oracle_svc.evaluators:worker",
+            handler="oracle_svc.calculator_process:worker",
             options={"calculator": calculator, "settings": dict(settings or {})},
             size=workers,
             threads=threads,
         )
         self._atoms_per_batch = atoms_per_batch
         self._limit_s = structure_limit_s
+        self._relaxation_limit_s = relaxation_limit_s
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="calculator")
         self.identity = self._introduce()
 
@@ -151,6 +134,44 @@ class CalculatorPool:
         finally:
             _abandon(list(futures))
 
+    def relaxations(
+        self,
+        batch: CrystalBatch,
+        settings: RelaxSettings,
+        *,
+        stop: Callable[[], bool] | None = None,
+        structure_limit_s: float | None = None,
+    ) -> Iterator[tuple[int, Relaxed]]:
+        """Yield indices and how their relaxations ended, as they end; each index comes once.
+
+        Every step of a relaxation is an evaluation: what ends or holds a process in one costs that structure.
+
+        Parameters
+        ----------
+        batch, stop, structure_limit_s
+            As for `portions`; the limit is of a structure's whole relaxation.
+        settings
+            How to relax.
+
+        Raises
+        ------
+        WorkerStoppedError
+            `stop` said so.
+        """
+        limit = self._relaxation_limit_s if structure_limit_s is None else structure_limit_s
+
+        def evaluate(part: CrystalBatch, stopped: Callable[[], bool]) -> Evaluation:
+            return self._evaluate_part(part, True, limit, lambda: stopped() or bool(stop and stop()))
+
+        share = -(-batch.total_atoms // self._pool.size)
+        yield from relax_side_by_side(
+            WalkQueue(batch, settings),
+            evaluate,
+            threads=self._pool.size,
+            limit_s=limit,
+            atoms_at_once=min(self._atoms_per_batch, max(1, share)),
+        )
+
     def close(self) -> None:
         """End the processes."""
         self._pool.close()
@@ -163,17 +184,7 @@ class CalculatorPool:
         except BaseException:
             self.close()
             raise
-        return CalculatorIdentity(
-            id=answer["id"],
-            version=answer["version"],
-            scheme=answer["scheme"],
-            licence=answer["licence"],
-            elements=frozenset(answer["elements"]),
-            embedding_size=answer["embedding_size"],
-            settings_digest=answer["settings_digest"],
-            offers_forces=answer["offers_forces"],
-            offers_stress=answer["offers_stress"],
-        )
+        return CalculatorIdentity.unpack(answer)
 
     def _packed(self, num_atoms: np.ndarray) -> Iterator[list[int]]:
         """Indices of one request each; large structures first, so that all workers end together."""
@@ -235,59 +246,12 @@ class CalculatorPool:
     def _request(
         self, batch: CrystalBatch, with_forces: bool, limit_s: float, stop: Callable[[], bool] | None
     ) -> Evaluation:
-        columns = {
-            "num_atoms": batch.num_atoms,
-            "lattices": batch.lattices,
-            "numbers": batch.numbers,
-            "frac_coords": batch.frac_coords,
-            "with_forces": with_forces,
-        }
-        answer = self._pool.call(columns, time_limit_s=limit_s, stop=stop)
+        request = pack_batch(batch, with_forces=with_forces)
+        answer = self._pool.call(request, time_limit_s=limit_s, stop=stop)
         if "error" in answer:
             failed = tuple(Status.CALCULATOR_FAILED for _ in range(len(batch)))
             return _nothing(failed, tuple(str(answer["error"]) for _ in failed))
-        return Evaluation(
-            energy_per_atom=answer["energy_per_atom"],
-            embeddings=answer.get("embeddings"),
-            statuses=tuple(Status(value) for value in answer["statuses"]),
-            messages=tuple(answer["messages"]),
-            forces=answer.get("forces"),
-            stress=answer.get("stress"),
-        )
-
-
-def worker(*, calculator: str, settings: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Handler of a worker process: evaluates the batch of a request."""
-    from oracle_svc.calculators import open_calculator
-
-    loaded: Calculator = open_calculator(calculator, **settings)
-
-    def evaluate(request: dict[str, Any]) -> dict[str, Any]:
-        if "describe" in request:
-            return {
-                "id": loaded.id,
-                "version": loaded.version,
-                "scheme": loaded.scheme,
-                "licence": loaded.licence,
-                "elements": sorted(loaded.elements),
-                "embedding_size": loaded.embedding_size,
-                "settings_digest": loaded.settings_digest,
-                "offers_forces": loaded.offers_forces,
-                "offers_stress": loaded.offers_stress,
-            }
-        with_forces = request.pop("with_forces")
-        evaluation = loaded.evaluate(CrystalBatch(**request), with_forces=with_forces)
-        answer: dict[str, Any] = {
-            "energy_per_atom": evaluation.energy_per_atom,
-            "statuses": [int(status) for status in evaluation.statuses],
-            "messages": list(evaluation.messages),
-        }
-        for name in ("embeddings", "forces", "stress"):
-            if getattr(evaluation, name) is not None:
-                answer[name] = getattr(evaluation, name)
-        return answer
-
-    return evaluate
+        return unpack_evaluation(answer)
 
 
 def _collect(

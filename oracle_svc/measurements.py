@@ -80,7 +80,8 @@ class Measurements:
     @property
     def wants_energy(self) -> bool:
         """Whether an energy is needed at all."""
-        return bool(self.need_energy) or self._options.return_embeddings
+        options = self._options
+        return bool(self.need_energy) or options.return_embeddings or options.return_forces
 
     @property
     def wants_amd(self) -> bool:
@@ -110,6 +111,15 @@ class Measurements:
         """Fill in the AMD vectors that the cache did not have."""
         if self.wants_amd:
             self._complete(self._amd_kind, self.amd, self._amd)
+
+    def obtain(self, kind: Kind, compute: Compute) -> list[Record | None]:
+        """Records of another kind by crystal, from the cache or computed; None where there is none."""
+        records: list[Record | None] = [None] * len(self._forms)
+        if self._options.use_cache:
+            records = self._scorer.store.fetch([kind], self._forms)[kind.component]
+        self._cached[kind.component] = {row for row, record in enumerate(records) if record is not None}
+        self._complete(kind, records, compute)
+        return records
 
     def is_cached(self, component: str, row: int) -> bool:
         """Whether a crystal's record was computed by somebody else, or before."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from oracle_svc.matcher import MatcherOptions
+from oracle_svc.relax_messages import fill_forces, relax_settings_of, relaxation_message
 from oracle_svc.results import Component, Outcome, Provenance, Score, ScoredBatch, ScoreOptions
 from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
@@ -71,6 +72,9 @@ def options_of(request: oracle_pb2.ScoreRequest) -> ScoreOptions:
         raise invalid_field(
             "settings.sameness.metric", f"is {sameness.metric}, no metric that this version knows"
         )
+    components = _components(request.components)
+    if settings.HasField("relax") and Component.STABILITY not in components:
+        raise invalid_field("settings.relax", "needs COMPONENT_STABILITY among the components asked for")
     by_matcher = sameness.metric == oracle_pb2.SAMENESS_METRIC_STRUCTURE_MATCHER
     known = None
     if request.HasField("known"):
@@ -80,11 +84,14 @@ def options_of(request: oracle_pb2.ScoreRequest) -> ScoreOptions:
                 "known.occupancies", f"has disordered structures {sorted(disordered)}; leave them out"
             )
     return ScoreOptions(
-        components=_components(request.components),
+        components=components,
         amd_tolerance=_positive(sameness, "amd_tolerance", allow_zero=True),
         matcher=_matcher_options(sameness) if by_matcher else None,
         known=known,
         structure_limit_s=_positive(settings, "structure_timeout_s"),
+        relax=relax_settings_of(settings.relax) if settings.HasField("relax") else None,
+        return_relaxed=settings.relax.return_crystals,
+        return_forces=settings.return_forces,
         return_amd=settings.return_amd,
         return_embeddings=settings.return_embeddings,
         use_cache=settings.use_cache if settings.HasField("use_cache") else True,
@@ -127,6 +134,9 @@ def _score(index: int, score: Score) -> oracle_pb2.StructureScore:
         )
     for phase in score.decomposition:
         message.decomposition.add(id=phase.id, formula=phase.formula, fraction=phase.fraction)
+    if score.relaxation is not None:
+        message.relaxation.CopyFrom(relaxation_message(index, score.relaxation))
+    fill_forces(message, score)
     if score.amd is not None:
         message.amd.extend(score.amd.tolist())
     if score.embedding is not None:
@@ -174,12 +184,6 @@ def _components(asked: Sequence[int]) -> frozenset[Component]:
 
 
 def _refuse_what_is_not_served(settings: oracle_pb2.ScoreSettings) -> None:
-    if settings.HasField("relax"):
-        raise UnimplementedError(
-            "this oracle does not relax structures; score without `relax`, or relaxed structures"
-        )
-    if settings.return_forces:
-        raise UnimplementedError("this oracle does not return forces; score without `return_forces`")
     if len(settings.calculator_settings.fields):
         names = ", ".join(sorted(settings.calculator_settings.fields))
         raise invalid_field(

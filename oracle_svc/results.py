@@ -9,8 +9,9 @@ import numpy as np
 
 from oracle_svc.hull import Phase
 from oracle_svc.matcher import MatcherOptions
+from oracle_svc.relaxation import Relaxed, RelaxSettings
 from oracle_svc.status import Status
-from xenolith.crystal import CrystalBatch
+from xenolith.crystal import Crystal, CrystalBatch
 
 __all__ = ["Component", "Outcome", "Provenance", "Score", "ScoreOptions", "ScoredBatch", "Stats"]
 
@@ -41,6 +42,11 @@ class ScoreOptions:
     """Further crystals that count as known."""
     structure_limit_s: float | None = None
     """Time limit of a structure in the calculator, seconds; None: the oracle's."""
+    relax: RelaxSettings | None = None
+    """Relax what has an energy; None: do not."""
+    return_relaxed: bool = False
+    """Return the relaxed crystals."""
+    return_forces: bool = False
     return_amd: bool = False
     return_embeddings: bool = False
     use_cache: bool = True
@@ -53,6 +59,16 @@ class Outcome:
     status: Status
     message: str = ""
     cached: bool = False
+
+
+@dataclass(kw_only=True)
+class RelaxedScore:
+    """What became of a structure when it was relaxed."""
+
+    outcome: Relaxed
+    e_above_hull: float | None = None
+    crystal: Crystal | None = None
+    """In the cell, orientation and order of atoms of the structure as given; None unless asked for."""
 
 
 @dataclass(kw_only=True)
@@ -70,6 +86,11 @@ class Score:
     e_above_hull: float | None = None
     formation_energy_per_atom: float | None = None
     decomposition: tuple[Phase, ...] = ()
+    relaxation: RelaxedScore | None = None
+    forces: np.ndarray | None = None
+    """(N, 3) eV/Angstrom."""
+    stress: np.ndarray | None = None
+    """(3, 3) eV/Angstrom^3, positive under tension."""
     novel: bool | None = None
     nearest_reference: str | None = None
     amd_distance: float | None = None

@@ -17,6 +17,7 @@ from oracle_svc.diversity import FeatureSpace
 from oracle_svc.evaluators import CalculatorPool
 from oracle_svc.matcher import PairMatcher
 from oracle_svc.novelty import GivenCrystals
+from oracle_svc.relaxation.batch import obstacle as relaxation_obstacle
 from oracle_svc.results import Component, Outcome, Provenance, ScoredBatch, ScoreOptions
 from oracle_svc.status import Status
 from oracle_svc.store import CrystalStore, Kind
@@ -125,6 +126,10 @@ class Scorer:
                 "novelty cannot be judged by StructureMatcher, since the reference holds no structures: "
                 "judge it by AMD, and ask for uniqueness by StructureMatcher in a call of its own"
             )
+        if options.relax is not None or options.return_forces:
+            obstacle = self._force_obstacle(options)
+            if obstacle is not None:
+                raise FailedPreconditionError(obstacle)
         return self._provenance(options)
 
     def known(self, batch: CrystalBatch) -> tuple[GivenCrystals, tuple[str, ...]]:
@@ -174,6 +179,15 @@ class Scorer:
             return "this oracle has no reference; start it with --reference"
         return None
 
+    def _force_obstacle(self, options: ScoreOptions) -> str | None:
+        """Why what needs forces cannot be measured, or None."""
+        identity = self.calculators.identity
+        if options.relax is not None:
+            return relaxation_obstacle(
+                identity.id, identity.offers_forces, identity.offers_stress, options.relax
+            )
+        return None if identity.offers_forces else f"the calculator {identity.id} gives no forces"
+
     def _foreign_hull(self) -> str | None:
         """Energies of different calculators are never put on one hull, nor their embeddings in one space."""
         background, identity = self.background, self.calculators.identity
@@ -196,6 +210,7 @@ class Scorer:
             "amd": {"k": DEFAULT_K, "tolerance": tolerance, "engine": self.amd_engine.name},
             "matcher": vars(options.matcher) if options.matcher else None,
             "limits": vars(self.limits),
+            **({"relax": options.relax.digest} if options.relax is not None else {}),
             **({} if self.background is None or self.spread_by_embedding else {"diversity": "amd"}),
         }
         spread = Component.STRUCTURE_DIVERSITY in options.components

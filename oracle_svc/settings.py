@@ -59,6 +59,9 @@ class OracleSettings(BaseModel):
     structure_limit_s: float = Field(
         60.0, gt=0, description="seconds the calculator may take for a structure"
     )
+    relaxation_limit_s: float = Field(
+        600.0, gt=0, description="seconds the relaxation of a structure may take"
+    )
     matcher_workers: int = Field(
         1, ge=1, description="StructureMatcher processes; they start when first needed"
     )

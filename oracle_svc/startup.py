@@ -47,6 +47,7 @@ def open_service(settings: OracleSettings) -> OracleService:
         threads=settings.worker_threads,
         atoms_per_batch=settings.atoms_per_batch,
         structure_limit_s=settings.structure_limit_s,
+        relaxation_limit_s=settings.relaxation_limit_s,
     )
     scorer = Scorer(
         calculators=calculators,
@@ -95,6 +96,7 @@ def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescr
                 scheme=identity.scheme,
                 elements=sorted(identity.elements),
                 licence=identity.licence,
+                supports_relaxation=identity.offers_forces,
             )
         ],
         max_atoms=limits.max_atoms,

@@ -121,6 +121,8 @@ class Walk:
         """The outcome where the calculator gave nothing: on the first structure, its own word."""
         if self._reached is None:
             return Relaxed(status=status, message=message)
+        if status is Status.TIMEOUT:
+            return replace(self._reached, status=status, message=message)
         return self.fail(message)
 
     def time_out(self, limit_s: float) -> Relaxed:

@@ -20,7 +20,7 @@ from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.serving import ServingSettings, threaded_server
 from xenolith.status import error_from_call
 from xenolith.v1 import crystal_pb2, oracle_pb2, oracle_pb2_grpc
-from xenolith.wire import batch_to_proto
+from xenolith.wire import batch_from_proto, batch_to_proto, tensor_from_proto
 
 ALL = list(range(1, 7))
 OK = crystal_pb2.STRUCTURE_STATUS_OK
@@ -211,8 +211,10 @@ def test_a_disordered_structure_is_typed_and_its_neighbours_are_scored(stub, cry
         ({"expected_settings_digest": "abc"}, "FAILED_PRECONDITION", "not abc"),
         ({"components": [7]}, "UNIMPLEMENTED", "not predicted"),
         ({"components": [99]}, "INVALID_ARGUMENT", "components[0]"),
-        ({"settings": {"relax": {}}}, "UNIMPLEMENTED", "without `relax`"),
-        ({"settings": {"return_forces": True}}, "UNIMPLEMENTED", "forces"),
+        ({"settings": {"relax": {"algorithm": 2}}}, "UNIMPLEMENTED", "not by RELAX_ALGORITHM_LBFGS"),
+        ({"settings": {"relax": {"max_steps": 0}}}, "INVALID_ARGUMENT", "settings.relax.max_steps"),
+        ({"settings": {"relax": {"fmax": -1.0}}}, "INVALID_ARGUMENT", "settings.relax.fmax"),
+        ({"settings": {"relax": {}}, "components": [3]}, "INVALID_ARGUMENT", "COMPONENT_STABILITY"),
         ({"settings": {"structure_timeout_s": -1.0}}, "INVALID_ARGUMENT", "structure_timeout_s"),
         ({"settings": {"sameness": {"metric": 2}}}, "FAILED_PRECONDITION", "holds no structures"),
     ],
@@ -223,6 +225,30 @@ def test_what_is_not_served_is_refused_with_advice(stub, crystals, change, code,
     error = refusal(stub.Score, call)
     assert error.code == grpc.StatusCode[code]
     assert text in str(error)
+
+
+def test_a_few_steps_of_relaxation_give_a_crystal_back(stub, crystals):
+    wide = Crystal(
+        lattice=crystals["SrTiO3"].lattice * 1.05,
+        numbers=crystals["SrTiO3"].numbers,
+        frac_coords=crystals["SrTiO3"].frac_coords,
+    )
+    call = request(wide, components=[2], return_forces=True)
+    call.settings.relax.MergeFrom(oracle_pb2.RelaxOptions(max_steps=3, fmax=0.001, return_crystals=True))
+    (score,) = stub.Score(call, timeout=60).scores
+    assert score.status == OK
+    assert score.relaxation.status == crystal_pb2.STRUCTURE_STATUS_RELAXATION_FAILED
+    assert score.relaxation.message.startswith("structure 0: not converged after 3 steps")
+    assert score.relaxation.energy_per_atom < score.energy_per_atom
+    assert score.relaxation.e_above_hull < score.e_above_hull
+    relaxed = batch_from_proto(score.relaxation.crystal)[0]
+    assert relaxed.num_atoms == 5
+    assert relaxed.volume / wide.volume == pytest.approx(score.relaxation.volume_ratio)
+    assert tensor_from_proto(score.forces.forces).shape == (5, 3)
+    stress = tensor_from_proto(score.forces.stress)
+    # Stretched by 5 %: some ten GPa of tension, alike in all directions.
+    assert 5 < stress[0, 0] < 50
+    np.testing.assert_allclose(stress, stress[0, 0] * np.eye(3), atol=0.1)
 
 
 def test_too_many_structures_are_refused(stub, crystals):
