@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 
 import numpy as np
 
@@ -12,7 +11,6 @@ from oracle_svc.amd import DEFAULT_K
 from oracle_svc.calculators.base import digest_of
 from oracle_svc.diversity import AMD_ORDERS, FeatureSpace, amd_features
 from oracle_svc.hull import Hull
-from oracle_svc.novelty import KnownCrystals
 from oracle_svc.reference import BadReferenceError, Reference  # ours, not the built-in
 
 __all__ = ["Background"]
@@ -20,7 +18,11 @@ __all__ = ["Background"]
 
 @dataclass(frozen=True, kw_only=True)
 class Background:
-    """A reference, ready for use. Parts that it lacks are None."""
+    """A reference, ready for use. Parts that it lacks are None.
+
+    What novelty and stability need is there from the start; the spaces of diversity are made when first
+    asked for, since those of a million structures take memory.
+    """
 
     id: str
     """Name and digest of the reference."""
@@ -30,17 +32,15 @@ class Background:
     """Licence and attribution of the data."""
     size: int
     """Known structures."""
-    known: KnownCrystals
+    known: Reference
     amd_tolerance: float
     """Calibrated AMD distance of the same crystal, Angstrom."""
-    composition_space: FeatureSpace
-    structure_space: FeatureSpace | None
-    """Of the embeddings of the calculator below."""
-    amd_space: Callable[[], FeatureSpace]
-    """Of AMD and composition, for oracles whose calculator has no such embeddings; made when first asked
-    for."""
     hull: Hull | None
     hull_id: str
+    hull_scheme: str
+    """Declared energy scheme of the hull."""
+    hull_is_declared: bool
+    """Whether the hull serves every calculator of its scheme, not only the one that made it."""
     calculator_digest: str
     """`settings_digest` of the calculator whose energies made the hull and whose embeddings span the
     space."""
@@ -55,20 +55,12 @@ class Background:
         BadReferenceError
             Its AMD vectors have another length than this oracle's.
         """
-        if reference.amd_k != DEFAULT_K:
+        if len(reference) and reference.amd_k != DEFAULT_K:
             raise BadReferenceError(
                 f"{reference.path} has AMD vectors of {reference.amd_k} entries, this version compares "
                 f"{DEFAULT_K}: build the reference again"
             )
-        reference.rows("")
-        embeddings = reference.embeddings
-        compositions = np.sqrt(reference.compositions[:, 1:])
-
-        @cache
-        def amd_space() -> FeatureSpace:
-            return FeatureSpace.from_amd(amd_features(reference.amd_entries(AMD_ORDERS)), compositions)
-
-        name = f"embedding:{reference.calculator_id}"
+        len(reference.index.compositions)
         return cls(
             id=reference.id,
             digest=digest_of(reference.info),
@@ -76,13 +68,39 @@ class Background:
             size=len(reference),
             known=reference,
             amd_tolerance=reference.amd_tolerance,
-            composition_space=FeatureSpace.from_compositions(compositions),
-            structure_space=(
-                FeatureSpace.from_embeddings(embeddings, name=name) if embeddings.shape[1] else None
-            ),
-            amd_space=amd_space,
             hull=reference.hull,
             hull_id=reference.hull_id,
+            hull_scheme=reference.hull_scheme,
+            hull_is_declared=reference.hull_is_declared,
             calculator_digest=reference.calculator_digest,
             calculator_id=reference.calculator_id,
         )
+
+    @property
+    def has_embeddings(self) -> bool:
+        """Whether it holds embeddings of its calculator."""
+        return "embedding" in self.known.info
+
+    @cached_property
+    def composition_space(self) -> FeatureSpace:
+        """Of compositions."""
+        return FeatureSpace.from_compositions(self._compositions())
+
+    @cached_property
+    def structure_space(self) -> FeatureSpace | None:
+        """Of the embeddings of the calculator, if there are any."""
+        embeddings = self.known.embeddings
+        if not embeddings.shape[1]:
+            return None
+        return FeatureSpace.from_embeddings(embeddings, name=f"embedding:{self.calculator_id}")
+
+    def amd_space(self) -> FeatureSpace:
+        """Of AMD and composition, for oracles whose calculator has no such embeddings."""
+        return self._amd_space
+
+    @cached_property
+    def _amd_space(self) -> FeatureSpace:
+        return FeatureSpace.from_amd(amd_features(self.known.amd_entries(AMD_ORDERS)), self._compositions())
+
+    def _compositions(self) -> np.ndarray:
+        return np.sqrt(self.known.compositions[:, 1:])

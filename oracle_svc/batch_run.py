@@ -16,8 +16,8 @@ import numpy as np
 
 from oracle_svc.canonical import CanonicalForm, canonical_form, same_crystal
 from oracle_svc.charge import charge_neutral
-from oracle_svc.comparison import content_name, fill_novelty, fill_uniqueness, matched_pairs
 from oracle_svc.forces_stage import ForcesStage
+from oracle_svc.judging import Judge
 from oracle_svc.measurements import Measurements
 from oracle_svc.neighbors import SearchTooLargeError
 from oracle_svc.pool import WorkerStoppedError
@@ -155,7 +155,8 @@ class BatchRun:
         hull = self._scorer.background.hull if self._scorer.background else None
         if hull is None:
             missing = Outcome(
-                status=Status.NO_REFERENCE, message="this oracle has no hull; start it with --reference"
+                status=Status.NO_REFERENCE,
+                message="this oracle has no hull; start it with a --reference that has one",
             )
             for index in energies:
                 self._scores[index].outcomes[Component.STABILITY] = missing
@@ -191,39 +192,17 @@ class BatchRun:
             )
             if self._options.return_amd:
                 self._scores[index].amd = record["amd"]
-        if Component.NOVELTY in self._options.components:
-            self._judge_novelty(amd)
-        if Component.UNIQUENESS in self._options.components:
-            self._judge_uniqueness(amd)
-
-    def _judge_novelty(self, amd: Mapping[int, np.ndarray]) -> None:
-        known = [self._scorer.background.known] if self._scorer.background else []
-        if self._options.known is not None:
-            crystals, warnings = self._scorer.known(self._options.known)
-            known.append(crystals)
-            self._warnings.extend(warnings)
-        for index, vector in amd.items():
-            fill_novelty(self._scores[index], vector, known, self._provenance.amd_tolerance)
-
-    def _judge_uniqueness(self, amd: Mapping[int, np.ndarray]) -> None:
-        crystals = {index: self._batch[index] for index in amd}
-        same: list[tuple[int, int]] | None = None
-        undecided: dict[int, Outcome] = {}
-        if self._options.matcher is not None:
-            formulas = {index: self._scores[index].formula for index in amd}
-            primitive = {index: self._forms[self._form_of[index]].crystal for index in amd}
-            same, undecided = matched_pairs(
-                primitive, formulas, self._scorer.matcher, self._options.matcher, self._stop
-            )
-        names = {
-            index: content_name(self._forms[self._form_of[index]].key, crystal)
-            for index, crystal in crystals.items()
-        }
-        scores = {index: self._scores[index] for index in amd}
-        fill_uniqueness(scores, amd, names, self._provenance.amd_tolerance, same=same)
-        for index, outcome in undecided.items():
-            self._scores[index].outcomes[Component.UNIQUENESS] = outcome
-            self._scores[index].unique = self._scores[index].duplicate_of = None
+        judge = Judge(
+            scorer=self._scorer,
+            options=self._options,
+            provenance=self._provenance,
+            batch=self._batch,
+            scores=self._scores,
+            forms=self._forms,
+            form_of=self._form_of,
+            stop=self._stop,
+        )
+        self._warnings.extend(judge.judge(amd))
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

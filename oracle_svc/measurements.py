@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Measurements"]
 
 _NEED_ENERGY = frozenset({Component.STABILITY})
-_NEED_AMD = frozenset({Component.NOVELTY, Component.UNIQUENESS})
+_NEED_AMD = frozenset({Component.NOVELTY, Component.UNIQUENESS, Component.CONTINUOUS})
 
 _AMD_PORTION = 32
 

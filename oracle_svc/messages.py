@@ -29,8 +29,9 @@ _LATER: dict[int, str] = {
 }
 _SCALARS = (
     "valid", "min_distance", "density", "volume_per_atom", "charge_neutral", "energy_per_atom",
-    "e_above_hull", "formation_energy_per_atom", "novel", "nearest_reference", "amd_distance", "unique",
-    "duplicate_of", "batch_amd_distance", "structure_diversity", "composition_diversity",
+    "e_above_hull", "formation_energy_per_atom", "novel", "nearest_reference", "amd_distance",
+    "elmd_distance", "unique", "duplicate_of", "batch_amd_distance", "structure_diversity",
+    "composition_diversity", "continuous_uniqueness", "continuous_novelty",
 )  # fmt: skip
 
 
@@ -95,6 +96,7 @@ def options_of(request: oracle_pb2.ScoreRequest) -> ScoreOptions:
         return_amd=settings.return_amd,
         return_embeddings=settings.return_embeddings,
         use_cache=settings.use_cache if settings.HasField("use_cache") else True,
+        reference_id=settings.reference_id,
     )
 
 

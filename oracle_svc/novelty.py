@@ -19,8 +19,10 @@ from typing import Protocol
 
 import numpy as np
 
-from oracle_svc.amd import chebyshev
-from oracle_svc.reference import KnownStructures
+from oracle_svc.amd import amd_of, chebyshev
+from oracle_svc.hull import composition_of
+from oracle_svc.known_index import KnownIndex
+from xenolith.crystal import Crystal
 
 __all__ = ["Forest", "GivenCrystals", "KnownCrystals", "Nearest", "Uniqueness", "nearest_of", "uniqueness"]
 
@@ -37,8 +39,9 @@ class Nearest:
 class KnownCrystals(Protocol):
     """Known crystals, found by reduced formula (as `Crystal.formula` writes it). A `Reference` is one."""
 
-    def rows(self, formula: str) -> KnownStructures:
-        """Return those with this formula; none is an empty answer."""
+    @property
+    def index(self) -> KnownIndex:
+        """Finds them."""
         ...
 
 
@@ -49,33 +52,49 @@ class GivenCrystals:
     ----------
     ids
         (R,) names.
-    formulas
-        (R,) reduced formulas.
+    crystals
+        (R,) the crystals.
     amd
         (R, k) AMD vectors, Angstrom.
     """
 
-    def __init__(self, *, ids: Sequence[str], formulas: Sequence[str], amd: np.ndarray) -> None:
-        if not len(ids) == len(formulas) == len(amd):
-            raise ValueError(f"{len(ids)} ids, {len(formulas)} formulas and {len(amd)} vectors do not fit")
-        groups = groups_by_formula(dict(enumerate(formulas)))
-        self._rows = {
-            formulas[rows[0]]: KnownStructures(ids=tuple(ids[row] for row in rows), amd=amd[rows])
-            for rows in groups
-        }
-        self._nothing = KnownStructures(ids=(), amd=amd[:0])
+    def __init__(self, *, ids: Sequence[str], crystals: Sequence[Crystal], amd: np.ndarray) -> None:
+        if not len(ids) == len(crystals) == len(amd):
+            raise ValueError(f"{len(ids)} ids, {len(crystals)} crystals and {len(amd)} vectors do not fit")
+        formulas = np.array([crystal.formula for crystal in crystals], dtype=str)
+        order = np.argsort(formulas, kind="stable")
+        names, first = np.unique(formulas[order], return_index=True)
+        compositions = [composition_of(crystals[order[row]].numbers) for row in first]
+        parts = [pair for composition in compositions for pair in composition]
+        self.index = KnownIndex(
+            ids=[ids[row] for row in order],
+            formulas=names,
+            starts=np.append(first, len(order)),
+            amd=amd[order],
+            elements=np.array([z for z, _ in parts], dtype=np.int64),
+            counts=np.array([count for _, count in parts], dtype=np.int64),
+            offsets=np.cumsum([0, *map(len, compositions)]),
+            crystal=lambda row: crystals[order[row]],
+        )
 
-    def rows(self, formula: str) -> KnownStructures:
-        """Return those with this formula."""
-        return self._rows.get(formula, self._nothing)
 
+def nearest_of(
+    known: KnownIndex, formula: str, amd: np.ndarray, tolerance: float | None = None
+) -> Nearest | None:
+    """Most alike known crystal of this formula, the first of equals; None if the formula is not known.
 
-def nearest_of(known: KnownCrystals, formula: str, amd: np.ndarray) -> Nearest | None:
-    """Most alike known crystal of this formula, the first of equals; None if the formula is not known."""
+    Stored vectors are rounded. Where that could decide on which side of `tolerance` a distance lies, it is
+    computed anew from the structure, if structures are kept.
+    """
     rows = known.rows(formula)
     if not rows.ids:
         return None
     distances = chebyshev(amd, rows.amd)
+    if tolerance is not None and rows.crystal is not None:
+        for row in np.flatnonzero(np.abs(distances - tolerance) <= rows.error).tolist():
+            crystal = rows.crystal(row)
+            exact = amd_of(crystal.lattice, crystal.frac_coords, len(amd))
+            distances[row] = chebyshev(amd, exact[None])[0]
     best = int(distances.argmin())
     return Nearest(id=rows.ids[best], distance=float(distances[best]))
 

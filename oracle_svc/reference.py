@@ -4,63 +4,63 @@ A reference is a folder:
 
     reference.json        identity, digests, counts, calculator, settings, licence
     structures.parquet    one row per known structure, sorted by reduced formula
+    amd.npy               their AMD vectors, where the reference is too large to hold them in the table
+    crystals.parquet      the structures themselves, if they are kept
     hull.parquet          the vertices of the hulls of all chemical systems
 
-AMD vectors are stored as differences of neighbouring entries in steps of `amd.step` Angstrom, so
-that each entry is right to half a step; embeddings as whole steps between the smallest and the
-largest value of each column. Nothing is pickled, and both tables must have the digests that
-reference.json gives.
+It has known structures, a hull, or both. AMD vectors are fixed point, each entry right to half a step of
+`amd.step` Angstrom; in the table they are differences of neighbouring entries. Embeddings are whole steps
+between the smallest and the largest value of each column. Nothing is pickled, and every part must have the
+digest that reference.json gives.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from oracle_svc.amd_store import AmdStore
+from oracle_svc.crystal_columns import CrystalColumns
 from oracle_svc.hull import Hull, HullEntry
+from oracle_svc.known_index import KnownIndex, KnownStructures
 from xenolith.bundle import sha256
 from xenolith.elements import SYMBOLS
 
-__all__ = ["FORMAT", "HULL", "MANIFEST", "STRUCTURES", "BadReferenceError", "KnownStructures", "Reference"]
+__all__ = [
+    "AMD", "CRYSTALS", "FORMAT", "HULL", "MANIFEST", "STRUCTURES", "BadReferenceError", "KnownStructures",
+    "Reference",
+]  # fmt: skip
 
-FORMAT = 1
+FORMAT = 2
+"""References of format 1 have structures, energies, embeddings and hull, in two tables."""
+_READS = (1, 2)
 MANIFEST, STRUCTURES, HULL = "reference.json", "structures.parquet", "hull.parquet"
+AMD, CRYSTALS = "amd.npy", "crystals.parquet"
+_PARTS = {"structures": STRUCTURES, "amd": AMD, "crystals": CRYSTALS, "hull": HULL}
 
 
 class BadReferenceError(ValueError):
     """A reference that is missing or damaged; the message says what to do."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class KnownStructures:
-    """The known structures of one reduced formula."""
-
-    ids: tuple[str, ...]
-    """(M,)."""
-    amd: np.ndarray
-    """(M, k) float64, Angstrom, each right to half a storage step."""
-
-
 class Reference:
     """A reference read from its folder; use `Reference.read`."""
 
-    def __init__(self, path: Path, info: dict[str, Any], structures: pa.Table, hull: pa.Table) -> None:
+    def __init__(self, path: Path, info: dict[str, Any]) -> None:
         self.path = path
         self.info = info
-        self._structures = structures
-        self._hull = hull
 
     @classmethod
     def read(cls, path: Path) -> Reference:
-        """Read and verify a reference.
+        """Open and verify a reference; its tables are read when they are needed.
 
         Raises
         ------
@@ -68,18 +68,21 @@ class Reference:
             If it is missing, of another format, or does not have the digests it should.
         """
         info = _manifest(path / MANIFEST)
-        for part, name in (("structures", STRUCTURES), ("hull", HULL)):
+        for part, name in _PARTS.items():
+            wanted = (info.get(part) or {}).get("sha256")
+            if not wanted:
+                continue
             file = path / name
             if not file.exists():
                 raise BadReferenceError(f"{file} is missing: copy the whole reference folder again")
-            if sha256(file) != info[part]["sha256"]:
+            if sha256(file) != wanted:
                 raise BadReferenceError(
                     f"{file} does not have the digest that {MANIFEST} gives: copy it again"
                 )
-        return cls(path, info, pq.read_table(path / STRUCTURES), pq.read_table(path / HULL))
+        return cls(path, info)
 
     def __len__(self) -> int:
-        return self._structures.num_rows
+        return int((self.info.get("structures") or {}).get("count", 0))
 
     @property
     def id(self) -> str:
@@ -88,23 +91,33 @@ class Reference:
 
     @property
     def hull_id(self) -> str:
-        """Name and digest of the hull; it begins with the id of the calculator."""
-        return str(self.info["hull"]["id"])
+        """Name and digest of the hull; it begins with the id of the calculator. Empty if there is none."""
+        return str((self.info.get("hull") or {}).get("id", ""))
+
+    @property
+    def hull_scheme(self) -> str:
+        """Declared energy scheme of the hull; empty if there is none."""
+        return self._source("scheme") if self.hull_id else ""
+
+    @property
+    def hull_is_declared(self) -> bool:
+        """Whether the hull was imported: it then serves every calculator of its scheme."""
+        return bool((self.info.get("hull") or {}).get("imported", False))
 
     @property
     def calculator_id(self) -> str:
-        """The calculator of energies, embeddings and hull."""
-        return str(self.info["calculator"]["id"])
+        """The calculator of energies, embeddings and hull; empty if there are none."""
+        return self._source("id")
 
     @property
     def calculator_digest(self) -> str:
         """Settings digest of that calculator."""
-        return str(self.info["calculator"]["settings_digest"])
+        return self._source("settings_digest")
 
     @property
     def amd_k(self) -> int:
         """Length of the AMD vectors."""
-        return int(self.info["amd"]["k"])
+        return int((self.info.get("amd") or {}).get("k", 0))
 
     @property
     def amd_tolerance(self) -> float:
@@ -119,60 +132,133 @@ class Reference:
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """(M,) ids, in the order of every other array here."""
-        return tuple(self._structures["id"].to_pylist())
+        return tuple(self._column("id").to_pylist())
 
     @cached_property
     def energies(self) -> np.ndarray:
-        """(M,) float64 energies per atom, eV/atom."""
-        return self._structures["energy_per_atom"].to_numpy().astype(np.float64)
+        """(M,) float64 energies per atom, eV/atom; NaN where there are none."""
+        if not self._has("energy_per_atom"):
+            return np.full(len(self), np.nan)
+        return self._column("energy_per_atom").to_numpy(zero_copy_only=False).astype(np.float64)
 
-    @cached_property
+    @property
     def embeddings(self) -> np.ndarray:
-        """(M, D) float32 embeddings of the calculator, each right to half a step of its column."""
-        scale = self.info["embedding"]
+        """(M, D) float32 embeddings of the calculator, each right to half a step; D may be 0."""
+        scale = self.info.get("embedding")
+        if not scale:
+            return np.zeros((len(self), 0), dtype=np.float32)
         low, high = np.array(scale["minimum"]), np.array(scale["maximum"])
-        steps = _matrix(self._structures["embedding"], len(low))
+        steps = self._column("embedding").flatten().to_numpy().reshape(-1, len(low))
         return (low + steps * ((high - low) / (scale["levels"] - 1))).astype(np.float32)
 
-    @cached_property
+    @property
     def compositions(self) -> np.ndarray:
         """(M, 119) float32 atomic fractions by atomic number."""
         fractions = np.zeros((len(self), len(SYMBOLS)), dtype=np.float32)
-        lengths = self._structures["elements"].combine_chunks().value_lengths().to_numpy()
-        rows = np.repeat(np.arange(len(self)), lengths)
-        elements = self._structures["elements"].combine_chunks().flatten().to_numpy()
-        fractions[rows, elements] = self._structures["counts"].combine_chunks().flatten().to_numpy()
+        if len(self):
+            elements, counts = self._column("elements"), self._column("counts")
+            rows = np.repeat(np.arange(len(self)), elements.value_lengths().to_numpy())
+            fractions[rows, elements.flatten().to_numpy()] = counts.flatten().to_numpy()
         return fractions / fractions.sum(axis=1, keepdims=True)
 
     @cached_property
-    def hull(self) -> Hull:
-        """The hull."""
-        columns = [self._hull[name].to_pylist() for name in ("id", "elements", "counts", "energy_per_atom")]
+    def hull(self) -> Hull | None:
+        """The hull, if there is one."""
+        if not self.hull_id:
+            return None
+        table = pq.read_table(self.path / HULL)
+        columns = [table[name].to_pylist() for name in ("id", "elements", "counts", "energy_per_atom")]
+        scheme = f"{self.calculator_id}: {self.hull_scheme}"
         return Hull(
-            HullEntry(id=name, composition=tuple(zip(elements, counts, strict=True)), energy_per_atom=energy)
+            HullEntry(
+                id=name,
+                composition=tuple(zip(elements, counts, strict=True)),
+                energy_per_atom=energy,
+                scheme=scheme,
+            )
             for name, elements, counts, energy in zip(*columns, strict=True)
+        )
+
+    @cached_property
+    def index(self) -> KnownIndex:
+        """Finds known structures.
+
+        Raises
+        ------
+        BadReferenceError
+            The structures are not sorted by formula.
+        """
+        if not len(self):
+            nothing = np.zeros(0, dtype=np.int64)
+            return KnownIndex(
+                ids=(), formulas=nothing.astype(str), starts=np.zeros(1, dtype=np.int64),
+                amd=np.zeros((0, 0)), elements=nothing, counts=nothing, offsets=np.zeros(1, dtype=np.int64),
+            )  # fmt: skip
+        runs = pc.run_end_encode(self._column("formula"))
+        formulas = np.array(runs.values.to_pylist(), dtype=str)
+        starts = np.concatenate([[0], runs.run_ends.to_numpy()]).astype(np.int64)
+        if not (formulas[:-1] < formulas[1:]).all():
+            raise BadReferenceError(f"{self.path / STRUCTURES} is not sorted by formula: build it again")
+        first = pa.array(starts[:-1])
+        elements, counts = (self._column(name).take(first) for name in ("elements", "counts"))
+        lengths = elements.value_lengths().to_numpy()
+        return KnownIndex(
+            ids=_Column(self._column("id")),
+            formulas=formulas,
+            starts=starts,
+            amd=self._amd,
+            elements=elements.flatten().to_numpy(),
+            counts=counts.flatten().to_numpy().astype(np.int64),
+            offsets=np.concatenate([[0], np.cumsum(lengths)]),
+            crystal=CrystalColumns(self.path / CRYSTALS).crystal if self.info.get("crystals") else None,
         )
 
     def rows(self, formula: str) -> KnownStructures:
         """Return the known structures with this reduced formula; none is an empty answer."""
-        rows = self._rows_of.get(formula, slice(0, 0))
-        steps = np.cumsum(self._amd_steps[rows], axis=1, dtype=np.int64)
-        return KnownStructures(ids=self.ids[rows], amd=steps * float(self.info["amd"]["step"]))
+        return self.index.rows(formula)
 
     def amd_entries(self, orders: Sequence[int]) -> np.ndarray:
         """(M, len(orders)) float64 AMD entries k for each k in `orders`, Angstrom."""
-        steps = np.cumsum(self._amd_steps, axis=1, dtype=np.int64)[:, np.array(orders) - 1]
-        return steps * float(self.info["amd"]["step"])
+        return self._amd.steps[:, np.array(orders) - 1] * self._amd.step
 
     @cached_property
-    def _amd_steps(self) -> np.ndarray:
-        return _matrix(self._structures["amd"], self.amd_k)
+    def _amd(self) -> AmdStore:
+        step = float(self.info["amd"]["step"])
+        if self.info["amd"].get("sha256"):
+            return AmdStore.open(self.path / AMD, step)
+        differences = self._column("amd").flatten().to_numpy().reshape(-1, self.amd_k)
+        steps = np.cumsum(differences, axis=1, dtype=np.int64)
+        if steps.max(initial=0) <= np.iinfo(np.uint16).max:
+            return AmdStore(steps=steps.astype(np.uint16), step=step)
+        return AmdStore.pack(steps * step)
 
-    @cached_property
-    def _rows_of(self) -> dict[str, slice]:
-        formulas = np.array(self._structures["formula"].to_pylist(), dtype=object)
-        names, first, counts = np.unique(formulas.astype(str), return_index=True, return_counts=True)
-        return {str(n): slice(int(f), int(f + c)) for n, f, c in zip(names, first, counts, strict=True)}
+    def _source(self, name: str) -> str:
+        return str((self.info.get("calculator") or {}).get(name, ""))
+
+    def _has(self, column: str) -> bool:
+        return len(self) > 0 and column in pq.read_schema(self.path / STRUCTURES).names
+
+    def _column(self, name: str) -> Any:
+        return pq.read_table(self.path / STRUCTURES, columns=[name])[name].combine_chunks()
+
+
+class _Column(Sequence[str]):
+    """A column of strings, which stay where Arrow keeps them."""
+
+    def __init__(self, column: Any) -> None:
+        self._column = column
+
+    def __len__(self) -> int:
+        return len(self._column)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return list(self._column[index].to_pylist())
+        return str(self._column[index].as_py())
 
 
 def _manifest(file: Path) -> dict[str, Any]:
@@ -182,13 +268,8 @@ def _manifest(file: Path) -> dict[str, Any]:
         info: dict[str, Any] = json.loads(file.read_text())
     except ValueError as error:
         raise BadReferenceError(f"{file} is not valid JSON: {error}") from error
-    if info.get("format") != FORMAT:
+    if info.get("format") not in _READS:
         raise BadReferenceError(
-            f"{file} has format {info.get('format')}; this version of Xenolith reads {FORMAT}"
+            f"{file} has format {info.get('format')}; this version of Xenolith reads {_READS[-1]}"
         )
     return info
-
-
-def _matrix(column: pa.ChunkedArray, width: int) -> np.ndarray:
-    values: np.ndarray = column.combine_chunks().flatten().to_numpy()
-    return values.reshape(-1, width)

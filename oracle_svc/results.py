@@ -25,6 +25,7 @@ class Component(IntEnum):
     UNIQUENESS = 4
     STRUCTURE_DIVERSITY = 5
     COMPOSITION_DIVERSITY = 6
+    CONTINUOUS = 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,8 @@ class ScoreOptions:
     return_amd: bool = False
     return_embeddings: bool = False
     use_cache: bool = True
+    reference_id: str = ""
+    """Reference to measure against; empty: the oracle's first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +97,12 @@ class Score:
     novel: bool | None = None
     nearest_reference: str | None = None
     amd_distance: float | None = None
+    elmd_distance: float | None = None
     unique: bool | None = None
     duplicate_of: int | None = None
     batch_amd_distance: float | None = None
+    continuous_uniqueness: float | None = None
+    continuous_novelty: float | None = None
     structure_diversity: float | None = None
     composition_diversity: float | None = None
     amd: np.ndarray | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from copy import copy
 from threading import Lock
 
 from oracle_svc.amd import DEFAULT_K, DEFAULT_TOLERANCE, amd_vectors
@@ -70,6 +71,21 @@ class Scorer:
         self.energy_kind = Kind(component="energy", digest=calculators.identity.settings_digest)
         self._known: OrderedDict[str, tuple[GivenCrystals, tuple[str, ...]]] = OrderedDict()
         self._lock = Lock()
+        self._others: dict[str, Scorer] = {}
+
+    def add_reference(self, background: Background) -> None:
+        """Score against this reference too, where a request asks for it by its id."""
+        other = copy(self)
+        other.background, other._others = background, {}
+        if background.hull is not None:
+            background.hull.share(self.store.cache, background.digest)
+        self._others[background.id] = other
+
+    @property
+    def backgrounds(self) -> list[Background]:
+        """All references, the default first."""
+        own = [self.background] if self.background else []
+        return own + [other.background for other in self._others.values() if other.background]
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -100,8 +116,9 @@ class Scorer:
         WorkerStoppedError
             `stop` said so.
         """
-        provenance = self.provenance(options)
-        return BatchRun(self, batch, options, provenance, stop, refused or {}).run()
+        chosen = self._chosen(options)
+        provenance = chosen.provenance(options)
+        return BatchRun(chosen, batch, options, provenance, stop, refused or {}).run()
 
     def close(self) -> None:
         """End the worker processes and close the cache."""
@@ -117,14 +134,19 @@ class Scorer:
         FailedPreconditionError
             As `score`.
         """
+        chosen = self._chosen(options)
+        if chosen is not self:
+            return chosen.provenance(options)
         for component in sorted(options.components):
             obstacle = self._obstacle(component)
             if obstacle is not None:
                 raise FailedPreconditionError(f"{component.name.lower()} cannot be measured: {obstacle}")
-        if options.matcher is not None and Component.NOVELTY in options.components:
+        lacks = self.background is not None and not self.background.known.index.has_structures
+        if options.matcher is not None and Component.NOVELTY in options.components and lacks:
             raise FailedPreconditionError(
-                "novelty cannot be judged by StructureMatcher, since the reference holds no structures: "
-                "judge it by AMD, and ask for uniqueness by StructureMatcher in a call of its own"
+                "novelty cannot be judged by StructureMatcher, since the reference holds no structures: build"
+                " one that does with `xenolith reference build`, judge novelty by AMD, or ask for"
+                " uniqueness by StructureMatcher in a call of its own"
             )
         if options.relax is not None or options.return_forces:
             obstacle = self._force_obstacle(options)
@@ -161,8 +183,8 @@ class Scorer:
         """Whether structure diversity compares embeddings; else AMD and composition."""
         return (
             self.background is not None
-            and self.background.structure_space is not None
-            and self._foreign_hull() is None
+            and self.background.has_embeddings
+            and self.background.calculator_digest == self.calculators.identity.settings_digest
         )
 
     def structure_space(self) -> FeatureSpace | None:
@@ -170,6 +192,16 @@ class Scorer:
         if self.background is None:
             return None
         return self.background.structure_space if self.spread_by_embedding else self.background.amd_space()
+
+    def _chosen(self, options: ScoreOptions) -> Scorer:
+        """The scorer against the reference that was asked for."""
+        wanted = options.reference_id
+        if wanted in {"", self.background.id if self.background else "none"}:
+            return self
+        if wanted not in self._others:
+            names = " or ".join(background.id for background in self.backgrounds) or "none"
+            raise FailedPreconditionError(f"this oracle's reference is {names}, not {wanted}")
+        return self._others[wanted]
 
     def _obstacle(self, component: Component) -> str | None:
         """Why a component cannot be measured, or None."""
@@ -189,14 +221,22 @@ class Scorer:
         return None if identity.offers_forces else f"the calculator {identity.id} gives no forces"
 
     def _foreign_hull(self) -> str | None:
-        """Energies of different calculators are never put on one hull, nor their embeddings in one space."""
+        """Why energies of this calculator cannot be put on the reference's hull, or None.
+
+        A hull that a calculator made serves that calculator alone; an imported one serves its scheme.
+        """
         background, identity = self.background, self.calculators.identity
-        if background is None or background.calculator_digest == identity.settings_digest:
+        if background is None or background.hull is None:
+            return None
+        if background.calculator_digest == identity.settings_digest:
+            return None
+        if background.hull_is_declared and background.hull_scheme == identity.scheme:
             return None
         return (
-            f"the reference {background.id} was computed by {background.calculator_id} ("
-            f"{background.calculator_digest[:12]}), this oracle's calculator is {identity.id} ("
-            f"{identity.settings_digest[:12]}); start it with a reference of the same calculator"
+            f"the hull of the reference {background.id} was computed by {background.calculator_id}, scheme"
+            f" {background.hull_scheme!r} ({background.calculator_digest[:12] or 'imported'}), this oracle's"
+            f" calculator is {identity.id}, scheme {identity.scheme!r} ({identity.settings_digest[:12]});"
+            " start it with a reference of the same calculator, or an imported one of the same scheme"
         )
 
     def _provenance(self, options: ScoreOptions) -> Provenance:
@@ -237,7 +277,7 @@ def _known_crystals(batch: CrystalBatch, engine: AmdEngine) -> tuple[GivenCrysta
     )
     crystals = GivenCrystals(
         ids=[f"known:{index}" for index in good],
-        formulas=[batch[index].formula for index in good],
+        crystals=[batch[index] for index in good],
         amd=measured.vectors[good],
     )
     return crystals, warnings

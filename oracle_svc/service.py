@@ -161,11 +161,6 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
             raise FailedPreconditionError(
                 f"this oracle's calculator is {serves}, not {settings.calculator_id}"
             )
-        reference = self._description.references[0].id if self._description.references else "none"
-        if settings.reference_id not in {"", reference}:
-            raise FailedPreconditionError(
-                f"this oracle's reference is {reference}, not {settings.reference_id}"
-            )
 
 
 async def _next(

@@ -35,7 +35,9 @@ class OracleSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     reference: str = Field(
-        DEFAULT_BUNDLE, description="folder of a reference, name or folder of a bundle that has one, or none"
+        DEFAULT_BUNDLE,
+        description="folder of a reference, name or folder of a bundle that has one, or none; several,"
+        " comma-separated, are chosen by requests through reference_id, the first being the default",
     )
     calculator: str = Field(
         "chgnet", description="calculator of energies: chgnet, mace, ase, or a plug-in's name"

@@ -35,8 +35,10 @@ def open_service(settings: OracleSettings) -> OracleService:
     WorkerError
         The calculator could not be started.
     """
-    path = reference_path(settings.reference)
-    background = None if path is None else Background.from_reference(Reference.read(path))
+    backgrounds = [
+        Background.from_reference(Reference.read(path)) for path in reference_paths(settings.reference)
+    ]
+    background = backgrounds[0] if backgrounds else None
     cache = open_cache(
         settings.cache, max_bytes=settings.cache_max_mb * 2**20, ttl_s=settings.cache_ttl_days * 86400.0
     )
@@ -57,35 +59,41 @@ def open_service(settings: OracleSettings) -> OracleService:
         matcher=PairMatcher(workers=settings.matcher_workers, pair_limit_s=settings.matcher_limit_s),
         amd_engine=open_amd_engine(settings.amd_engine),
     )
+    for further in backgrounds[1:]:
+        scorer.add_reference(further)
     log.info(
         "oracle ready",
         calculator=calculators.identity.id,
         workers=calculators.workers,
-        reference=background.id if background else "none",
+        reference=", ".join(known.id for known in backgrounds) or "none",
         hull=background.hull_id if background else "none",
         cache=cache.name,
     )
     return OracleService(scorer, describe(scorer, max_batch=settings.max_batch), threads=settings.threads)
 
 
-def reference_path(reference: str) -> Path | None:
-    """Folder of a reference given as such, as a bundle's folder or as a bundle's name; None for `none`.
+def reference_paths(references: str) -> list[Path]:
+    """Folders of comma-separated references, each given as such, as a bundle's folder or as a bundle's name.
+
+    Parameters
+    ----------
+    references
+        The first is the default; `none` for no reference at all.
 
     Raises
     ------
     BundleError
         There is no such folder or bundle.
     """
-    if reference == "none":
-        return None
-    if (Path(reference) / MANIFEST).exists():
-        return Path(reference)
-    return find_bundle(reference).reference
+    names = [name.strip() for name in references.split(",") if name.strip()]
+    if names == ["none"]:
+        return []
+    return [Path(name) if (Path(name) / MANIFEST).exists() else find_bundle(name).reference for name in names]
 
 
 def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescribeResponse:
     """What the oracle says of itself."""
-    identity, background, limits = scorer.calculators.identity, scorer.background, scorer.limits
+    identity, limits = scorer.calculators.identity, scorer.limits
     response = oracle_pb2.OracleServiceDescribeResponse(
         service_version=version("xenolith"),
         components=[f"COMPONENT_{component.name}" for component in scorer.components],
@@ -111,13 +119,15 @@ def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescr
         ),
         cache_backend=scorer.store.cache.name.partition(":")[0],
     )
-    if background is not None:
+    for background in scorer.backgrounds:
         response.references.add(
             id=background.id,
             num_structures=background.size,
             hull_id=background.hull_id,
-            hull_calculator_id=background.calculator_id,
+            hull_calculator_id=background.calculator_id if background.hull else "",
             hull_elements=sorted(background.hull.elements) if background.hull else [],
+            hull_scheme=background.hull_scheme,
             licence=background.licence,
+            has_structures=background.known.index.has_structures,
         )
     return response

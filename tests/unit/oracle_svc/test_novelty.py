@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from oracle_svc.novelty import GivenCrystals, nearest_of, uniqueness
+from xenolith.crystal import Crystal
 
 NAMES = {index: (f"key-{index}", "") for index in range(10)}
 
@@ -12,12 +13,19 @@ def line(*positions: float) -> dict[int, np.ndarray]:
     return {index: np.array([position, 1.0]) for index, position in enumerate(positions)}
 
 
+def crystal(*numbers):
+    """Atoms of a composition, anywhere."""
+    return Crystal(
+        lattice=9 * np.eye(3), numbers=numbers, frac_coords=np.random.default_rng(0).random((len(numbers), 3))
+    )
+
+
 def test_the_nearest_is_of_the_same_formula_and_the_first_of_equals():
     known = GivenCrystals(
         ids=["a", "b", "c", "d"],
-        formulas=["NaCl", "Si", "NaCl", "NaCl"],
+        crystals=[crystal(11, 17), crystal(14), crystal(17, 11), crystal(11, 17, 11, 17)],
         amd=np.array([[1.0, 2.0], [3.0, 3.0], [2.0, 2.0], [2.0, 2.0]]),
-    )
+    ).index
     nearest = nearest_of(known, "NaCl", np.array([2.1, 2.3]))
     assert nearest is not None
     assert (nearest.id, nearest.distance) == ("c", pytest.approx(0.3))
@@ -80,4 +88,4 @@ def test_any_order_gives_the_same_clusters():
 
 def test_columns_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="do not fit"):
-        GivenCrystals(ids=["a"], formulas=["Si", "Si"], amd=np.zeros((2, 3)))
+        GivenCrystals(ids=["a"], crystals=[crystal(14)] * 2, amd=np.zeros((2, 3)))
