@@ -26,7 +26,8 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
 from generator_svc.bundle import load_bundle
-from generator_svc.data.table import CrystalTable, read_parquet
+from generator_svc.data.load import read_crystals
+from generator_svc.data.table import CrystalTable
 from generator_svc.model.autoencoder import Autoencoder
 from generator_svc.model.ragged import Ragged
 from generator_svc.pretrain.autoencoder import structures
@@ -128,7 +129,7 @@ def main() -> int:
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    table = read_parquet(given.data, split=given.split, max_atoms=given.max_atoms)
+    table = read_crystals(given.data, split=given.split, max_atoms=given.max_atoms)
     table = table.take(np.random.default_rng(0).permutation(len(table))[: given.n])
     truth = structures(table.tensors())
     calculator = open_calculator("chgnet")

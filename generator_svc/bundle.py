@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from generator_svc.data.table import CrystalTable, read_parquet
+from generator_svc.data.load import load_crystals
+from generator_svc.data.table import CrystalTable
 from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig
 from generator_svc.model.denoiser import Denoiser, denoiser_config
 from generator_svc.pretrain.checkpoint import save_tensors
@@ -90,7 +91,7 @@ def load_bundle(bundle: Bundle, device: torch.device | str = "cpu") -> LoadedBun
 def build_bundle(denoiser_run: Path, folder: Path, name: str) -> Bundle:
     """Assemble a bundle from a finished denoiser run; reference and card are left as they are."""
     run = read_run(denoiser_run, DenoiserRun)
-    table = read_parquet(run.data.path, split=run.data.split, max_atoms=run.data.max_atoms)
+    table = load_crystals(run.data)
     denoiser = Denoiser(run.model)
     denoiser.load_state_dict(load_file(denoiser_run / "denoiser.safetensors"))
     statistics = json.loads((denoiser_run / "latents.json").read_text())

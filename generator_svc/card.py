@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from generator_svc.bundle import load_bundle, write_card
-from generator_svc.data.table import read_parquet
+from generator_svc.data.load import read_crystals
 from generator_svc.pretrain.autoencoder import reconstruction_figures
 from xenolith.bundle import Bundle
 
@@ -30,7 +30,7 @@ def autoencoder_figures(bundle: Bundle, data: Path, split: str | None) -> dict[s
     all_elements_right (share of crystals), n.
     """
     loaded = load_bundle(bundle)
-    table = read_parquet(data, split=split, max_atoms=int(bundle.manifest["max_atoms"]))
+    table = read_crystals(data, split=split, max_atoms=int(bundle.manifest["max_atoms"]))
     figures: dict[str, float | int] = dict(
         reconstruction_figures(loaded.autoencoder, table, torch.device("cpu"))
     )

@@ -11,7 +11,8 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 from torch import Tensor
 
-from generator_svc.data.table import CrystalTable, read_parquet
+from generator_svc.data.load import load_crystals
+from generator_svc.data.table import CrystalTable
 from generator_svc.model.autoencoder import Autoencoder, CrystalTensors, reconstruction_terms
 from generator_svc.model.geometry import metric_to_features
 from generator_svc.pretrain.checkpoint import load_weights, save_tensors
@@ -31,8 +32,9 @@ class AutoencoderTask:
         self.run = run
         self.device = processes.device
         with processes.first_goes_first():
-            self.table = _read(run, run.data.split)
-            self.validation = _read(run, run.data.validation_split)
+            heaviest = run.model.max_atomic_number
+            self.table = load_crystals(run.data, max_atomic_number=heaviest)
+            self.validation = load_crystals(run.data, "validation", max_atomic_number=heaviest)
         torch.manual_seed(run.loop.seed)
         self.model = Autoencoder(run.model).to(self.device)
         if run.initial_weights is not None:
@@ -151,12 +153,3 @@ def run_autoencoder(run: AutoencoderRun, directory: Path) -> Path:
         if processes.first:
             save_tensors(directory / "autoencoder.safetensors", ema.model.state_dict())
     return directory
-
-
-def _read(run: AutoencoderRun, split: str | None) -> CrystalTable:
-    return read_parquet(
-        run.data.path,
-        split=split,
-        max_atoms=run.data.max_atoms,
-        max_atomic_number=run.model.max_atomic_number,
-    )

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from generator_svc.data.table import CrystalTable, read_parquet
+from generator_svc.data.load import load_crystals
+from generator_svc.data.table import CrystalTable
 from generator_svc.diffusion.schedule import alpha_sigma
 from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig
 from generator_svc.model.conditions import Conditions
@@ -46,8 +47,9 @@ class DenoiserTask:
         self.device = processes.device
         self.autoencoder = load_autoencoder(run.autoencoder).to(self.device)
         with processes.first_goes_first():
-            self.table = _read(run, run.data.split)
-            self.validation = _read(run, run.data.validation_split)
+            labels = () if run.conditions is None else tuple(run.conditions.scalars)
+            self.table = load_crystals(run.data, scalars=labels)
+            self.validation = load_crystals(run.data, "validation", scalars=labels)
         torch.manual_seed(run.loop.seed)
         conditions = None
         if run.conditions is not None:
@@ -169,8 +171,3 @@ def run_denoiser(run: DenoiserRun, directory: Path) -> Path:
         if processes.first:
             save_tensors(directory / "denoiser.safetensors", merged_state(ema.model))
     return directory
-
-
-def _read(run: DenoiserRun, split: str | None) -> CrystalTable:
-    scalars = () if run.conditions is None else tuple(run.conditions.scalars)
-    return read_parquet(run.data.path, split=split, max_atoms=run.data.max_atoms, scalars=scalars)

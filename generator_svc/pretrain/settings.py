@@ -7,6 +7,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from generator_svc.data.load import DataSettings
 from generator_svc.model.autoencoder import AutoencoderConfig, LossWeights
 from generator_svc.model.denoiser import DenoiserConfig
 from generator_svc.model.lora import LoraConfig
@@ -17,19 +18,6 @@ from xenolith.files import read_toml
 
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataSettings(_Settings):
-    """Which crystals to train on."""
-
-    path: Path
-    """Parquet file with columns lattice, numbers and frac."""
-    split: str | None = "train"
-    """Value of the column `split` to keep; none keeps every row."""
-    validation_split: str | None = "val"
-    """Rows the validation figures come from."""
-    max_atoms: int = Field(default=20, ge=1)
-    """Larger crystals are left out."""
 
 
 class LoopSettings(_Settings):

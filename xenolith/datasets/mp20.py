@@ -5,7 +5,6 @@ Materials Project, CC BY 4.0.
 """
 
 import csv
-import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from xenolith.convert._lazy import require
+from xenolith.convert.cif_listed import read_listed
 from xenolith.datasets.download import download, read_json
-from xenolith.elements import atomic_number
 from xenolith.errors import DataLossError
 from xenolith.formula import reduced_formula
 
@@ -22,7 +21,6 @@ __all__ = ["SPLITS", "Mp20Source", "fetch_mp20", "rows_of"]
 
 SPLITS = {"train": 27_136, "val": 9_047, "test": 9_046}
 """Crystals in each part of the official split."""
-_CELL = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
 _NUMBERS = ("formation_energy_per_atom", "band_gap", "e_above_hull")
 
 
@@ -102,7 +100,7 @@ def rows_of(path: Path, split: str) -> Iterator[dict[str, Any]]:
 
 
 def _row(row: dict[str, str], split: str) -> dict[str, Any]:
-    cell, numbers, frac = _parse_cif(row["cif"])
+    cell, numbers, frac = read_listed(row["cif"])
     return {
         "material_id": row["material_id"],
         "split": split,
@@ -113,29 +111,6 @@ def _row(row: dict[str, str], split: str) -> dict[str, Any]:
         "frac": frac,
         **{name: float(row[name]) if row.get(name) else None for name in _NUMBERS},
     }
-
-
-def _parse_cif(text: str) -> tuple[list[float], list[int], list[float]]:
-    """Read the one kind of CIF that the files hold: all atoms listed, no symmetry. Fast."""
-    cell = [float(_value(text, f"_cell_{name}")) for name in _CELL]
-    if _value(text, "_symmetry_Int_Tables_number") != "1":
-        raise ValueError("the crystal is not listed atom by atom")
-    columns = re.findall(r"^\s*(_atom_site_\w+)\s*$", text, re.MULTILINE)
-    symbol, x = columns.index("_atom_site_type_symbol"), columns.index("_atom_site_fract_x")
-    atoms = [
-        line.split() for line in text[text.rindex(columns[-1]) + len(columns[-1]) :].strip().splitlines()
-    ]
-    if not atoms or any(len(atom) != len(columns) for atom in atoms):
-        raise ValueError("the list of atoms is cut short")
-    numbers = [atomic_number(re.sub(r"[^A-Za-z]", "", atom[symbol])) for atom in atoms]
-    return cell, numbers, [float(value) for atom in atoms for value in atom[x : x + 3]]
-
-
-def _value(text: str, key: str) -> str:
-    found = re.search(rf"^{key}\s+(\S+)", text, re.MULTILINE)
-    if found is None:
-        raise ValueError(f"the crystal has no {key}")
-    return found.group(1)
 
 
 def _download(

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from generator_svc.bundle import build_bundle, load_bundle
-from generator_svc.data.table import DataError, read_parquet
+from generator_svc.data.load import read_crystals
+from generator_svc.data.table import DataError
 from generator_svc.model.autoencoder import AutoencoderConfig
 from generator_svc.model.denoiser import DenoiserConfig
 from generator_svc.model.lora import LoraConfig
@@ -181,9 +182,9 @@ def test_a_label_that_is_no_number_is_refused(tmp_path: Path) -> None:
     columns = {"lattice": [[4.0, 4, 4, 90, 90, 90]], "numbers": [[1]], "frac": [[0.0] * 3], "gap": ["wide"]}
     pq.write_table(pa.table(columns), path)
     with pytest.raises(DataError, match="'gap' must hold numbers"):
-        read_parquet(path, scalars=["gap"])
+        read_crystals(path, scalars=["gap"])
     with pytest.raises(DataError, match="'bulk' is missing"):
-        read_parquet(path, scalars=["bulk"])
+        read_crystals(path, scalars=["bulk"])
 
 
 def test_a_damaged_bundle_is_refused_by_name(trained: Bundle) -> None:
@@ -209,15 +210,15 @@ def test_a_file_without_a_column_is_refused_by_its_name(tmp_path: Path) -> None:
     path = tmp_path / "wrong.parquet"
     pq.write_table(pa.table({"lattice": [[1.0] * 6], "numbers": [[1]]}), path)
     with pytest.raises(DataError, match="'frac'"):
-        read_parquet(path)
+        read_crystals(path)
 
 
 def test_coordinates_that_do_not_fit_their_atoms_name_the_row(tmp_path: Path) -> None:
     path = tmp_path / "wrong.parquet"
     columns = {"lattice": [[4.0, 4, 4, 90, 90, 90]], "numbers": [[1, 1]], "frac": [[0.0, 0.0, 0.0]]}
     pq.write_table(pa.table(columns), path)
-    with pytest.raises(DataError, match="row 0: frac has 3 numbers"):
-        read_parquet(path)
+    with pytest.raises(DataError, match="row 0, column 'frac': holds 3 numbers"):
+        read_crystals(path)
 
 
 def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
