@@ -255,6 +255,8 @@ def test_report_of_a_local_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         (["train", "--name", "x", "--detach"], "--detach needs a trainer"),
         (["bundle", "show", "nothing"], "no bundle"),
         (["generate", "--composition", "Sr(TiO3)", "--generator", "localhost:1"], "is no formula"),
+        (["generate", "--property", "band_gap", "--generator", "localhost:1"], "NAME=VALUE"),
+        (["generate", "--system", "Li-Xy", "--generator", "localhost:1"], "'Xy' is no element"),
         (["score", "x", "--token-file", "missing", "--oracle", "localhost:1"], "missing"),
     ],
 )

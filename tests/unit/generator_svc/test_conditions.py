@@ -15,7 +15,12 @@ from generator_svc.model.conditions import Conditions, ConditionsConfig, ScalarC
 from generator_svc.model.denoiser import Denoiser, DenoiserConfig
 from generator_svc.model.ragged import Ragged
 from generator_svc.pretrain.conditioning import WeightsError, draw_kept, load_initial_weights, one_kind
-from generator_svc.pretrain.settings import ConditionSettings, ScalarSettings
+from generator_svc.pretrain.settings import (
+    ConditionSettings,
+    DenoiserRun,
+    ScalarSettings,
+    read_settings,
+)
 
 LEARNT = ConditionsConfig(
     composition=True,
@@ -140,3 +145,10 @@ def test_nothing_to_condition_on_is_refused() -> None:
         ConditionSettings()
     with pytest.raises(ValueError, match="plain column name"):
         ConditionsConfig(scalars=(ScalarCondition(name="a.b"),))
+
+
+def test_the_example_of_a_conditional_denoiser_is_read() -> None:
+    path = Path(__file__).resolve().parents[3] / "examples" / "pretrain" / "conditional.toml"
+    run = read_settings(path, DenoiserRun)
+    assert run.conditions is not None
+    assert run.conditions.scalars["band_gap"].unit == "eV"

@@ -1,5 +1,7 @@
 """Run configuration: defaults, refusals, and the way over the wire and back."""
 
+from pathlib import Path
+
 import pytest
 
 from trainer_svc.config import parse_config, validate_config
@@ -67,3 +69,10 @@ def test_bad_configurations_are_refused_with_the_key_named(text, message):
 def test_a_floor_without_terms_is_refused():
     with pytest.raises(ConfigError, match="reward_terms"):
         config_from_proto(trainer_pb2.RunConfig(name="a", invalid_reward=-1.0))
+
+
+def test_the_example_of_an_adapter_run_is_read():
+    path = Path(__file__).resolve().parents[3] / "examples" / "train" / "adapter.toml"
+    config = parse_config(path.read_text())
+    assert config.adapter.rank == 16
+    assert config.adapter.alpha == 32.0
