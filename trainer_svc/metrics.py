@@ -6,26 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_svc.measurements import Measurements
+from xenolith.thresholds import METASTABLE_BELOW, STABLE_UP_TO
 
 __all__ = [
-    "METASTABLE_BELOW",
-    "STABLE_UP_TO",
     "Estimate",
     "bootstrap",
     "estimates",
     "headline_flags",
     "shares",
 ]
-
-METASTABLE_BELOW = 0.1
-"""eV/atom above the hull."""
-
-STABLE_UP_TO = 1e-5
-"""eV/atom above the hull that still count as on it.
-
-A phase of the hull that is measured again comes out up to 3e-6 eV/atom off: calculators work in single
-precision, and the order of sums changes with the batch. No physics is finer than this.
-"""
 
 Flags = dict[str, NDArray[np.bool_]]
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_svc.metrics import METASTABLE_BELOW
 from trainer_svc.report.data import Policy
 from trainer_svc.report.theme import COLOURS, SERIES, layout
 from xenolith.elements import SYMBOLS
+from xenolith.thresholds import METASTABLE_BELOW
 from xenolith.v1 import trainer_pb2
 
 __all__ = [

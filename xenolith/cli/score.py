@@ -3,13 +3,15 @@
 import argparse
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from xenolith.cli._output import add_json, console, number, table, write_json
-from xenolith.cli._progress import status
+from xenolith.cli._scoring import add_out, check_out, score_with_progress, write_out
 from xenolith.cli._services import add_service_arguments, services
 from xenolith.client import Score, Scores
-from xenolith.convert import read_paths
+from xenolith.convert import Item, read_paths
+from xenolith.errors import InvalidArgumentError
 
 __all__ = ["add_parser", "run"]
 
@@ -32,6 +34,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--calculator", default="", help="calculator id; default: the oracle's first")
     parser.add_argument("--relax", action="store_true", help="relax, and report relaxed values too")
+    add_out(parser)
     add_service_arguments(parser, "oracle")
     add_json(parser, "one object per structure")
     parser.set_defaults(run=run)
@@ -40,23 +43,34 @@ def add_parser(commands: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     """Read, score, report."""
     out = console(given.json)
+    check_out(given.out)
     items = read_paths(given.paths)
+    _expect_any(items)
     settings: dict[str, Any] = {"calculator_id": given.calculator}
     if given.relax:
         settings["relax"] = {}
-    with services(given, "oracle", out) as client, status(out, f"scoring {len(items)} structures"):
-        scores = client.oracle.score(items, components=given.components.split(","), settings=settings)
+    how = {"components": given.components.split(","), "settings": settings}
+    with services(given, "oracle", out) as client:
+        scores = score_with_progress(client, items, how, given.out, out)
+    write_out(given.out, scores, f"Scores of {', '.join(given.paths)}")
     write_json(given.json, scores.to_dicts())
     if given.json != "-":
         _show(out, scores)
     return 0 if any(score.ok for score in scores) else 1
 
 
+def _expect_any(items: Sequence[Item]) -> None:
+    """Say what is wrong before an oracle is started for nothing."""
+    problems = [str(item.problem) for item in items if item.problem]
+    if len(problems) == len(items):
+        raise InvalidArgumentError("; ".join(problems[:5]) or "no structures given")
+
+
 def _show(out: Any, scores: Scores) -> None:
     columns = ["structure", "formula", "status", "E (eV/atom)", "above hull", "unique", "novel", "nearest"]
     out.print(table("", columns, [_row(score) for score in scores[:_MOST_ROWS]]))
     if len(scores) > _MOST_ROWS:
-        out.print(f"... and {len(scores) - _MOST_ROWS} more: --json FILE has all")
+        out.print(f"... and {len(scores) - _MOST_ROWS} more: --out FILE.csv or .html has all")
     for score in scores:
         if score.message:
             out.print(_told(score), markup=False)
