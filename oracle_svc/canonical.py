@@ -23,6 +23,7 @@ import numpy as np
 
 from oracle_svc.lattice import lattice_maps, primitive_cell
 from oracle_svc.neighbors import find_neighbors
+from oracle_svc.sites import Sites
 from xenolith.crystal import Crystal
 
 __all__ = ["TOLERANCE", "CanonicalForm", "canonical_form", "same_crystal"]
@@ -32,7 +33,8 @@ TOLERANCE = 2e-5
 
 _CUTOFF = 6.0
 _CHANNELS = 3
-_PAIRS_AT_ONCE = 200_000
+_PROBES = (2, 16, None)
+"""Atoms of each element that are tried, stage after stage."""
 _GRID = 1e-2
 _MARGIN = 1.5e-4
 """How far the invariants of one crystal may differ between two descriptions; several times `TOLERANCE`."""
@@ -107,6 +109,10 @@ def same_crystal(a: CanonicalForm, b: CanonicalForm) -> bool:
         return False
     if float(np.abs(a.invariants - b.invariants).max()) > _MARGIN:
         return False
+    if all(
+        np.array_equal(getattr(a, name), getattr(b, name)) for name in ("lattice", "numbers", "frac_coords")
+    ):
+        return True
     order_a, order_b = np.argsort(a.numbers, kind="stable"), np.argsort(b.numbers, kind="stable")
     frac_a, frac_b = a.frac_coords[order_a], b.frac_coords[order_b]
     _, counts = np.unique(a.numbers, return_counts=True)
@@ -124,38 +130,21 @@ def _atoms_agree(
     """Whether some map of the lattices and some translation take the atoms of a onto those of b.
 
     Every map is tried with every landing of the first rarest atom of a. Element by element, rarest first,
-    those are kept that take all atoms of the element onto atoms of the same element.
+    those are kept that take all atoms of the element onto atoms of the same element; a few atoms of each are
+    tried before all are, since nearly every candidate fails at once.
     """
-    described = frac_b @ np.linalg.inv(maps)  # (M, n, 3): b in the bases of a
-    lattices = maps @ lattice_b
-    landings = described[:, blocks[0]]
-    which = np.repeat(np.arange(len(maps)), landings.shape[1])
-    shifts = (landings - frac_a[blocks[0].start]).reshape(-1, 3)
-    for block in blocks:
-        size = block.stop - block.start
-        portion = max(1, _PAIRS_AT_ONCE // size**2)
-        fits = [
-            _block_agrees(
-                frac_a[block] + shifts[part, None, :], described[which[part], block], lattices[which[part]]
-            )
-            for part in (slice(start, start + portion) for start in range(0, len(which), portion))
-        ]
-        kept = np.concatenate(fits)
-        which, shifts = which[kept], shifts[kept]
-        if len(which) == 0:
-            return False
-    return True
-
-
-def _block_agrees(moved: np.ndarray, target: np.ndarray, lattices: np.ndarray) -> np.ndarray:
-    """(K,) whether (K, s, 3) atoms lie on (K, s, 3) others, in cells (K, 3, 3).
-
-    No two atoms can lie on one, since atoms are never as close as the tolerance: distances are checked first.
-    """
-    gaps = moved[:, :, None, :] - target[:, None, :, :]
-    gaps = (gaps - np.round(gaps)) @ lattices[:, None]
-    squared = np.einsum("kijc,kijc->kij", gaps, gaps)
-    return np.asarray(squared.min(axis=2).max(axis=1) <= (2.0 * TOLERANCE) ** 2)
+    for change in maps:
+        described = frac_b @ np.linalg.inv(change)  # b in a basis like that of a
+        lattice = change @ lattice_b
+        sites = {block.start: Sites(lattice, described[block]) for block in blocks}
+        shifts = described[blocks[0]] - frac_a[blocks[0].start]
+        for probes in _PROBES:
+            for block in blocks:
+                moved = frac_a[block][:probes] + shifts[:, None]
+                shifts = shifts[sites[block.start].under(moved, 2.0 * TOLERANCE)]
+        if len(shifts):
+            return True
+    return False
 
 
 def _invariants(lattice: np.ndarray, numbers: np.ndarray, frac: np.ndarray) -> np.ndarray:

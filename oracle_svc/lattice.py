@@ -10,9 +10,13 @@ from itertools import product
 
 import numpy as np
 
+from oracle_svc.sites import Sites, wrapped
+
 __all__ = ["lattice_maps", "primitive_cell", "reduce_lattice"]
 
 _MAX_STEPS = 200
+_PROBES = 4
+"""Atoms of an element that are tried before all are."""
 _COEFFICIENTS = np.array(list(product(range(-2, 3), repeat=3)), dtype=np.float64)
 
 
@@ -56,14 +60,14 @@ def primitive_cell(
         (3, 3), (n,), (n, 3), with n dividing N and fractional coordinates in [0, 1).
     """
     basis = reduce_lattice(lattice)
-    frac = _wrap(frac_coords @ lattice @ np.linalg.inv(basis))
+    frac = wrapped(frac_coords @ lattice @ np.linalg.inv(basis))
     translations, orbits = _translations(basis, numbers, frac, tolerance)
     finer = _lattice_with(translations)
     if finer is None:
         return basis, numbers.copy(), frac
     keep = np.unique(orbits)
     primitive = reduce_lattice(finer @ basis)
-    return primitive, numbers[keep], _wrap(frac[keep] @ basis @ np.linalg.inv(primitive))
+    return primitive, numbers[keep], wrapped(frac[keep] @ basis @ np.linalg.inv(primitive))
 
 
 def lattice_maps(source: np.ndarray, target: np.ndarray, *, tolerance: float) -> np.ndarray:
@@ -127,7 +131,8 @@ def _translations(
     """Translations inside the cell that map the crystal onto itself, and the orbit of each atom under them.
 
     The orbit's name is its lowest atom index. Only translations that join atoms of the rarest element can
-    exist, and their number divides every element's count.
+    exist, and their number divides every element's count. They form a group: what follows from those already
+    found is not looked for, so that a large supercell of a small cell takes few searches.
     """
     trivial = np.zeros((1, 3)), np.arange(len(numbers))
     species, counts = np.unique(numbers, return_counts=True)
@@ -136,32 +141,31 @@ def _translations(
     rarest = np.flatnonzero(numbers == species[np.argmin(counts)])
     order = np.argsort(numbers, kind="stable")
     blocks = np.split(order, np.cumsum(counts)[:-1])
-    blocks.sort(key=len)
-    found = [np.zeros(3)]
-    orbits = np.arange(len(numbers))
+    sites = [(block, Sites(basis, frac[block])) for block in sorted(blocks, key=len)]
+    anchor = rarest[0]
+    images = np.arange(len(numbers))[None]
     for other in rarest[1:]:
-        shift = frac[other] - frac[rarest[0]]
-        image = _image_under(shift, basis, frac, blocks, tolerance)
-        if image is not None:
-            found.append(shift)
-            orbits = np.minimum(orbits, image)
-    return np.array(found), orbits
+        if (images[:, anchor] == other).any():
+            continue
+        moved = frac + (frac[other] - frac[anchor])
+        if all(on.under(moved[block][:_PROBES], tolerance) for block, on in sites) and all(
+            on.under(moved[block], tolerance) for block, on in sites
+        ):
+            image = np.empty(len(frac), dtype=np.int64)
+            for block, on in sites:
+                image[block] = block[on.nearest(moved[block])]
+            images = _generated(images, image, anchor)
+    return frac[images[:, anchor]] - frac[anchor], images.min(axis=0)
 
 
-def _image_under(
-    shift: np.ndarray, basis: np.ndarray, frac: np.ndarray, blocks: list[np.ndarray], tolerance: float
-) -> np.ndarray | None:
-    """Index of the atom that each atom is translated onto, or None if one lands on nothing."""
-    image = np.empty(len(frac), dtype=np.int64)
-    for block in blocks:
-        gaps = frac[block][:, None, :] + shift - frac[block][None, :, :]
-        gaps = (gaps - np.round(gaps)) @ basis
-        squared = np.einsum("ijk,ijk->ij", gaps, gaps)
-        nearest = squared.argmin(axis=1)
-        if float(squared[np.arange(len(block)), nearest].max()) > tolerance**2:
-            return None
-        image[block] = block[nearest]
-    return image
+def _generated(images: np.ndarray, image: np.ndarray, anchor: int) -> np.ndarray:
+    """(G, N) the group of translations, as the atoms that atoms land on, after one more has been found."""
+    cosets = [images]
+    power = image
+    while len(cosets) <= len(image) and not (images[:, anchor] == power[anchor]).any():
+        cosets.append(power[images])
+        power = image[power]
+    return np.concatenate(cosets)
 
 
 def _lattice_with(translations: np.ndarray) -> np.ndarray | None:
@@ -197,11 +201,6 @@ def _hermite_basis(rows: list[list[int]]) -> list[list[int]]:
         basis.append(rows.pop(0))
         rows = [row for row in rows if any(row)]
     return basis
-
-
-def _wrap(frac: np.ndarray) -> np.ndarray:
-    wrapped = frac - np.floor(frac)
-    return np.where(wrapped >= 1.0, 0.0, wrapped)
 
 
 def _norms(vectors: np.ndarray) -> np.ndarray:
