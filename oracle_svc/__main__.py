@@ -16,6 +16,9 @@ from xenolith.serving.log import configure_logging
 
 __all__ = ["main"]
 
+_WAITING = ("/xenolith.v1.OracleService/WaitOperation",)
+"""Calls that only wait, and take nobody's place."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to stop; returns the exit code."""
@@ -29,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"oracle_svc: {error}", file=sys.stderr)  # noqa: T201  # before there is anyone to log for
         return 2
     try:
-        asyncio.run(serve([service], serving, name="oracle"))
+        asyncio.run(serve([service], serving, name="oracle", unlimited=_WAITING, on_stop=service.drain))
     except XenolithError as error:
         print(f"oracle_svc: {error}", file=sys.stderr)  # noqa: T201
         return 2

@@ -8,6 +8,7 @@ smallest is the cheapest.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ import numpy as np
 from oracle_svc.canonical import CanonicalForm, canonical_form, same_crystal
 from oracle_svc.charge import charge_neutral
 from oracle_svc.forces_stage import ForcesStage
+from oracle_svc.journal import Journal
 from oracle_svc.judging import Judge
 from oracle_svc.measurements import Measurements
 from oracle_svc.neighbors import SearchTooLargeError
@@ -46,6 +48,7 @@ class BatchRun:
         provenance: Provenance,
         stop: Callable[[], bool],
         refused: Mapping[int, Outcome],
+        journal: Journal | None = None,
     ) -> None:
         self._scorer = scorer
         self._batch = batch
@@ -53,6 +56,7 @@ class BatchRun:
         self._provenance = provenance
         self._stop = stop
         self._refused = refused
+        self._journal = journal
         self._stats = Stats()
         self._warnings: list[str] = []
         self._scores = [Score() for _ in range(len(batch))]
@@ -60,7 +64,7 @@ class BatchRun:
         """Distinct crystals of the batch."""
         self._form_of: dict[int, int] = {}
         """Distinct crystal of each structure that passed the gate."""
-        self._measured = Measurements(scorer, options, self._forms, self._stats, stop)
+        self._measured = Measurements(scorer, options, self._forms, self._stats, stop, journal)
 
     def run(self) -> ScoredBatch:
         """Go through all stages that the components asked for need."""
@@ -128,6 +132,10 @@ class BatchRun:
                 for address in form.addresses:
                     seen.setdefault(address, []).append(twin)
             self._form_of[index] = twin
+        if self._journal is not None:
+            structures = Counter(self._form_of.values())
+            rows = range(len(self._forms))
+            self._journal.begin([structures[row] for row in rows], len(self._batch) - len(self._form_of))
         skipped = self._options.components - {Component.VALIDITY}
         for score in self._scores:
             if not score.valid:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from oracle_svc.amd import DEFAULT_K, amd_vectors
 from oracle_svc.calculators.base import digest_of
 from oracle_svc.canonical import CanonicalForm
+from oracle_svc.journal import Journal, journaled
 from oracle_svc.pool import WorkerStoppedError
 from oracle_svc.results import Component, Outcome, ScoreOptions, Stats
 from oracle_svc.status import Status
@@ -43,6 +44,8 @@ class Measurements:
         Counts hits, misses and calls.
     stop
         Asked between portions of work.
+    journal
+        Where measurements that take long are kept; None: the cache alone keeps them.
     """
 
     def __init__(
@@ -52,8 +55,10 @@ class Measurements:
         forms: list[CanonicalForm],
         stats: Stats,
         stop: Callable[[], bool],
+        journal: Journal | None = None,
     ) -> None:
         self._scorer = scorer
+        self._journal = journal
         self._options = options
         self._forms = forms
         self._stats = stats
@@ -104,8 +109,10 @@ class Measurements:
 
     def compute_energies(self) -> None:
         """Fill in the energies that the cache did not have."""
-        if self.wants_energy:
-            self._complete(self._scorer.energy_kind, self.energies, self._energies)
+        if not self.wants_energy:
+            return
+        kind = self._scorer.energy_kind
+        self._measure(kind, self.energies, self._energies, self._failures)
 
     def compute_amd(self) -> None:
         """Fill in the AMD vectors that the cache did not have."""
@@ -118,7 +125,7 @@ class Measurements:
         if self._options.use_cache:
             records = self._scorer.store.fetch([kind], self._forms)[kind.component]
         self._cached[kind.component] = {row for row, record in enumerate(records) if record is not None}
-        self._complete(kind, records, compute)
+        self._measure(kind, records, compute, {})
         return records
 
     def is_cached(self, component: str, row: int) -> bool:
@@ -128,7 +135,43 @@ class Measurements:
     def failure(self, row: int) -> Outcome:
         """Why a crystal has no energy."""
         nothing = Outcome(status=Status.CALCULATOR_FAILED, message="no energy came back")
+        if self._journal is not None and self._journal.closed:
+            nothing = Outcome(status=Status.SKIPPED, message="not measured yet, or cancelled before it was")
         return self._failures.get(row, nothing)
+
+    def _measure(
+        self, kind: Kind, records: list[Record | None], compute: Compute, failures: dict[int, Outcome]
+    ) -> None:
+        """Fill in records that take long: from the journal, if there is one, or computed."""
+        journal = self._journal
+        if journal is None:
+            self._complete(kind, records, compute)
+            return
+        for row, form in enumerate(self._forms):
+            found = None if records[row] is not None else journal.recall(kind, form)
+            if isinstance(found, Outcome):
+                failures[row] = found
+            elif found is not None:
+                records[row] = found
+        last = kind.component == self._last
+
+        def on_kept(rows: list[int], failed: list[int]) -> None:
+            # What has no energy gets no more; the others may be moved yet.
+            journal.settle([*(rows if last else []), *failed])
+
+        on_kept([row for row, record in enumerate(records) if record is not None], [*failures])
+        if journal.closed:
+            return
+        wanted = journaled(journal, kind, self._forms, failures, compute, on_kept)
+        self._complete(kind, records, lambda rows: wanted([row for row in rows if row not in failures]))
+        on_kept([*range(len(self._forms))], [])
+
+    @property
+    def _last(self) -> str:
+        """Component of the last record that a crystal gets."""
+        if self._options.relax is not None:
+            return "relax"
+        return "forces" if self._options.return_forces else "energy"
 
     def _spread(self, *, embedding: bool) -> frozenset[Component]:
         """Structure diversity, if that is what it compares."""
@@ -148,6 +191,8 @@ class Measurements:
         self._stats.cache_misses += len(records) - hits
 
     def _energies(self, rows: list[int]) -> Iterator[Mapping[int, Record]]:
+        if not rows:
+            return
         batch = CrystalBatch.from_crystals(self._forms[row].crystal for row in rows)
         self._stats.calculator_calls += len(rows)
         portions = self._scorer.calculators.portions(

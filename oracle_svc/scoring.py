@@ -16,6 +16,7 @@ from oracle_svc.cache import Cache
 from oracle_svc.calculators.base import digest_of
 from oracle_svc.diversity import FeatureSpace
 from oracle_svc.evaluators import CalculatorPool
+from oracle_svc.journal import Journal
 from oracle_svc.matcher import PairMatcher
 from oracle_svc.novelty import GivenCrystals
 from oracle_svc.relaxation.batch import obstacle as relaxation_obstacle
@@ -92,6 +93,11 @@ class Scorer:
         """What can be measured with this calculator and reference."""
         return tuple(component for component in Component if self._obstacle(component) is None)
 
+    @property
+    def scale(self) -> str:
+        """Digest (hex) of calculator, reference and limits: oracles with the same one measure alike."""
+        return self._provenance(ScoreOptions()).settings_digest
+
     def score(
         self,
         batch: CrystalBatch,
@@ -99,6 +105,7 @@ class Scorer:
         *,
         stop: Callable[[], bool],
         refused: Mapping[int, Outcome] | None = None,
+        journal: Journal | None = None,
     ) -> ScoredBatch:
         """Score a batch: one result per structure, whatever the structures are.
 
@@ -108,6 +115,8 @@ class Scorer:
             Asked between portions of work; once it says True the call ends.
         refused
             Structures that are not to be measured, by index, with the reason.
+        journal
+            Where measurements are kept as they come, and found again after a restart.
 
         Raises
         ------
@@ -118,7 +127,7 @@ class Scorer:
         """
         chosen = self._chosen(options)
         provenance = chosen.provenance(options)
-        return BatchRun(chosen, batch, options, provenance, stop, refused or {}).run()
+        return BatchRun(chosen, batch, options, provenance, stop, refused or {}, journal).run()
 
     def close(self) -> None:
         """End the worker processes and close the cache."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import structlog
 
+from oracle_svc.journal import Journal
 from oracle_svc.messages import crystals_of, options_of, response_of
+from oracle_svc.operations import Operations, OperationSettings, Prepared
+from oracle_svc.operations.engine import error_message
 from oracle_svc.pool import WorkerError, WorkerStoppedError
+from oracle_svc.results import ScoredBatch
 from oracle_svc.scoring import Scorer
 from xenolith.errors import (
     CancelledError,
@@ -28,8 +32,8 @@ __all__ = ["OracleService"]
 
 log = structlog.get_logger(__name__)
 _NO_OPERATIONS = (
-    "operations are not served by this oracle: its calculator takes seconds; use Score, or ScoreStream for "
-    "many batches"
+    "operations are not served by this oracle, which has no state folder (--state); use Score, or "
+    "ScoreStream for many batches"
 )
 
 
@@ -44,20 +48,39 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         Answer to Describe.
     threads
         Batches scored side by side.
+    operations
+        Where and how operations are kept; None: they are not served.
     """
 
     def __init__(
-        self, scorer: Scorer, description: oracle_pb2.OracleServiceDescribeResponse, *, threads: int = 4
+        self,
+        scorer: Scorer,
+        description: oracle_pb2.OracleServiceDescribeResponse,
+        *,
+        threads: int = 4,
+        operations: OperationSettings | None = None,
     ) -> None:
         self._scorer = scorer
         self._description = description
         self._threads = threads
         self._worker = Worker("oracle", threads=threads)
+        description.supports_operations = operations is not None
+        self._kept: Operations | None = None
+        if operations is not None:
+            identity = scorer.calculators.identity
+            self._kept = Operations(self, operations, oracle=scorer.scale, calculator=identity.id)
 
     def close(self) -> None:
         """End the worker processes and close the cache."""
         self._worker.close()
+        if self._kept:
+            self._kept.close()
         self._scorer.close()
+
+    async def drain(self) -> None:
+        """Let calls that only wait answer now."""
+        if self._kept:
+            self._kept.drain()
 
     async def Describe(self, request: Any, context: Any) -> oracle_pb2.OracleServiceDescribeResponse:
         """Answer what can be measured."""
@@ -90,21 +113,66 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
             for task in pending | ({reader} if reader else set()):
                 task.cancel()
 
-    async def SubmitScore(self, request: Any, context: Any) -> Any:
-        """Refuse: say what to use instead."""
-        raise UnimplementedError(_NO_OPERATIONS)
+    async def SubmitScore(
+        self, request: oracle_pb2.SubmitScoreRequest, context: Any
+    ) -> oracle_pb2.SubmitScoreResponse:
+        """Queue a scoring and answer at once."""
+        return await self._operations.submit(request)
 
-    async def GetOperation(self, request: Any, context: Any) -> Any:
-        """Refuse: say what to use instead."""
-        raise UnimplementedError(_NO_OPERATIONS)
+    async def GetOperation(
+        self, request: oracle_pb2.GetOperationRequest, context: Any
+    ) -> oracle_pb2.GetOperationResponse:
+        """Answer the state of an operation."""
+        return await self._operations.get(request)
 
-    async def WaitOperation(self, request: Any, context: Any) -> Any:
-        """Refuse: say what to use instead."""
-        raise UnimplementedError(_NO_OPERATIONS)
+    async def WaitOperation(
+        self, request: oracle_pb2.WaitOperationRequest, context: Any
+    ) -> oracle_pb2.WaitOperationResponse:
+        """Answer when an operation is done."""
+        return await self._operations.wait(request, context.time_remaining())
 
-    async def CancelOperation(self, request: Any, context: Any) -> Any:
-        """Refuse: say what to use instead."""
-        raise UnimplementedError(_NO_OPERATIONS)
+    async def CancelOperation(
+        self, request: oracle_pb2.CancelOperationRequest, context: Any
+    ) -> oracle_pb2.CancelOperationResponse:
+        """Ask an operation to stop."""
+        return await self._operations.cancel(request)
+
+    @property
+    def _operations(self) -> Operations:
+        if self._kept is None:
+            raise UnimplementedError(_NO_OPERATIONS)
+        return self._kept
+
+    def prepare(self, request: oracle_pb2.ScoreRequest) -> Prepared:
+        """Check a request.
+
+        Raises
+        ------
+        InvalidArgumentError, FailedPreconditionError, UnimplementedError
+            It cannot be scored here; the message says why.
+        """
+        self._check(request)
+        options = options_of(request)
+        digest = self._scorer.provenance(options).settings_digest
+        if request.expected_settings_digest not in {"", digest}:
+            raise FailedPreconditionError(
+                f"this oracle scores with settings {digest}, not {request.expected_settings_digest}: "
+                "a run is to stay on one scale; start a new run, or use the oracle of before"
+            )
+        crystals, refused = crystals_of(request.crystals, "crystals")
+        return Prepared(crystals=crystals, options=options, refused=refused)
+
+    def score(
+        self, prepared: Prepared, stop: Callable[[], bool], journal: Journal | None = None
+    ) -> ScoredBatch:
+        """Score what `prepare` let through."""
+        return self._scorer.score(
+            prepared.crystals, prepared.options, stop=stop, refused=prepared.refused, journal=journal
+        )
+
+    def answer(self, scored: ScoredBatch) -> oracle_pb2.ScoreResponse:
+        """The message that carries the scores."""
+        return response_of(scored, self._description.service_version)
 
     async def _score(
         self, request: oracle_pb2.ScoreRequest, remaining_s: float | None
@@ -119,33 +187,25 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         try:
             response = await self._score(item.request, remaining_s)
         except XenolithError as error:
-            return oracle_pb2.ScoreStreamResponse(batch_id=item.batch_id, error=_as_message(error))
+            return oracle_pb2.ScoreStreamResponse(batch_id=item.batch_id, error=error_message(error))
         except Exception:  # the stream's other batches are not to pay for a fault of ours
             log.exception("batch failed", batch_id=item.batch_id)
             hidden = InternalError("a fault in the service; its log has the rest")
-            return oracle_pb2.ScoreStreamResponse(batch_id=item.batch_id, error=_as_message(hidden))
+            return oracle_pb2.ScoreStreamResponse(batch_id=item.batch_id, error=error_message(hidden))
         return oracle_pb2.ScoreStreamResponse(batch_id=item.batch_id, response=response)
 
     def _score_now(
         self, request: oracle_pb2.ScoreRequest, stop: Stop, until: float | None
     ) -> oracle_pb2.ScoreResponse:
         """Score in a thread of the worker; end early when the call is cancelled or its time is up."""
-        self._check(request)
-        options = options_of(request)
-        digest = self._scorer.provenance(options).settings_digest
-        if request.expected_settings_digest not in {"", digest}:
-            raise FailedPreconditionError(
-                f"this oracle scores with settings {digest}, not {request.expected_settings_digest}: "
-                "a run is to stay on one scale; start a new run, or use the oracle of before"
-            )
-        batch, refused = crystals_of(request.crystals, "crystals")
+        prepared = self.prepare(request)
         try:
-            scored = self._scorer.score(batch, options, stop=lambda: _over(stop, until), refused=refused)
+            scored = self.score(prepared, lambda: _over(stop, until))
         except WorkerStoppedError as error:
             raise CancelledError("the call was cancelled or its deadline passed") from error
         except WorkerError as error:
             raise UnavailableError(f"the calculator's processes do not work: {error}") from error
-        return response_of(scored, self._description.service_version)
+        return self.answer(scored)
 
     def _check(self, request: oracle_pb2.ScoreRequest) -> None:
         most = self._description.max_batch
@@ -171,11 +231,3 @@ async def _next(
 
 def _over(stop: Stop, until: float | None) -> bool:
     return stop.is_set() or (until is not None and time.monotonic() > until)
-
-
-def _as_message(error: XenolithError) -> oracle_pb2.OperationError:
-    return oracle_pb2.OperationError(
-        code=error.code.value[0],
-        message=error.message,
-        field_violations={violation.field: violation.description for violation in error.violations},
-    )

@@ -26,6 +26,11 @@ def _default_cache() -> str:
     return f"sqlite:///{folder}/xenolith/oracle.db"
 
 
+def _default_state() -> str:
+    folder = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return f"{folder}/xenolith/oracle"
+
+
 class OracleSettings(BaseModel):
     """What the oracle measures with.
 
@@ -51,6 +56,15 @@ class OracleSettings(BaseModel):
     )
     cache_max_mb: int = Field(1024, ge=1, description="size limit of an sqlite cache, MiB")
     cache_ttl_days: float = Field(30.0, gt=0, description="life of an entry in Redis, days")
+    state: str = Field(
+        default_factory=_default_state,
+        description="folder of operations and jobs, which survive the process; none: serve no operations",
+    )
+    operations_at_once: int = Field(2, ge=1, description="operations worked on side by side")
+    max_operations: int = Field(256, ge=1, description="most unfinished operations; more are refused")
+    retention_days: float = Field(
+        7.0, gt=0, description="days for which the result of an operation is kept, unless its request says"
+    )
     workers: int = Field(
         default_factory=usable_cores,
         ge=1,

@@ -12,6 +12,7 @@ from oracle_svc.background import Background
 from oracle_svc.cache import open_cache
 from oracle_svc.evaluators import CalculatorPool
 from oracle_svc.matcher import PairMatcher
+from oracle_svc.operations import OperationSettings
 from oracle_svc.reference import MANIFEST, Reference
 from oracle_svc.scoring import Scorer
 from oracle_svc.service import OracleService
@@ -69,7 +70,27 @@ def open_service(settings: OracleSettings) -> OracleService:
         hull=background.hull_id if background else "none",
         cache=cache.name,
     )
-    return OracleService(scorer, describe(scorer, max_batch=settings.max_batch), threads=settings.threads)
+    try:
+        return OracleService(
+            scorer,
+            describe(scorer, max_batch=settings.max_batch),
+            threads=settings.threads,
+            operations=_operations(settings),
+        )
+    except BaseException:
+        scorer.close()
+        raise
+
+
+def _operations(settings: OracleSettings) -> OperationSettings | None:
+    if settings.state == "none":
+        return None
+    return OperationSettings(
+        folder=Path(settings.state),
+        at_once=settings.operations_at_once,
+        most=settings.max_operations,
+        retention_s=settings.retention_days * 86400.0,
+    )
 
 
 def reference_paths(references: str) -> list[Path]:

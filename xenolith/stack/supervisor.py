@@ -119,6 +119,7 @@ class Stack:
             "XENOLITH_GRACE_S": f"{settings.grace_s:g}",
             "XENOLITH_TRAINER_RUNS": str(settings.runs.resolve()),
             "XENOLITH_ORACLE_CACHE": settings.cache or _sqlite(home),
+            "XENOLITH_ORACLE_STATE": str(home / "oracle"),
             **{f"XENOLITH_{name.upper()}": address for name, address in self.addresses.items()},
             **settings.environment,
         }
