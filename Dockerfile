@@ -16,7 +16,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     UV_INDEX_STRATEGY=unsafe-best-match
 RUN groupadd --gid 10001 xenolith \
     && useradd --uid 10001 --gid xenolith --home-dir /home/xenolith --create-home xenolith \
-    && install -d -o xenolith -g xenolith /runs /reports
+    && install -d -o xenolith -g xenolith /runs /reports /state
 WORKDIR /opt/xenolith
 COPY constraints.txt ./
 RUN python -m venv /opt/venv \

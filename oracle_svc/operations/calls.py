@@ -18,7 +18,7 @@ from xenolith.v1 import oracle_pb2
 __all__ = ["Operations"]
 
 _FIRST_LOOK_S = 0.05
-_LONGEST_LOOK_S = 1.0
+_LONGEST_LOOK_S = 0.5
 _BEFORE_DEADLINE_S = 0.5
 """A call without a timeout of its own answers so long before its deadline, so that the answer arrives."""
 

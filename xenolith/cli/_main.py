@@ -12,6 +12,7 @@ from xenolith.cli import (
     data,
     evaluate,
     generate,
+    operation,
     pretrain,
     quickstart,
     report,
@@ -24,7 +25,9 @@ from xenolith.errors import XenolithError
 
 __all__ = ["main"]
 
-_COMMANDS = (quickstart, up, generate, score, train, evaluate, report, bundle, data, pretrain, conformance)
+_COMMANDS = (
+    quickstart, up, generate, score, operation, train, evaluate, report, bundle, data, pretrain, conformance,
+)  # fmt: skip
 _INTERRUPTED = 130
 
 

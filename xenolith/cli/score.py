@@ -9,11 +9,12 @@ from typing import Any
 from xenolith.cli._output import add_json, console, number, table, write_json
 from xenolith.cli._scoring import add_out, check_out, score_with_progress, write_out
 from xenolith.cli._services import add_service_arguments, services
-from xenolith.client import Score, Scores
+from xenolith.cli.operation import follow_operation
+from xenolith.client import Client, Score, Scores
 from xenolith.convert import Item, read_paths
 from xenolith.errors import InvalidArgumentError
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_parser", "run", "show_scores"]
 
 _MOST_ROWS = 50
 _LONGEST_SOURCE = 44
@@ -35,6 +36,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--calculator", default="", help="calculator id; default: the oracle's first")
     parser.add_argument("--relax", action="store_true", help="relax, and report relaxed values too")
     add_out(parser)
+    parser.add_argument(
+        "--submit",
+        action="store_true",
+        help="leave it to an oracle that stays (needs --oracle), and follow it with 'xenolith operation'",
+    )
     add_service_arguments(parser, "oracle")
     add_json(parser, "one object per structure")
     parser.set_defaults(run=run)
@@ -49,13 +55,20 @@ def run(given: argparse.Namespace) -> int:
     settings: dict[str, Any] = {"calculator_id": given.calculator}
     if given.relax:
         settings["relax"] = {}
+    if given.submit and not given.oracle:
+        raise InvalidArgumentError("--submit needs an oracle that stays: --oracle HOST:PORT")
     how = {"components": given.components.split(","), "settings": settings}
     with services(given, "oracle", out) as client:
-        scores = score_with_progress(client, items, how, given.out, out)
+        if given.submit:
+            return _submit(given, client, items, how, out)
+        if _takes_long(client):
+            scores = follow_operation(client.oracle.submit_score(items, **how), out)
+        else:
+            scores = score_with_progress(client, items, how, given.out, out)
     write_out(given.out, scores, f"Scores of {', '.join(given.paths)}")
     write_json(given.json, scores.to_dicts())
     if given.json != "-":
-        _show(out, scores)
+        show_scores(out, scores)
     return 0 if any(score.ok for score in scores) else 1
 
 
@@ -66,7 +79,22 @@ def _expect_any(items: Sequence[Item]) -> None:
         raise InvalidArgumentError("; ".join(problems[:5]) or "no structures given")
 
 
-def _show(out: Any, scores: Scores) -> None:
+def _submit(given: argparse.Namespace, client: Client, items: Any, how: dict[str, Any], out: Any) -> int:
+    handle = client.oracle.submit_score(items, **how)
+    write_json(given.json, {"id": handle.id, "state": handle.state})
+    out.print(f"submitted {len(items)} structures as operation {handle.id}")
+    out.print(f"follow it: xenolith operation wait {handle.id} --oracle {given.oracle}")
+    return 0
+
+
+def _takes_long(client: Client) -> bool:
+    """Whether a call would end before its structures do."""
+    can = client.oracle.describe()
+    return can.supports_operations and any(calculator.long_running for calculator in can.calculators[:1])
+
+
+def show_scores(out: Any, scores: Scores) -> None:
+    """Print scores as a table, and what is wrong with whom."""
     columns = ["structure", "formula", "status", "E (eV/atom)", "above hull", "unique", "novel", "nearest"]
     out.print(table("", columns, [_row(score) for score in scores[:_MOST_ROWS]]))
     if len(scores) > _MOST_ROWS:

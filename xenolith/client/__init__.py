@@ -5,6 +5,7 @@ from xenolith.client._options import Options
 from xenolith.client._oracle import Operation
 from xenolith.client._trainer import run_config
 from xenolith.client.aio import AsyncClient
+from xenolith.client.operations import AsyncOperationHandle, OperationHandle
 from xenolith.client.results import Score, Scores, Status
 from xenolith.client.runs import Event, Run
 from xenolith.client.samples import Encoded, Samples, Trajectory
@@ -12,10 +13,12 @@ from xenolith.client.sync import Client
 
 __all__ = [
     "AsyncClient",
+    "AsyncOperationHandle",
     "Client",
     "Encoded",
     "Event",
     "Operation",
+    "OperationHandle",
     "Options",
     "Run",
     "Samples",

@@ -135,8 +135,11 @@ def submit_score(
     *,
     components: Iterable[str] = DEFAULT_COMPONENTS,
     settings: oracle_pb2.ScoreSettings | Mapping[str, Any] | None = None,
+    known: "CrystalsLike | None" = None,
+    expected_settings_digest: str = "",
     idempotency_key: str = "",
     priority: int = 0,
+    retention_s: float | None = None,
     timeout_s: float | None = None,
 ) -> Unary[Operation]:
     """Start a scoring that may take hours, and return at once.
@@ -148,11 +151,13 @@ def submit_score(
     if problem := next((item.problem for item in items if item.problem), None):
         raise problem
     request = oracle_pb2.SubmitScoreRequest(
-        request=score_request(items, components, settings),
+        request=score_request(items, components, settings, known, expected_settings_digest),
         # With a key, an attempt whose answer was lost does not start the work twice.
         idempotency_key=idempotency_key or uuid.uuid4().hex,
         priority=priority,
     )
+    if retention_s is not None:
+        request.retention.FromNanoseconds(int(retention_s * 1e9))
     return _operation_call("SubmitScore", request, deadline(timeout_s, 60))
 
 

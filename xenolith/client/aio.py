@@ -5,7 +5,7 @@ import functools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import grpc
 import grpc.aio
@@ -14,8 +14,12 @@ from xenolith.client import _generator, _oracle, _trainer
 from xenolith.client._calls import Collect, Exchange, Iterate, Unary, Upload
 from xenolith.client._options import Options, channel_options, credentials
 from xenolith.client._shared import Endpoint, call_metadata, may_reconnect, open_endpoints, unconfigured
+from xenolith.client.operations import AsyncOperationHandle
 from xenolith.errors import DeadlineError, XenolithError
 from xenolith.status import error_from_call
+
+if TYPE_CHECKING:
+    from xenolith.convert.items import CrystalsLike
 
 __all__ = ["AsyncClient", "AsyncGeneratorClient", "AsyncOracleClient", "AsyncTrainerClient"]
 
@@ -184,10 +188,25 @@ class AsyncOracleClient(_Service):
 
     describe = _unary(_oracle.describe)
     score = _unary(_oracle.score)
-    submit_score = _unary(_oracle.submit_score)
     get_operation = _unary(_oracle.get_operation)
     wait_operation = _unary(_oracle.wait_operation)
     cancel_operation = _unary(_oracle.cancel_operation)
+
+    async def submit_score(self, crystals: "CrystalsLike", **how: Any) -> AsyncOperationHandle:
+        """Start a scoring that may take hours, and return a handle on it at once.
+
+        `how` is as for `score`, and ``priority`` (larger goes first), ``idempotency_key`` (submitting the
+        same one again gives the same operation) and ``retention_s`` (how long the result is kept). Structures
+        that cannot be sent are an error here: results are counted by their place in the submission.
+        """
+        return self._handle(await self._unary(_oracle.submit_score(crystals, **how)))
+
+    async def operation(self, operation_id: str) -> AsyncOperationHandle:
+        """Return a handle on an operation that was submitted before, from here or elsewhere."""
+        return self._handle(await self._unary(_oracle.get_operation(operation_id)))
+
+    def _handle(self, operation: _oracle.Operation) -> AsyncOperationHandle:
+        return AsyncOperationHandle(self, operation, self._options.reconnect_s)
 
     def score_stream(self, batches: AsyncIterator[Any], **how: Any) -> AsyncIterator[_oracle.Streamed]:
         """Score batches as they come; yields each result with its batch's index, in order of completion.
