@@ -190,10 +190,11 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gate, Calcu
 @pytest.fixture
 def serve_slow(slow, matcher, tmp_path: Path):
     """Serve it with operations in a folder of this test, one at a time."""
-    _, pool = slow
+    gate, pool = slow
 
     @contextmanager
     def serving(*, min_distance: float = 0.5, **settings) -> Iterator[Stub]:
+        gate.let_pass(0)  # whatever an earlier test let pass in vain
         scorer = Scorer(
             calculators=pool, background=None, cache=open_cache("none"), matcher=matcher,
             limits=ValidityLimits(min_distance=min_distance),
@@ -238,6 +239,21 @@ def test_a_submission_gives_what_a_call_gives(serve, crystals):
     assert done.end_time.seconds >= done.start_time.seconds >= done.create_time.seconds
     kept_s = done.expire_time.ToNanoseconds() - done.end_time.ToNanoseconds()
     assert kept_s == pytest.approx(7 * 86400e9)
+
+
+def test_relaxation_and_forces_are_kept_too(serve, crystals):
+    asked = scoring(crystals["CaF2"], crystals["MgO-rocksalt"])
+    asked.settings.relax.max_steps = 20
+    asked.settings.return_forces = True
+    with serve() as stub:
+        operation = submitted(stub, oracle_pb2.SubmitScoreRequest(request=asked))
+        done = ended(stub, operation.id)
+        direct = stub.Score(asked, timeout=60)
+    assert done.structures_done == 2
+    for one, other in zip(done.response.scores, direct.scores, strict=True):
+        assert one.relaxation == other.relaxation
+        assert one.relaxation.steps > 0
+        assert one.forces == other.forces
 
 
 def test_what_score_refuses_is_refused_at_once(serve, crystals):
