@@ -29,7 +29,8 @@ import numpy as np
 import torch
 
 from generator_svc.bundle import load_bundle
-from generator_svc.data.table import CrystalTable, read_parquet
+from generator_svc.data.load import read_crystals
+from generator_svc.data.table import CrystalTable
 from generator_svc.diffusion.sampler import SamplerSettings
 from generator_svc.model.conditions import conditions_of
 from generator_svc.model.ragged import Ragged
@@ -172,7 +173,7 @@ def main() -> int:
     torch.set_num_threads(given.threads)
     engine = Engine(load_bundle(find_bundle(given.bundle), given.device), torch.device(given.device))
     limit = int(engine.loaded.bundle.manifest["max_atoms"])
-    table = read_parquet(given.data, split=given.split, max_atoms=limit)
+    table = read_crystals(given.data, split=given.split, max_atoms=limit)
     rows = np.sort(np.random.default_rng(given.seed).permutation(len(table))[: given.n or None])
     table = table.take(rows)
     settings = SamplerSettings(steps=given.steps, eta=given.eta, guidance_scale=given.guidance)

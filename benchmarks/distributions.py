@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from generator_svc.data.table import read_parquet
+from generator_svc.data.load import read_crystals
 from xenolith.convert import as_batch
 from xenolith.crystal import CrystalBatch
 from xenolith.elements import SYMBOLS
@@ -62,7 +62,7 @@ def distance(a: Histogram, b: Histogram) -> float:
 
 
 def table_batch(path: Path, split: str, max_atoms: int) -> CrystalBatch:
-    table = read_parquet(path, split=split, max_atoms=max_atoms)
+    table = read_crystals(path, split=split, max_atoms=max_atoms)
     return CrystalBatch(
         num_atoms=table.num_atoms,
         lattices=table.lattices.astype(float),
