@@ -61,16 +61,17 @@ def chosen(path: Path, count: int, max_atoms: int, seed: int) -> CrystalBatch:
 
 def library_optimiser() -> Any:
     """(crystal, fmax, steps) -> (energy per atom in eV, steps) by the library's StructOptimizer."""
-    from chgnet.model import CHGNet, StructOptimizer
+    from chgnet.model.dynamics import StructOptimizer
+    from chgnet.model.model import CHGNet
     from pymatgen.core import Lattice, Structure
 
     model = CHGNet.load(use_device="cpu", verbose=False)
     optimiser = StructOptimizer(model=model, use_device="cpu", on_isolated_atoms="ignore")
 
     def optimise(crystal: Crystal, fmax: float, steps: int) -> tuple[float, int]:
-        structure = Structure(Lattice(crystal.lattice), crystal.numbers, crystal.frac_coords)
+        structure = Structure(Lattice(crystal.lattice), crystal.numbers.tolist(), crystal.frac_coords)
         # The largest force is compared with fmax where the walk stands, then one move is made.
-        path = optimiser.relax(structure, fmax=fmax, steps=steps, verbose=False)["trajectory"]
+        path: Any = optimiser.relax(structure, fmax=fmax, steps=steps, verbose=False)["trajectory"]
         return float(path.energies[-1]) / crystal.num_atoms, len(path.energies) - 2
 
     return optimise
