@@ -6,11 +6,12 @@ A bundle is a folder:
     autoencoder.safetensors   averaged weights
     denoiser.safetensors      averaged weights
     card.json                 data, licence and measured figures
+    predictors/NAME/          optional: a property predicted from latents, weights and what it reaches
     reference/                what the oracle compares with
 
 Nothing in it is pickled. The bundle's digest is the SHA-256 of its manifest, which names the digests of the
-weights, so it covers everything that decides what the model samples; card and reference are not part of it
-(the reference has a digest of its own).
+weights, so it covers everything that decides what the model samples; card, predictors and reference are not
+part of it (predictors and reference have digests of their own).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ FORMAT = 2
 """Format that is written. 2 added the denoiser's conditions; 1 is read as a denoiser without any."""
 READABLE_FORMATS = (1, 2)
 DEFAULT_BUNDLE = "mp20-small"
-MANIFEST, CARD, REFERENCE = "bundle.json", "card.json", "reference"
+MANIFEST, CARD, REFERENCE, PREDICTORS = "bundle.json", "card.json", "reference", "predictors"
 
 
 class BundleError(ValueError):
@@ -64,6 +65,12 @@ class Bundle:
         file = self.path / CARD
         return json.loads(file.read_text()) if file.exists() else {}
 
+    @property
+    def predictors(self) -> dict[str, dict[str, Any]]:
+        """Parsed predictor.json of each property predictor that comes with the bundle, by name."""
+        files = sorted((self.path / PREDICTORS).glob("*/predictor.json"))
+        return {file.parent.name: json.loads(file.read_text()) for file in files}
+
     def file(self, part: str) -> Path:
         """Weight file of `part` ("autoencoder" or "denoiser")."""
         return self.path / str(self.manifest[part]["file"])
@@ -77,6 +84,10 @@ class Bundle:
                 found.append(f"{file} is missing")
             elif sha256(file) != self.manifest[part]["sha256"]:
                 found.append(f"{file} does not have the digest that {MANIFEST} gives")
+        for name, about in self.predictors.items():
+            weights = self.path / PREDICTORS / name / "weights.safetensors"
+            if not weights.exists() or sha256(weights) != about.get("sha256"):
+                found.append(f"{weights} is missing, or not the one that its predictor.json names")
         card = self.card
         if card and card.get("digest") != self.digest:
             found.append(f"{CARD} was written for digest {card.get('digest')}, the bundle has {self.digest}")

@@ -57,7 +57,9 @@ def load_crystals(
     """
     prepared = prepare(settings.path, settings.columns, settings.on_error)
     rows = _rows_of(prepared, settings, which)
-    return _fitting(prepared, rows, settings.max_atoms, max_atomic_number, tuple(scalars), which)
+    part = settings.split if which == "train" else settings.validation_split
+    name = part if settings.validation_fraction is None and part else which
+    return _fitting(prepared, rows, settings.max_atoms, max_atomic_number, tuple(scalars), name)
 
 
 def read_crystals(

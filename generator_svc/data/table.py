@@ -44,7 +44,7 @@ class CrystalTable:
 
     def take(self, rows: np.ndarray) -> CrystalTable:
         """The given crystals, in the given order."""
-        atoms = self._atoms(rows)
+        atoms = self.atoms_of(rows)
         return CrystalTable(
             ids=self.ids[rows],
             num_atoms=self.num_atoms[rows],
@@ -63,7 +63,8 @@ class CrystalTable:
             lattice=torch.from_numpy(self.lattices).to(device),
         )
 
-    def _atoms(self, rows: np.ndarray) -> np.ndarray:
+    def atoms_of(self, rows: np.ndarray) -> np.ndarray:
+        """Positions of the given crystals' atoms in the packed columns."""
         counts = self.num_atoms[rows]
         starts = self.offsets[:-1][rows]
         shift = np.repeat(starts - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -11,6 +11,8 @@ from generator_svc.data.load import DataSettings
 from generator_svc.model.autoencoder import AutoencoderConfig, LossWeights
 from generator_svc.model.denoiser import DenoiserConfig
 from generator_svc.model.lora import LoraConfig
+from generator_svc.predictor.model import HeadConfig
+from xenolith.bundle import DEFAULT_BUNDLE
 from xenolith.errors import InvalidArgumentError
 from xenolith.explain import explain
 from xenolith.files import read_toml
@@ -132,7 +134,23 @@ class DenoiserRun(_Settings):
         return self
 
 
-Run = TypeVar("Run", AutoencoderRun, DenoiserRun)
+class PropertyRun(_Settings):
+    """`xenolith pretrain property`."""
+
+    column: str
+    """Column of labels to predict."""
+    data: DataSettings
+    unit: str = ""
+    """Unit of the labels."""
+    autoencoder: str = DEFAULT_BUNDLE
+    """Folder of a finished autoencoder run, or a bundle by name or folder: the latents to predict from."""
+    test_split: str = "test"
+    """Part to measure the errors on."""
+    loop: LoopSettings = LoopSettings(epochs=30, batch_size=256, learning_rate=1e-3, warmup_steps=100)
+    model: HeadConfig = HeadConfig()
+
+
+Run = TypeVar("Run", AutoencoderRun, DenoiserRun, PropertyRun)
 
 
 def read_settings(path: Path, kind: type[Run]) -> Run:
@@ -143,8 +161,17 @@ def read_settings(path: Path, kind: type[Run]) -> Run:
     NotFoundError : there is no such file.
     InvalidArgumentError : it is no TOML, or a key or a value is wrong; every one is named.
     """
-    document = read_toml(path)
+    return check_settings(read_toml(path), kind, str(path))
+
+
+def check_settings(document: dict[str, Any], kind: type[Run], origin: str) -> Run:
+    """Check settings given as plain data; `origin` says where they are from.
+
+    Raises
+    ------
+    InvalidArgumentError : a key or a value is wrong; every one is named.
+    """
     try:
         return kind.model_validate(document)
     except ValidationError as error:
-        raise InvalidArgumentError(f"{path}: {explain(error, kind)}") from error
+        raise InvalidArgumentError(f"{origin}: {explain(error, kind)}") from error

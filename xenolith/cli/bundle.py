@@ -37,6 +37,11 @@ def add_parser(commands: Any) -> None:
         "--out", type=Path, default=Path("bundles"), help="where its folder goes (default: bundles)"
     )
     add_json(build, "the result")
+    add = actions.add_parser("add-predictor", help="let a property predictor come with a bundle")
+    _add_bundle(add, optional=False)
+    add.add_argument("trained", type=Path, help="folder of `xenolith pretrain property`")
+    add.add_argument("--name", help="its name in the bundle (default: its column)")
+    add_json(add, "the result")
     card = actions.add_parser("card", help="measure a bundle and write its card")
     _add_bundle(card)
     card.add_argument("-n", type=int, default=2000, help="samples of the base model (default: 2000)")
@@ -48,10 +53,13 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def _add_bundle(parser: Any) -> None:
-    parser.add_argument(
-        "bundle", nargs="?", default=DEFAULT_BUNDLE, help=f"name or folder ({DEFAULT_BUNDLE})"
-    )
+def _add_bundle(parser: Any, *, optional: bool = True) -> None:
+    if optional:
+        parser.add_argument(
+            "bundle", nargs="?", default=DEFAULT_BUNDLE, help=f"name or folder ({DEFAULT_BUNDLE})"
+        )
+    else:
+        parser.add_argument("bundle", help="name or folder")
 
 
 def _add_measuring(parser: Any) -> None:
@@ -62,7 +70,14 @@ def _add_measuring(parser: Any) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Do what was asked."""
-    actions = {"list": _list, "show": _show, "verify": _verify, "build": _build, "card": _card}
+    actions = {
+        "list": _list,
+        "show": _show,
+        "verify": _verify,
+        "build": _build,
+        "add-predictor": _add_predictor,
+        "card": _card,
+    }
     return actions[given.action](given)
 
 
@@ -83,9 +98,10 @@ def _list(given: argparse.Namespace) -> int:
 
 def _show(given: argparse.Namespace) -> int:
     bundle = find_bundle(given.bundle)
-    write_json(given.json, {**_summary(bundle), "card": bundle.card})
+    predictors = {name: _reached(about) for name, about in bundle.predictors.items()}
+    write_json(given.json, {**_summary(bundle), "card": bundle.card, "predictors": predictors})
     if given.json != "-":
-        rows = [*_summary(bundle).items(), *_flat(bundle.card)]
+        rows = [*_summary(bundle).items(), *_flat(bundle.card), *_flat(predictors, "predictors.")]
         console().print(table(f"bundle {bundle.name}", ["", "value"], [(k, str(v)) for k, v in rows]))
     return 0
 
@@ -121,6 +137,21 @@ def _build(given: argparse.Namespace) -> int:
     write_json(given.json, _summary(bundle))
     console(given.json).print(f"{bundle.path}: digest {bundle.digest}")
     return 0
+
+
+def _add_predictor(given: argparse.Namespace) -> int:
+    loader: Any = require("generator_svc.bundle", "generator")
+    keeper: Any = require("generator_svc.predictor.predictor", "generator")
+    bundle = find_bundle(given.bundle)
+    keeper.add_predictor(loader.load_bundle(bundle), given.trained, given.name)
+    predictors = {name: _reached(about) for name, about in bundle.predictors.items()}
+    write_json(given.json, {**_summary(bundle), "predictors": predictors})
+    console(given.json).print(f"{bundle.path}: predicts {', '.join(predictors)}")
+    return 0
+
+
+def _reached(about: dict[str, Any]) -> dict[str, Any]:
+    return {"column": about["column"], "unit": about["unit"], **about["figures"]}
 
 
 def _card(given: argparse.Namespace) -> int:
