@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from generator_svc.model.lora import LoraConfig
+from trainer_svc.condition_text import normalized
 from trainer_svc.errors import ConfigError
 from trainer_svc.rewards.spec import RewardSpec, load_spec
 from xenolith.explain import explain
@@ -25,8 +26,6 @@ UNSERVED = {
     "max_staleness": "overlapping sampling with updates is not served yet; leave max_staleness at 0",
     "ema_decay": "averaged weights are not served yet; leave ema_decay at 0",
     "relax": "relaxed evaluation is not served yet; leave evaluation.relax out",
-    "conditions": "conditional policies are not trained yet; leave conditions out",
-    "guidance_scale": "guided policies are not trained yet; leave guidance_scale at 1",
     "audit_calculator_ids": "audits are not served yet; score the candidates with the other calculator",
 }
 
@@ -149,7 +148,8 @@ class RunConfig(_Model):
     group_size: int = Field(default=32, ge=2)
     atom_counts: AtomCounts = Field(default_factory=AtomCounts)
     conditions: tuple[dict[str, Any], ...] = ()
-    """Conditions in the contract's JSON form, taken by the groups in turn."""
+    """Conditions in the contract's JSON form, taken by the groups in turn; a composition may be written as a
+    formula, a chemical system as Li-Fe-O. Evaluations sample under the same."""
     sampler: RolloutSampler = Field(default_factory=RolloutSampler)
     optimizer: OptimizerSettings = Field(default_factory=OptimizerSettings)
     reward: RewardSpec = Field(default_factory=lambda: load_spec("discovery"))
@@ -178,6 +178,11 @@ class RunConfig(_Model):
         targets = {"targets": self.adapter_targets} if self.adapter_targets else {}
         return LoraConfig(rank=self.adapter_rank, alpha=alpha, **targets)
 
+    @field_validator("conditions", mode="before")
+    @classmethod
+    def _normal_conditions(cls, value: Any) -> Any:
+        return [normalized(entry) for entry in value] if isinstance(value, list | tuple) else value
+
     @field_validator("reward", mode="before")
     @classmethod
     def _load_reward(cls, value: Any) -> Any:
@@ -189,6 +194,8 @@ class RunConfig(_Model):
             raise ValueError("sampler.eta must be above 0: without noise there are no log-probabilities")
         if self.adapter is None and (self.adapter_alpha or self.adapter_targets):
             raise ValueError("adapter_alpha and adapter_targets need adapter_rank")
+        if self.sampler.guidance_scale != 1.0 and not self.conditions:
+            raise ValueError("sampler.guidance_scale needs conditions: without any only 1 makes sense")
         return self
 
     @model_validator(mode="after")
@@ -196,8 +203,6 @@ class RunConfig(_Model):
         asked = {
             "max_staleness": self.max_staleness,
             "ema_decay": self.optimizer.ema_decay,
-            "conditions": self.conditions,
-            "guidance_scale": self.sampler.guidance_scale != 1.0,
             "relax": self.evaluation.relax,
             "audit_calculator_ids": self.evaluation.audit_calculator_ids,
         }

@@ -1,6 +1,7 @@
 """What is sampled: atom counts and seeds, as functions of the run's seed alone."""
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +42,30 @@ class AtomCountPrior:
         weights = np.array([kept[int(count)] for count in self._counts])
         self._probabilities = weights / weights.sum()
 
+    @property
+    def counts(self) -> list[int]:
+        """All atom counts, ascending."""
+        return [int(count) for count in self._counts]
+
+    def among(self, counts: Sequence[int]) -> "AtomCountPrior":
+        """Give the same distribution restricted to some of its counts."""
+        kept = np.isin(self._counts, counts)
+        other = copy(self)
+        other._counts = self._counts[kept]
+        other._probabilities = self._probabilities[kept] / self._probabilities[kept].sum()
+        return other
+
     def draw(self, size: int, seed: int) -> NDArray[np.int64]:
         """Draw (size,) atom counts."""
         return np.random.default_rng(seed).choice(self._counts, size=size, p=self._probabilities)
 
 
-def group_counts(prior: AtomCountPrior, run_seed: int, step: int, groups: int) -> list[int]:
-    """Draw the atom count of each group of a step."""
-    return [int(prior.draw(1, derive_seed(run_seed, "atoms", step, group))[0]) for group in range(groups)]
+def group_counts(priors: Sequence[AtomCountPrior], run_seed: int, step: int) -> list[int]:
+    """Draw the atom count of each group of a step, from the group's own distribution."""
+    return [
+        int(prior.draw(1, derive_seed(run_seed, "atoms", step, group))[0])
+        for group, prior in enumerate(priors)
+    ]
 
 
 def member_seeds(run_seed: int, step: int, group: int, members: int) -> list[int]:

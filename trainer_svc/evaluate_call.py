@@ -8,6 +8,7 @@ from google.protobuf import json_format
 from pydantic import ValidationError
 from torch import Tensor
 
+from trainer_svc.conditions import Conditions
 from trainer_svc.config import UNSERVED, AtomCounts, EvaluationSettings, RolloutSampler
 from trainer_svc.draws import AtomCountPrior
 from trainer_svc.errors import ConfigError, RunStateError
@@ -78,7 +79,8 @@ async def _work(
     )
     version, weights = await _weights(request, manager, generator, patience)
     await link.publish(version, weights)
-    evaluator = Evaluator(AtomCountPrior(source.atom_count_prior, counts, source.max_atoms), link, scorer)
+    prior = AtomCountPrior(source.atom_count_prior, counts, source.max_atoms)
+    evaluator = Evaluator(Conditions.of(_conditions(request, manager), prior, source), link, scorer)
     plan = EvaluationPlan.of(settings, sampler, request.seed, settings.n)
 
     def on_progress(stage: str, done: int, total: int) -> None:
@@ -102,6 +104,13 @@ async def _weights(
     return version_of(request.run_name, step, tensors), tensors
 
 
+def _conditions(request: trainer_pb2.EvaluateRequest, manager: RunManager) -> list[dict[str, Any]]:
+    """Conditions asked for, else those of the run."""
+    if request.conditions or not request.run_name:
+        return [_plain(message) for message in request.conditions]
+    return list(manager.directory(request.run_name).read_config().conditions)
+
+
 def _default_sampler(request: trainer_pb2.EvaluateRequest, manager: RunManager) -> RolloutSampler:
     if request.run_name:
         return manager.directory(request.run_name).read_config().sampler
@@ -119,7 +128,6 @@ def _settings(request: trainer_pb2.EvaluateRequest) -> tuple[EvaluationSettings,
     asked = {
         "relax": settings.relax,
         "audit_calculator_ids": settings.audit_calculator_ids,
-        "conditions": len(request.conditions),
     }
     for name, value in asked.items():
         if value:

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from trainer_svc.conditions import Conditions
 from trainer_svc.config import Cleanup, EvaluationSettings, RolloutSampler
-from trainer_svc.draws import AtomCountPrior, evaluation_seeds
+from trainer_svc.draws import evaluation_seeds
 from trainer_svc.measurements import STATUS_PREFIX, Measurements
 from trainer_svc.metrics import Estimate, estimates
 from trainer_svc.policy_link import PolicyLink
@@ -34,6 +36,8 @@ class EvaluationPlan:
     steps: int
     eta: float
     resamples: int
+    guidance_scale: float = 1.0
+    """For conditional samples alone."""
     cleanup: Cleanup | None = None
 
     @classmethod
@@ -48,6 +52,9 @@ class EvaluationPlan:
             steps=rollout.steps if sampler.steps is None else sampler.steps,
             eta=rollout.eta if sampler.eta is None else sampler.eta,
             resamples=settings.bootstrap,
+            guidance_scale=(
+                rollout.guidance_scale if sampler.guidance_scale is None else sampler.guidance_scale
+            ),
             cleanup=settings.cleanup,
         )
 
@@ -68,17 +75,17 @@ class Evaluated:
 class Evaluator:
     """Samples a policy and scores the samples."""
 
-    def __init__(self, prior: AtomCountPrior, link: PolicyLink, scorer: Scorer) -> None:
+    def __init__(self, conditions: Conditions, link: PolicyLink, scorer: Scorer) -> None:
         """Bind the pieces.
 
         Parameters
         ----------
-        prior
-            Atom counts of the samples.
+        conditions
+            Conditions, taken by the samples in turn, and atom counts.
         link, scorer
             Generator and oracle.
         """
-        self._prior, self._link, self._scorer = prior, link, scorer
+        self._conditions, self._link, self._scorer = conditions, link, scorer
 
     async def evaluate(self, plan: EvaluationPlan, on_progress: Callable[[str, int, int], None]) -> Evaluated:
         """Evaluate the policy that the link has published.
@@ -108,9 +115,7 @@ class Evaluator:
         )
 
     async def _sample(self, plan: EvaluationPlan, on_progress: Callable[[int], None]) -> Samples:
-        counts = np.concatenate(
-            [self._prior.draw(plan.n, derive_seed(seed, "counts")) for seed in plan.seeds]
-        )
+        counts = np.concatenate([self._counts(plan.n, derive_seed(seed, "counts")) for seed in plan.seeds])
         seeds = [value for seed in plan.seeds for value in evaluation_seeds(seed, plan.n)]
         # A sample does not depend on its neighbours, and neighbours of one size need no padding.
         order = np.argsort(counts, kind="stable")
@@ -118,9 +123,21 @@ class Evaluator:
         for start in range(0, len(order), _BATCH):
             chosen = order[start : start + _BATCH]
             request = _request(plan, [int(counts[i]) for i in chosen], [seeds[i] for i in chosen])
+            if self._conditions:
+                request.conditions.extend(
+                    filter(None, (self._conditions.at(int(i) % plan.n) for i in chosen))
+                )
+                request.sampler.guidance_scale = plan.guidance_scale
             parts.append(await self._link.sample(request))
             on_progress(start + len(chosen))
         return Samples.concat(parts)
+
+    def _counts(self, n: int, seed: int) -> NDArray[np.int64]:
+        """Draw (n,) atom counts, each of those that hold its sample's condition."""
+        if not self._conditions:
+            return self._conditions.prior_at(0).draw(n, seed)
+        draws = [self._conditions.prior_at(index).draw(1, derive_seed(seed, index))[0] for index in range(n)]
+        return np.array(draws, dtype=np.int64)
 
 
 def _request(plan: EvaluationPlan, counts: list[int], seeds: list[int]) -> generator_pb2.SampleRequest:

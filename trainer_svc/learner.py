@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from generator_svc.diffusion.sampler import SamplerSettings
+from generator_svc.model.conditions import ConditionsConfig
 from generator_svc.model.denoiser import Denoiser
 from generator_svc.model.lora import add_adapter
+from generator_svc.model.wanted import wanted_conditions
 from trainer_svc.advantages import Advantages, compute_advantages
 from trainer_svc.config import RunConfig
 from trainer_svc.grpo import Rollouts, Updater, UpdateStatistics, make_optimizer
@@ -47,7 +49,11 @@ class Learner:
             With the weights that the run starts from, to which it is held; trained in place. With
             ``adapter_rank`` it gets an adapter here, and nothing else is trained.
         """
-        sampler = SamplerSettings(steps=config.sampler.steps, eta=config.sampler.eta)
+        sampler = SamplerSettings(
+            steps=config.sampler.steps,
+            eta=config.sampler.eta,
+            guidance_scale=config.sampler.guidance_scale,
+        )
         self._config = config
         self.network = policy
         self.adapter = config.adapter
@@ -78,13 +84,16 @@ class Learner:
             std="group" if config.optimizer.normalize_advantage else "none",
             clip=config.optimizer.advantage_clip,
         )
-        rollouts = _rollouts(collected, advantages)
+        rollouts = _rollouts(collected, advantages, self.network.config.conditions)
         update = self._updater.run(rollouts, run_seed=config.seed, step=step, on_progress=on_progress)
         return Learnt(rewards=rewards, advantages=advantages, update=update)
 
 
-def _rollouts(collected: Collected, advantages: Advantages) -> Rollouts:
-    samples = collected.samples
+def _rollouts(collected: Collected, advantages: Advantages, learnt: ConditionsConfig | None) -> Rollouts:
+    samples, conditions = collected.samples, None
+    if collected.conditions and learnt is not None:
+        each = [collected.conditions[group] for group in collected.groups]
+        conditions = wanted_conditions(each, samples.crystals.num_atoms.tolist(), learnt)
     if samples.latents is None or samples.old_log_probs is None:
         raise ValueError("samples without trajectories cannot be learnt from")
     return Rollouts(
@@ -92,6 +101,7 @@ def _rollouts(collected: Collected, advantages: Advantages) -> Rollouts:
         num_atoms=torch.from_numpy(samples.crystals.num_atoms.astype(np.int64)),
         old_log_probs=torch.from_numpy(samples.old_log_probs),
         advantages=torch.from_numpy(advantages.values.astype(np.float32)),
+        conditions=conditions,
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from generator_svc.model.conditions import ConditionsConfig
 from generator_svc.model.denoiser import Denoiser, denoiser_config
 from generator_svc.model.lora import LoraConfig
 from trainer_svc.errors import SourceChangedError
@@ -19,7 +20,7 @@ from xenolith.chunks import ReceivedWeights
 from xenolith.errors import FailedPreconditionError
 from xenolith.v1 import generator_pb2
 
-__all__ = ["PolicyLink", "build_denoiser", "tensors_of", "version_of"]
+__all__ = ["PolicyLink", "build_denoiser", "learnt_conditions", "tensors_of", "version_of"]
 
 
 class PolicyLink:
@@ -158,6 +159,11 @@ def version_of(run_name: str, step: int, weights: dict[str, Tensor]) -> str:
 def tensors_of(received: ReceivedWeights) -> dict[str, Tensor]:
     """Give received weights as tensors; the arrays that arrived are read-only."""
     return {name: torch.from_numpy(array.copy()) for name, array in received.tensors.items()}
+
+
+def learnt_conditions(source: generator_pb2.GeneratorServiceDescribeResponse) -> ConditionsConfig | None:
+    """Give what the generator's denoiser can be asked for."""
+    return denoiser_config(json.loads(source.denoiser_config_json)["denoiser"]).conditions
 
 
 def build_denoiser(config_json: str, weights: dict[str, Tensor]) -> Denoiser:

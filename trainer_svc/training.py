@@ -8,6 +8,7 @@ from google.protobuf import json_format
 from torch import Tensor
 
 from generator_svc.model.lora import adapter_state, merged_state
+from trainer_svc.conditions import Conditions
 from trainer_svc.config import RunConfig
 from trainer_svc.draws import AtomCountPrior
 from trainer_svc.errors import ConfigError, SourceChangedError
@@ -135,6 +136,7 @@ class Training:
         prior = AtomCountPrior(source.atom_count_prior, self._config.atom_counts, source.max_atoms)
         judged = self._config.evaluation.atom_counts or self._config.atom_counts
         judged_prior = AtomCountPrior(source.atom_count_prior, judged, source.max_atoms)
+        asked = self._config.conditions
         cached = measures.cache_backend not in {"", "none"}
         candidates = Candidates(self._directory.path)
         candidates.rewind(state.step, state.candidates_bytes)
@@ -145,8 +147,10 @@ class Training:
             state=state,
             link=link,
             scorer=scorer,
-            pipeline=RolloutPipeline(self._config, prior, link, scorer, warm=cached),
-            evaluator=Evaluator(judged_prior, link, scorer),
+            pipeline=RolloutPipeline(
+                self._config, Conditions.of(asked, prior, source), link, scorer, warm=cached
+            ),
+            evaluator=Evaluator(Conditions.of(asked, judged_prior, source), link, scorer),
             candidates=candidates,
             board=Board(self._directory.tensorboard, state.step + 1),
         )

@@ -64,7 +64,7 @@ class DiffusionPolicy:
     def evaluate(self, rows: Rows) -> StepDistribution:
         """Give the transitions of R rows under the current weights."""
         ragged = Ragged(rows.num_atoms)
-        policy = transition(self.denoiser, rows.latents, rows.step, ragged, self.settings)
+        policy = transition(self.denoiser, rows.latents, rows.step, ragged, self.settings, rows.conditions)
         return StepDistribution(
             mean=policy.mean,
             std=ragged.expand(policy.std[:, None]),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from generator_svc.model.conditions import Conditions
+
 __all__ = ["Rollouts", "Rows"]
 
 
@@ -25,6 +27,8 @@ class Rows:
     """(R,) as the generator reported."""
     advantage: Tensor
     """(R,)."""
+    conditions: Conditions | None = None
+    """Of the R rows; None: unconditional."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,8 @@ class Rollouts:
     """(B, S) float32, averaged over atoms x channels; NaN where a step has no noise."""
     advantages: Tensor
     """(B,) float32."""
+    conditions: Conditions | None = None
+    """Of the B structures; None: unconditional."""
 
     def __post_init__(self) -> None:
         steps, atoms = self.latents.shape[0] - 1, int(self.num_atoms.sum())
@@ -71,4 +77,5 @@ class Rollouts:
             step=step,
             old_log_prob=self.old_log_probs[structure, step],
             advantage=self.advantages[structure],
+            conditions=None if self.conditions is None else self.conditions.take(structure),
         )

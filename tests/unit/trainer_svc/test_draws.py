@@ -42,9 +42,9 @@ def test_seeds_of_training_and_evaluation_never_meet():
 
 
 def test_groups_are_drawn_anew_each_step():
-    assert group_counts(prior(), 0, 1, 50) == group_counts(prior(), 0, 1, 50)
-    assert group_counts(prior(), 0, 1, 50) != group_counts(prior(), 0, 2, 50)
-    assert group_counts(prior(), 0, 1, 50) != group_counts(prior(), 1, 1, 50)
+    assert group_counts([prior()] * 50, 0, 1) == group_counts([prior()] * 50, 0, 1)
+    assert group_counts([prior()] * 50, 0, 1) != group_counts([prior()] * 50, 0, 2)
+    assert group_counts([prior()] * 50, 0, 1) != group_counts([prior()] * 50, 1, 1)
 
 
 RISING = [0.01 * step for step in range(30)]
