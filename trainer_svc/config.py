@@ -25,7 +25,6 @@ __all__ = [
 UNSERVED = {
     "max_staleness": "overlapping sampling with updates is not served yet; leave max_staleness at 0",
     "ema_decay": "averaged weights are not served yet; leave ema_decay at 0",
-    "relax": "relaxed evaluation is not served yet; leave evaluation.relax out",
     "audit_calculator_ids": "audits are not served yet; score the candidates with the other calculator",
 }
 
@@ -203,7 +202,6 @@ class RunConfig(_Model):
         asked = {
             "max_staleness": self.max_staleness,
             "ema_decay": self.optimizer.ema_decay,
-            "relax": self.evaluation.relax,
             "audit_calculator_ids": self.evaluation.audit_calculator_ids,
         }
         for name, value in asked.items():

@@ -119,14 +119,13 @@ def _default_sampler(request: trainer_pb2.EvaluateRequest, manager: RunManager) 
 
 def _settings(request: trainer_pb2.EvaluateRequest) -> tuple[EvaluationSettings, AtomCounts]:
     try:
-        settings = EvaluationSettings.model_validate({"n": _DEFAULT_N} | _plain(request.settings))
+        settings = EvaluationSettings.model_validate({"n": _DEFAULT_N} | _asked(request.settings))
         counts = settings.atom_counts or AtomCounts.model_validate(_plain(request.atom_counts))
     except ValidationError as error:
         raise ConfigError(f"evaluation: {explain(error)}") from error
     if settings.n == 0:
         raise ConfigError("evaluation: settings.n is 0; ask for at least one sample")
     asked = {
-        "relax": settings.relax,
         "audit_calculator_ids": settings.audit_calculator_ids,
     }
     for name, value in asked.items():
@@ -137,3 +136,9 @@ def _settings(request: trainer_pb2.EvaluateRequest) -> tuple[EvaluationSettings,
 
 def _plain(message: Any) -> dict[str, Any]:
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _asked(settings: trainer_pb2.EvaluationSettings) -> dict[str, Any]:
+    """Settings as plain data; an empty RelaxOptions is a wish, which plain data would lose."""
+    plain = _plain(settings)
+    return plain | {"relax": plain.get("relax", {})} if settings.HasField("relax") else plain

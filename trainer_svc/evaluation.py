@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from trainer_svc.measurements import STATUS_PREFIX, Measurements
 from trainer_svc.metrics import Estimate, estimates
 from trainer_svc.policy_link import PolicyLink
 from trainer_svc.samples import Samples
-from trainer_svc.scoring import HEADLINE, Scorer
+from trainer_svc.scoring import HEADLINE, Relaxed, Scorer
 from trainer_svc.seeds import derive_seed
 from xenolith.crystal import CrystalBatch
 from xenolith.v1 import generator_pb2, oracle_pb2, trainer_pb2
@@ -39,6 +40,8 @@ class EvaluationPlan:
     guidance_scale: float = 1.0
     """For conditional samples alone."""
     cleanup: Cleanup | None = None
+    relax: dict[str, Any] | None = None
+    """The contract's RelaxOptions in JSON form; None: no relaxed metrics."""
 
     @classmethod
     def of(
@@ -56,6 +59,7 @@ class EvaluationPlan:
                 rollout.guidance_scale if sampler.guidance_scale is None else sampler.guidance_scale
             ),
             cleanup=settings.cleanup,
+            relax=settings.relax,
         )
 
 
@@ -70,6 +74,16 @@ class Evaluated:
     provenance: oracle_pb2.ScoreProvenance
     oracle_calls: int
     wall_s: float
+    relaxed: "EvaluatedRelaxed | None" = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedRelaxed:
+    """The same samples after relaxation, everything measured anew on the relaxed crystals."""
+
+    measured: Measurements
+    estimates: dict[str, Estimate]
+    relaxed: Relaxed
 
 
 class Evaluator:
@@ -104,14 +118,36 @@ class Evaluator:
         # All at once: uniqueness is judged among all samples.
         scored = await self._scorer.score(samples.crystals, HEADLINE)
         on_progress("score", total, total)
+        relaxed = None
+        if plan.relax is not None:
+            relaxed = await self._relaxed(
+                samples.crystals, plan, plan.relax, lambda done: on_progress("relax", done, total)
+            )
         return Evaluated(
             policy_version=samples.policy_version,
             crystals=samples.crystals,
             measured=scored.measured,
             estimates=headline_estimates(scored.measured, plan),
             provenance=scored.provenance,
-            oracle_calls=total,
+            oracle_calls=total if relaxed is None else 3 * total,
             wall_s=time.monotonic() - began,
+            relaxed=relaxed,
+        )
+
+    async def _relaxed(
+        self,
+        crystals: CrystalBatch,
+        plan: EvaluationPlan,
+        options: dict[str, Any],
+        on_progress: Callable[[int], None],
+    ) -> EvaluatedRelaxed:
+        relaxed = await self._scorer.relax(crystals, options, on_progress)
+        # A relaxation may lead to a known crystal, or two to one: novelty and uniqueness are judged again.
+        scored = await self._scorer.score(relaxed.crystals, HEADLINE)
+        return EvaluatedRelaxed(
+            measured=scored.measured,
+            estimates=headline_estimates(scored.measured, plan, among=relaxed.ok),
+            relaxed=relaxed,
         )
 
     async def _sample(self, plan: EvaluationPlan, on_progress: Callable[[int], None]) -> Samples:
@@ -151,9 +187,12 @@ def _request(plan: EvaluationPlan, counts: list[int], seeds: list[int]) -> gener
     )
 
 
-def headline_estimates(measured: Measurements, plan: EvaluationPlan) -> dict[str, Estimate]:
+def headline_estimates(
+    measured: Measurements, plan: EvaluationPlan, among: NDArray[np.bool_] | None = None
+) -> dict[str, Estimate]:
     """Shares with intervals; the resampling is fixed by the plan, so equal data give equal intervals."""
-    return estimates(measured, resamples=plan.resamples, seed=derive_seed(plan.seeds[0], "bootstrap"))
+    seed = derive_seed(plan.seeds[0], "bootstrap")
+    return estimates(measured, resamples=plan.resamples, seed=seed, among=among)
 
 
 def to_proto(evaluated: Evaluated) -> trainer_pb2.Evaluation:
@@ -166,9 +205,9 @@ def to_proto(evaluated: Evaluated) -> trainer_pb2.Evaluation:
         wall_s=evaluated.wall_s,
     )
     for name, estimate in evaluated.estimates.items():
-        getattr(message, name).CopyFrom(
-            trainer_pb2.Estimate(value=estimate.value, low=estimate.low, high=estimate.high)
-        )
+        getattr(message, name).CopyFrom(_estimate(estimate))
+    if evaluated.relaxed is not None:
+        _add_relaxed(message, evaluated.relaxed)
     energies = evaluated.measured.column("e_above_hull")
     if np.isfinite(energies).any():
         message.metrics["e_above_hull_median"] = float(np.nanmedian(energies))
@@ -176,3 +215,17 @@ def to_proto(evaluated: Evaluated) -> trainer_pb2.Evaluation:
     for status in evaluated.measured.status:
         message.statuses[STATUS_PREFIX + status] += 1
     return message
+
+
+def _add_relaxed(message: trainer_pb2.Evaluation, evaluated: EvaluatedRelaxed) -> None:
+    for name in ("metastable", "stable", "sun", "msun"):
+        getattr(message.relaxed, name).CopyFrom(_estimate(evaluated.estimates[name]))
+    energies = evaluated.measured.column("e_above_hull")[evaluated.relaxed.ok]
+    if np.isfinite(energies).any():
+        message.metrics["relaxed_e_above_hull_median"] = float(np.nanmedian(energies))
+    message.metrics["relaxed"] = float(evaluated.relaxed.ok.mean())
+    message.metrics["relaxation_converged"] = float(evaluated.relaxed.converged.mean())
+
+
+def _estimate(estimate: Estimate) -> trainer_pb2.Estimate:
+    return trainer_pb2.Estimate(value=estimate.value, low=estimate.low, high=estimate.high)

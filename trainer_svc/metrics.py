@@ -64,13 +64,17 @@ def shares(measured: Measurements) -> dict[str, float]:
     return {name: float(flags.mean()) for name, flags in headline_flags(measured).items()}
 
 
-def estimates(measured: Measurements, *, resamples: int, seed: int) -> dict[str, Estimate]:
+def estimates(
+    measured: Measurements, *, resamples: int, seed: int, among: NDArray[np.bool_] | None = None
+) -> dict[str, Estimate]:
     """Shares with 95 % bootstrap intervals.
 
     Structures are resampled with their flags fixed: uniqueness is a property of the batch that was sampled.
+    Those that (B,) `among` says false to make no headline, and stay in the denominator.
     """
+    kept = np.ones(len(measured), dtype=bool) if among is None else among
     return {
-        name: bootstrap(flags, resamples=resamples, seed=seed)
+        name: bootstrap(flags & kept, resamples=resamples, seed=seed)
         for name, flags in headline_flags(measured).items()
     }
 

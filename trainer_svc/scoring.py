@@ -1,11 +1,13 @@
 """Scoring through the oracle: components a reward needs, warm-up of the cache, one scale for a whole run."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from google.protobuf import json_format
+from numpy.typing import NDArray
 
 from trainer_svc.errors import SourceChangedError
 from trainer_svc.measurements import Measurements, measurements_from
@@ -14,9 +16,9 @@ from trainer_svc.remote import Oracle
 from trainer_svc.rewards import RewardSpec
 from xenolith.crystal import CrystalBatch
 from xenolith.v1 import oracle_pb2
-from xenolith.wire import batch_to_proto
+from xenolith.wire import batch_from_proto, batch_to_proto
 
-__all__ = ["HEADLINE", "Scored", "Scorer", "components_of"]
+__all__ = ["HEADLINE", "Relaxed", "Scored", "Scorer", "components_of"]
 
 HEADLINE = (
     oracle_pb2.COMPONENT_VALIDITY,
@@ -33,6 +35,22 @@ _OF_METRIC = {
     "structure_diversity": oracle_pb2.COMPONENT_STRUCTURE_DIVERSITY,
     "composition_diversity": oracle_pb2.COMPONENT_COMPOSITION_DIVERSITY,
 }
+
+
+_RELAXED_AT_ONCE = 16
+"""Structures of a relaxation call: minutes at most, and progress shows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relaxed:
+    """A batch after relaxation, in its order."""
+
+    crystals: CrystalBatch
+    """Relaxed, or as they were where relaxation failed."""
+    ok: NDArray[np.bool_]
+    """(B,) whether each was relaxed."""
+    converged: NDArray[np.bool_]
+    """(B,) whether its forces fell below the limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +127,47 @@ class Scorer:
             warnings=tuple(answer.warnings),
         )
 
-    async def _ask(self, crystals: CrystalBatch, components: Sequence[int]) -> oracle_pb2.ScoreResponse:
+    async def relax(
+        self, crystals: CrystalBatch, options: dict[str, Any], on_progress: Callable[[int], None]
+    ) -> Relaxed:
+        """Relax a batch with the calculator that scores it.
+
+        Parameters
+        ----------
+        crystals
+            B structures.
+        options
+            The contract's RelaxOptions in JSON form.
+        on_progress
+            Told how many are done; may raise to stop.
+        """
+        settings = oracle_pb2.ScoreSettings()
+        settings.CopyFrom(self._settings)
+        json_format.ParseDict(options, settings.relax)
+        settings.relax.return_crystals = True
+        result, ok, converged = list(crystals), [False] * len(crystals), [False] * len(crystals)
+        for start in range(0, len(crystals), _RELAXED_AT_ONCE):
+            rows = np.arange(start, min(start + _RELAXED_AT_ONCE, len(crystals)))
+            answer = await self._ask(crystals.take(rows), (oracle_pb2.COMPONENT_STABILITY,), settings)
+            for row, score in zip(rows.tolist(), answer.scores, strict=True):
+                if score.relaxation.HasField("crystal"):
+                    result[row] = batch_from_proto(score.relaxation.crystal)[0]
+                    ok[row], converged[row] = True, score.relaxation.converged
+            on_progress(len(rows) + start)
+        return Relaxed(
+            crystals=CrystalBatch.from_crystals(result), ok=np.array(ok), converged=np.array(converged)
+        )
+
+    async def _ask(
+        self,
+        crystals: CrystalBatch,
+        components: Sequence[int],
+        settings: oracle_pb2.ScoreSettings | None = None,
+    ) -> oracle_pb2.ScoreResponse:
         request = oracle_pb2.ScoreRequest(
             crystals=batch_to_proto(crystals),
             components=components,  # type: ignore[arg-type]  # ints are an enum's values
-            settings=self._settings,
+            settings=settings or self._settings,
         )
         return await self._patience.call("oracle", lambda: self._oracle.score(request))
 

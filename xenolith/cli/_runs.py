@@ -78,6 +78,16 @@ def rows(*evaluations: trainer_pb2.Evaluation | None) -> Iterator[tuple[str, ...
     for name in _SHARES:
         label = {"sun": "SUN", "msun": "mSUN"}.get(name, name)
         yield (label, *("-" if e is None else _interval(getattr(e, name)) for e in evaluations))
+    if any(e is not None and e.HasField("relaxed") for e in evaluations):
+        for name in ("metastable", "stable", "sun", "msun"):
+            label = {"sun": "SUN", "msun": "mSUN"}.get(name, name)
+            yield (f"{label}, relaxed", *(_relaxed(e, name) for e in evaluations))
+
+
+def _relaxed(evaluation: trainer_pb2.Evaluation | None, name: str) -> str:
+    if evaluation is None or not evaluation.HasField("relaxed"):
+        return "-"
+    return _interval(getattr(evaluation.relaxed, name))
 
 
 def _interval(share: trainer_pb2.Estimate) -> str:

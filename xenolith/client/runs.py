@@ -14,6 +14,7 @@ __all__ = ["ENDED", "Artifact", "Event", "Run", "RunPage", "evaluation_dict", "m
 
 ENDED = frozenset({"SUCCEEDED", "FAILED", "STOPPED", "INTERRUPTED"})
 """States in which a run does nothing any more."""
+_RELAXED = ("metastable", "stable", "sun", "msun")
 _HEADLINES = ("valid", "unique", "novel", "metastable", "stable", "sun", "msun")
 
 
@@ -135,6 +136,10 @@ def evaluation_dict(evaluation: trainer_pb2.Evaluation) -> dict[str, Any]:
     values: dict[str, Any] = {"n": evaluation.n}
     values |= {name: getattr(evaluation, name).value for name in _HEADLINES}
     values["msun_ci95"] = [evaluation.msun.low, evaluation.msun.high]
+    if evaluation.HasField("relaxed"):
+        relaxed = evaluation.relaxed
+        values["relaxed"] = {name: getattr(relaxed, name).value for name in _RELAXED}
+        values["relaxed"]["msun_ci95"] = [relaxed.msun.low, relaxed.msun.high]
     return values
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from xenolith import serving
-from xenolith.crystal import Crystal
+from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.v1 import crystal_pb2, oracle_pb2, oracle_pb2_grpc
-from xenolith.wire import batch_from_proto
+from xenolith.wire import batch_from_proto, batch_to_proto
 
 BEST_VOLUME = 18.0
 
@@ -34,7 +34,11 @@ class GeometryOracle(oracle_pb2_grpc.OracleServiceServicer):
     async def Score(self, request: oracle_pb2.ScoreRequest, context: Any) -> oracle_pb2.ScoreResponse:
         self.calls += 1
         seen: dict[str, int] = {}
-        scores = [_score(c, index, seen) for index, c in enumerate(batch_from_proto(request.crystals))]
+        crystals = batch_from_proto(request.crystals)
+        scores = [_score(c, index, seen) for index, c in enumerate(crystals)]
+        if request.settings.HasField("relax"):
+            for crystal, score in zip(crystals, scores, strict=True):
+                _relax(crystal, score)
         provenance = oracle_pb2.ScoreProvenance(
             calculator_id=self.calculator, reference_id="none", settings_digest=f"digest of {self.calculator}"
         )
@@ -62,6 +66,20 @@ def _score(crystal: Crystal, index: int, seen: dict[str, int]) -> oracle_pb2.Str
     if first != index:
         score.duplicate_of = first
     return score
+
+
+def _relax(crystal: Crystal, score: oracle_pb2.StructureScore) -> None:
+    """Relax to the best volume; what is not valid, or has a single atom, cannot be relaxed."""
+    if not score.valid or crystal.num_atoms == 1:
+        score.relaxation.status = crystal_pb2.STRUCTURE_STATUS_RELAXATION_FAILED
+        return
+    ratio = (BEST_VOLUME * crystal.num_atoms / crystal.volume) ** (1 / 3)
+    relaxed = Crystal(
+        lattice=crystal.lattice * ratio, numbers=crystal.numbers, frac_coords=crystal.frac_coords
+    )
+    score.relaxation.status = crystal_pb2.STRUCTURE_STATUS_OK
+    score.relaxation.converged = True
+    score.relaxation.crystal.CopyFrom(batch_to_proto(CrystalBatch.from_crystals([relaxed])))
 
 
 def main() -> int:

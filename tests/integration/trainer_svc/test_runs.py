@@ -285,6 +285,26 @@ def test_artifacts(lab, small_run, tmp_path):
     lab(scenario)
 
 
+def test_relaxed_metrics_are_of_the_relaxed_crystals(lab):
+    async def scenario(lab):
+        request = pb.EvaluateRequest(settings={"n": 40, "relax": {}}, seed=5)
+        answers = [answer async for answer in lab.stub.Evaluate(request)]
+        plain = [a async for a in lab.stub.Evaluate(pb.EvaluateRequest(settings={"n": 40}, seed=5))]
+        return answers, plain[-1].evaluation
+
+    answers, plain = lab(scenario)
+    assert {answer.progress.stage for answer in answers[:-1]} == {"sample", "score", "relax"}
+    evaluation = answers[-1].evaluation
+    assert not plain.HasField("relaxed")
+    assert evaluation.msun == plain.msun
+    # At the best volume every crystal is on the hull; single atoms cannot be relaxed and count as missed.
+    relaxed = evaluation.metrics["relaxed"]
+    assert 0 < relaxed < 1
+    assert evaluation.relaxed.metastable.value == evaluation.relaxed.stable.value == relaxed
+    assert 0 < evaluation.relaxed.msun.value <= relaxed
+    assert evaluation.metrics["relaxed_e_above_hull_median"] == pytest.approx(0.0, abs=1e-6)
+
+
 def test_evaluate_a_run_and_the_base(lab, small_run):
     async def result(lab, **fields):
         request = pb.EvaluateRequest(settings={"n": 20}, seed=5, **fields)
