@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -49,6 +50,16 @@ _PARTS = {"structures": STRUCTURES, "amd": AMD, "crystals": CRYSTALS, "hull": HU
 
 class BadReferenceError(ValueError):
     """A reference that is missing or damaged; the message says what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownSource:
+    """A source of energies, as a manifest describes it."""
+
+    id: str
+    version: str
+    scheme: str
+    settings_digest: str
 
 
 class Reference:
@@ -231,6 +242,13 @@ class Reference:
         if steps.max(initial=0) <= np.iinfo(np.uint16).max:
             return AmdStore(steps=steps.astype(np.uint16), step=step)
         return AmdStore.pack(steps * step)
+
+    @property
+    def energy_source(self) -> KnownSource | None:
+        """Where its energies come from, if it has some."""
+        if not self.info.get("calculator"):
+            return None
+        return KnownSource(**{name: self._source(name) for name in KnownSource.__dataclass_fields__})
 
     def _source(self, name: str) -> str:
         return str((self.info.get("calculator") or {}).get(name, ""))

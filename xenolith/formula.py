@@ -14,6 +14,8 @@ _SPECIAL = {
     "LiO": "Li2O2", "NaO": "Na2O2", "KO": "K2O2", "HO": "H2O2", "CsO": "Cs2O2", "RbO": "Rb2O2",
     "O": "O2", "N": "N2", "F": "F2", "Cl": "Cl2", "H": "H2",
 }  # fmt: skip
+# An opening bracket, or a closing one or a symbol with its amount.
+_TOKEN = re.compile(r"(?P<open>\()|(?:(?P<close>\))|(?P<symbol>[A-Z][a-z]?))(?P<factor>\d+\.?\d*|\.\d+)?")
 # Two last elements closer than this in electronegativity are a polyanion, as the PO4 of LiFePO4.
 _POLYANION_GAP = 1.65
 
@@ -41,20 +43,29 @@ def reduced_formula(numbers: Iterable[int]) -> str:
 
 
 def parse_formula(formula: str) -> dict[str, float]:
-    """Return the amounts of a formula without brackets: ``{"Sr": 1.0, "Ti": 1.0, "O": 3.0}`` of SrTiO3.
+    """Return the amounts of a formula: ``{"Mg": 3.0, "P": 2.0, "O": 8.0}`` of Mg3(PO4)2.
 
     Raises
     ------
     ValueError
-        It is no such formula.
+        It is no formula.
     """
-    parts = re.findall(r"([A-Z][a-z]?)(\d*\.?\d*)", formula)
-    amounts: dict[str, float] = {}
-    for symbol, amount in parts:
-        amounts[symbol] = amounts.get(symbol, 0.0) + (float(amount) if amount else 1.0)
-    if not amounts or "".join(symbol + amount for symbol, amount in parts) != formula:
-        raise ValueError(f"{formula!r} is no formula; write it like SrTiO3, without brackets")
-    return amounts
+    groups: list[dict[str, float]] = [{}]
+    place = 0
+    for token in _TOKEN.finditer(formula):
+        if token.start() != place or (token["close"] and len(groups) == 1):
+            break
+        place = token.end()
+        if token["open"]:
+            groups.append({})
+            continue
+        inner = groups.pop() if token["close"] else {token["symbol"]: 1.0}
+        factor = float(token["factor"] or 1)
+        for symbol, amount in inner.items():
+            groups[-1][symbol] = groups[-1].get(symbol, 0.0) + amount * factor
+    if place != len(formula) or len(groups) != 1 or not groups[0]:
+        raise ValueError(f"{formula!r} is no formula; write it like SrTiO3")
+    return groups[0]
 
 
 def _order(number: int) -> tuple[float, str]:

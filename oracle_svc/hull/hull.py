@@ -137,6 +137,11 @@ class Hull:
         system, fractions = fractions_of(numbers)
         return _placement(self.diagrams.get(system), fractions, energy_per_atom)
 
+    def entries(self) -> Iterator[HullEntry]:
+        """Yield all entries."""
+        for group in self._by_system.values():
+            yield from group
+
     def phases(self, system: System) -> Iterator[HullEntry]:
         """Yield the entries in `system` and all its parts."""
         for part in geometry.parts(system, self._by_system):

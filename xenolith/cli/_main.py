@@ -15,6 +15,7 @@ from xenolith.cli import (
     operation,
     pretrain,
     quickstart,
+    reference,
     report,
     score,
     train,
@@ -26,7 +27,8 @@ from xenolith.errors import XenolithError
 __all__ = ["main"]
 
 _COMMANDS = (
-    quickstart, up, generate, score, operation, train, evaluate, report, bundle, data, pretrain, conformance,
+    quickstart, up, generate, score, operation, train, evaluate, report, bundle, reference, data, pretrain,
+    conformance,
 )  # fmt: skip
 _INTERRUPTED = 130
 

@@ -10,7 +10,7 @@ from xenolith.convert.poscar import read_poscar
 from xenolith.crystal import Crystal
 from xenolith.errors import CrystalError, ReadError
 
-__all__ = ["read_path", "read_paths"]
+__all__ = ["is_structure_file", "read_path", "read_paths"]
 
 
 def _one(read: Callable[[Path], Crystal]) -> Callable[[Path], list[Crystal]]:
@@ -50,6 +50,11 @@ def read_path(path: str | Path) -> Iterator[Item]:
             yield from _read_file(file)
     else:
         yield from _read_file(path)
+
+
+def is_structure_file(path: Path) -> bool:
+    """Tell by its name whether a file is read: CIF, extxyz or POSCAR."""
+    return _reader(path) is not None
 
 
 def _read_file(path: Path) -> Iterator[Item]:

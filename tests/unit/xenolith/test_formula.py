@@ -49,10 +49,11 @@ def test_agrees_with_pymatgen_on_real_crystals(data_dir: Path) -> None:
 def test_formulas_are_read_back_as_amounts() -> None:
     assert parse_formula("SrTiO3") == {"Sr": 1.0, "Ti": 1.0, "O": 3.0}
     assert parse_formula("CH3CH3") == {"C": 2.0, "H": 6.0}
+    assert parse_formula("Ca(H2(OH)3)2") == {"Ca": 1.0, "H": 10.0, "O": 6.0}
     assert parse_formula("Li0.5CoO2") == {"Li": 0.5, "Co": 1.0, "O": 2.0}
 
 
-@pytest.mark.parametrize("text", ["", "Sr(TiO3)", "srTiO3", "3", "Sr TiO3"])
+@pytest.mark.parametrize("text", ["", "Sr(TiO3", "SrTiO3)", "srTiO3", "3", "Sr TiO3", "Na."])
 def test_what_is_no_formula_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no formula"):
         parse_formula(text)

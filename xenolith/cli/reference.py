@@ -1,0 +1,249 @@
+"""``xenolith reference``: what the oracle measures novelty and stability against."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from xenolith.cli._output import add_json, console, table, write_json
+from xenolith.cli._progress import Progress
+from xenolith.errors import InvalidArgumentError
+
+__all__ = ["add_parser", "run"]
+
+_KEY_VARIABLE = "MP_API_KEY"
+_MP2020 = "MP2020-corrected GGA/GGA+U"
+_MOST_SKIPPED = 10
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "reference",
+        help="build, import or show a reference: known structures and a hull",
+        description="What the oracle measures novelty and stability against: known structures, a convex hull,"
+        " or both. Serve it with `python -m oracle_svc --reference DIR`.",
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _add_build(actions)
+    _add_import(actions)
+    show = actions.add_parser(
+        "show", help="say what a reference holds", description="Say what a reference holds."
+    )
+    show.add_argument("reference", metavar="DIR", help="folder of a reference, or a bundle")
+    add_json(show, "the manifest")
+    show.set_defaults(run=_show)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Build, import or show."""
+    return int(given.run(given))
+
+
+def _add_build(actions: Any) -> None:
+    build = actions.add_parser(
+        "build",
+        help="from your own structures",
+        description="Build a reference from CIF, POSCAR, extxyz and parquet files, or folders of them. A"
+        " build that was stopped goes on where it was. Files that cannot be read are listed with the reason.",
+    )
+    build.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="known structures, file or folder")
+    _add_out(build)
+    build.add_argument("--work", type=Path, help="folder a stopped build goes on from (default: DIR.work)")
+    build.add_argument(
+        "--energies", action="store_true", help="compute energies, and the hull that follows from them"
+    )
+    build.add_argument("--calculator", default="chgnet", help="calculator of the energies (default: chgnet)")
+    build.add_argument(
+        "--calculator-settings", type=json.loads, default={}, metavar="JSON", help="its settings"
+    )
+    build.add_argument(
+        "--elements", type=Path, nargs="*", default=[], metavar="PATH",
+        help="further structures for the hull only, such as the elements; with --energies",
+    )  # fmt: skip
+    build.add_argument(
+        "--hull", metavar="REFERENCE",
+        help="take over the hull of this reference or bundle; --energies extends it by your structures",
+    )  # fmt: skip
+    build.add_argument(
+        "--no-structures", action="store_true",
+        help="keep no structures: smaller, but novelty cannot be judged by StructureMatcher",
+    )  # fmt: skip
+    build.add_argument(
+        "--amd-tolerance", type=float, help="AMD distance of the same crystal, Angstrom (default: calibrated)"
+    )
+    add_json(build, "the manifest, and what was left out")
+    build.set_defaults(run=_build)
+
+
+def _add_import(actions: Any) -> None:
+    sources = actions.add_parser(
+        "import",
+        help="a hull from a data base",
+        description="Import a hull. It serves calculators that declare its energy scheme.",
+    ).add_subparsers(dest="source", required=True, metavar="SOURCE")
+    mp = sources.add_parser(
+        "mp",
+        help="entries of the Materials Project",
+        description="Corrected energies of the Materials Project, over its API with your own key, or from a"
+        f" JSON file of computed entries. The key is read from --api-key-file, or else from {_KEY_VARIABLE}.",
+    )
+    mp.add_argument("--chemsys", nargs="*", default=[], metavar="A-B", help="chemical systems (default: all)")
+    mp.add_argument("--entries", type=Path, metavar="FILE", help="JSON (.gz) of entries instead of the API")
+    mp.add_argument("--api-key-file", type=Path, metavar="FILE", help="file that holds your API key")
+    mp.add_argument(
+        "--thermo-type", default="GGA_GGA+U", help="GGA_GGA+U (default), R2SCAN, GGA_GGA+U_R2SCAN"
+    )
+    mp.add_argument("--url", default="https://api.materialsproject.org", help="another API of this kind")
+    table_ = sources.add_parser(
+        "formation-energies",
+        help="a table of formation energies",
+        description="CSV (.gz) with the columns material_id, formula, formation_energy_per_atom (eV/atom).",
+    )
+    table_.add_argument("file", type=Path, metavar="FILE", help="the table")
+    table_.add_argument(
+        "--elements", type=Path, metavar="FILE",
+        help="JSON (.gz) of computed entries of the elements: gives total energies, on whose hull calculators"
+        " of the scheme can be placed",
+    )  # fmt: skip
+    table_.add_argument("--scheme", default=_MP2020, help=f"scheme of the energies (default: {_MP2020})")
+    for parser in (mp, table_):
+        _add_out(parser)
+        add_json(parser, "the manifest, and what was left out")
+        parser.set_defaults(run=_import)
+
+
+def _add_out(parser: Any) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the reference")
+    parser.add_argument("--name", help="short name, the first part of the id (default: that of the folder)")
+    parser.add_argument("--licence", default="", help="SPDX id of the data's licence")
+    parser.add_argument("--attribution", default="", help="whom to name")
+    parser.add_argument("--overwrite", action="store_true", help="replace the reference that is there")
+
+
+def _build(given: argparse.Namespace) -> int:
+    from oracle_svc.amd import DEFAULT_TOLERANCE
+    from oracle_svc.calculators import open_calculator
+    from oracle_svc.reference_from_files import FilesPlan, build_from_files
+    from oracle_svc.startup import reference_paths
+
+    out = console(given.json)
+    plan = FilesPlan(
+        paths=tuple(given.paths),
+        out=given.out,
+        work=given.work or given.out.with_name(given.out.name + ".work"),
+        source=_source(given),
+        amd_tolerance=DEFAULT_TOLERANCE if given.amd_tolerance is None else given.amd_tolerance,
+        keep_structures=not given.no_structures,
+        hull_extra=tuple(given.elements),
+        hull=reference_paths(given.hull)[0] if given.hull else None,
+        overwrite=given.overwrite,
+    )
+    calculator = open_calculator(given.calculator, **given.calculator_settings) if given.energies else None
+    with Progress(out) as progress:
+        built = build_from_files(plan, calculator, progress=progress.update)
+    _tell(out, given, built.info, dict(built.skipped))
+    for element, count in built.uncovered.items():
+        out.print(
+            f"the hull leaves out {count} compounds of {element}, which has no phase of its own", markup=False
+        )
+    return 0
+
+
+def _import(given: argparse.Namespace) -> int:
+    from oracle_svc.hull_import import write_hull
+    from oracle_svc.hull_import.base import MATERIALS_PROJECT
+
+    out = console(given.json)
+    _refuse_taken(given)
+    with Progress(out) as progress:
+        imported = _imported(given, progress)
+    given.licence = given.licence or "CC-BY-4.0"
+    given.attribution = given.attribution or MATERIALS_PROJECT
+    info = write_hull(imported, given.out, _source(given))
+    _tell(out, given, info, dict(imported.skipped))
+    return 0
+
+
+def _imported(given: argparse.Namespace, progress: Progress) -> Any:
+    from oracle_svc import hull_import
+
+    if given.source == "formation-energies":
+        elements = hull_import.elemental_energies(given.elements) if given.elements else None
+        return hull_import.read_formation_energies(given.file, scheme=given.scheme, elements=elements)
+    scheme = hull_import.THERMO_TYPES.get(given.thermo_type)
+    if scheme is None:
+        raise InvalidArgumentError(f"--thermo-type is one of {', '.join(hull_import.THERMO_TYPES)}")
+    if given.entries:
+        return hull_import.read_entries(given.entries, scheme=scheme)
+    query = hull_import.MpQuery(
+        key=_key(given), chemical_systems=tuple(given.chemsys), thermo_type=given.thermo_type, url=given.url
+    )
+    return hull_import.fetch_entries(query, progress=progress.update)
+
+
+def _key(given: argparse.Namespace) -> str:
+    if given.api_key_file:
+        return str(given.api_key_file.read_text().strip())
+    if key := os.environ.get(_KEY_VARIABLE, "").strip():
+        return key
+    raise InvalidArgumentError(
+        f"the Materials Project needs your API key: --api-key-file FILE, or the variable {_KEY_VARIABLE}"
+        " (https://next-gen.materialsproject.org/api); or give --entries FILE"
+    )
+
+
+def _refuse_taken(given: argparse.Namespace) -> None:
+    if (given.out / "reference.json").exists() and not given.overwrite:
+        raise InvalidArgumentError(f"{given.out} is a reference already: name another folder, or --overwrite")
+
+
+def _source(given: argparse.Namespace) -> Any:
+    from oracle_svc.reference_write import DataSource
+
+    name = given.name or given.out.resolve().name
+    return DataSource(name=name, hull_name=name, licence=given.licence, attribution=given.attribution)
+
+
+def _tell(out: Any, given: argparse.Namespace, info: dict[str, Any], skipped: dict[str, str]) -> None:
+    write_json(given.json, {"reference": str(given.out), "manifest": info, "skipped": skipped})
+    if given.json == "-":
+        return
+    for name, why in list(skipped.items())[:_MOST_SKIPPED]:
+        out.print(f"left out {name}: {why}", markup=False)
+    if len(skipped) > _MOST_SKIPPED:
+        out.print(f"... and {len(skipped) - _MOST_SKIPPED} more; --json FILE lists all")
+    out.print(_summary(given.out, info))
+
+
+def _show(given: argparse.Namespace) -> int:
+    from oracle_svc.reference import Reference
+    from oracle_svc.startup import reference_paths
+
+    paths = reference_paths(given.reference)
+    if not paths:
+        raise InvalidArgumentError("name the folder of a reference, or a bundle")
+    reference = Reference.read(paths[0])
+    write_json(given.json, reference.info)
+    if given.json != "-":
+        console(given.json).print(_summary(paths[0], reference.info))
+    return 0
+
+
+def _summary(path: Path, info: dict[str, Any]) -> Any:
+    """Table of what a manifest says."""
+    calculator, hull = info.get("calculator") or {}, info.get("hull") or {}
+    rows = [
+        ("id", info["id"]),
+        ("structures", f"{(info.get('structures') or {}).get('count', 0):,}"),
+        ("kept for StructureMatcher", "yes" if info.get("crystals") else "no"),
+        ("AMD tolerance", f"{info['settings']['amd_tolerance']:g} Å"),
+        ("hull", hull.get("id", "none")),
+        ("hull made of", f"{hull['entries']:,} entries, {hull['vertices']:,} vertices" if hull else "-"),
+        ("hull covers", f"{len(hull['elements'])} elements" if hull else "-"),
+        ("energies", calculator.get("id", "none")),
+        ("energy scheme", calculator.get("scheme", "-")),
+        ("licence", "; ".join(filter(None, (info["licence"], info["attribution"]))) or "-"),
+    ]
+    return table(str(path), ["", ""], rows)
