@@ -1,11 +1,15 @@
-"""How much the oracle's cache and its batches are worth, as ratios within one run.
+"""What scoring costs here and the way the field does it: same structures, same models, one run.
 
-It scores made-up crystals (textbook structure types with random elements, sizes and displacements)
-three times: with an empty cache, again, and rotated, shifted and relabelled, which the cache must
-recognise. Then it takes the energies of some of them batched and one by one. Times depend on the
-machine and its load; the ratios much less.
+320 structures of MP-20, disturbed, 5 % of them malformed, are scored cold (no cache knows them) with CHGNet
+and with a model of MACE-MPA-0's architecture and random weights, each on one core; some of the same
+structures go through the serial path of `oracle_parts/serial.py` on the same core, one tool after the other.
+Then the oracle runs as a service: warm from Redis through gRPC, and as two replicas on two cores.
 
-    python benchmarks/oracle.py --quick --json oracle.json
+    python benchmarks/oracle.py --json oracle.json --plot oracle.png       # about eight minutes on two cores
+    python benchmarks/oracle.py --quick                                    # a check that it runs
+
+Needs XENOLITH_DATA (mp20.parquet), redis-server, and the `amd` package. Times depend on the machine and its
+load; the ratios much less, since their two sides are measured in turn.
 """
 
 from __future__ import annotations
@@ -16,154 +20,177 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from oracle_parts import ours, served
+from oracle_parts.inputs import mp20, mpa0_with_random_weights, perturbed
+from oracle_parts.plots import draw
+from oracle_parts.serial import Clock, SerialPath, mmd_constant
 
-from oracle_svc.cache import open_cache
-from oracle_svc.evaluators import CalculatorPool
-from oracle_svc.matcher import PairMatcher
-from oracle_svc.results import Component, ScoredBatch, ScoreOptions
-from oracle_svc.scoring import Scorer
-from oracle_svc.status import Status
-from oracle_svc.validity import ValidityLimits
-from xenolith.crystal import Crystal, CrystalBatch
-
-FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
-TYPES = {
-    "rocksalt": np.concatenate([FCC, FCC + 0.5]),
-    "zincblende": np.concatenate([FCC, FCC + 0.25]),
-    "fluorite": np.concatenate([FCC, FCC + 0.25, FCC - 0.25]),
-    "caesium chloride": np.array([[0, 0, 0], [0.5, 0.5, 0.5]]),
-}
-CATIONS, ANIONS = [3, 11, 12, 13, 19, 20, 22, 26, 29, 30, 38, 56], [8, 9, 16, 17, 34, 35]
-OPTIONS = ScoreOptions(components=frozenset({Component.STABILITY, Component.UNIQUENESS}))
-
-
-def crystals(count: int, rng: np.random.Generator) -> CrystalBatch:
-    """Random members of the structure types, slightly disturbed so that no two are one crystal."""
-    made = []
-    for _ in range(count):
-        frac = TYPES[rng.choice(list(TYPES))]
-        anions = len(frac) - max(len(frac) // 3, 4 if len(frac) > 2 else 1)
-        numbers = np.full(len(frac), rng.choice(ANIONS))
-        numbers[: len(frac) - anions] = rng.choice(CATIONS)
-        size = (rng.uniform(14, 24) * len(frac)) ** (1 / 3)
-        noise = rng.normal(scale=0.05, size=frac.shape) / size
-        made.append(Crystal(lattice=np.eye(3) * size, numbers=numbers, frac_coords=frac + noise))
-    return CrystalBatch.from_crystals(made)
-
-
-def redescribed(batch: CrystalBatch, rng: np.random.Generator) -> CrystalBatch:
-    """Return the same crystals rotated, shifted and relabelled."""
-    made = []
-    for crystal in batch:
-        turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
-        order = rng.permutation(crystal.num_atoms)
-        frac = crystal.frac_coords[order] + rng.random(3)
-        made.append(Crystal(lattice=crystal.lattice @ turn, numbers=crystal.numbers[order], frac_coords=frac))
-    return CrystalBatch.from_crystals(made)
-
-
-def timed(action: Callable[[], Any]) -> tuple[float, Any]:
-    begin = time.perf_counter()
-    result = action()
-    return time.perf_counter() - begin, result
-
-
-def measure(count: int, singles: int, workers: int, cache_url: str) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-    batch = crystals(count, rng)
-    with tempfile.TemporaryDirectory() as folder:
-        calculators = CalculatorPool(workers=workers)
-        scorer = Scorer(
-            calculators=calculators,
-            background=None,
-            cache=open_cache(cache_url or f"sqlite:///{folder}/cache.db"),
-            limits=ValidityLimits(),
-            matcher=PairMatcher(),
-        )
-        try:
-            return {
-                "structures": count,
-                "workers": workers,
-                "calculator": calculators.identity.id,
-                **_cache_figures(scorer, batch, rng),
-                **_batch_figures(calculators, batch.take(range(singles))),
-            }
-        finally:
-            scorer.close()
-
-
-def _cache_figures(scorer: Scorer, batch: CrystalBatch, rng: np.random.Generator) -> dict[str, Any]:
-    def score(crystals: CrystalBatch) -> ScoredBatch:
-        return scorer.score(crystals, OPTIONS, stop=lambda: False)
-
-    others = redescribed(batch, rng)
-    score(crystals(2 * scorer.calculators.workers, rng))  # libraries load on first use
-    cold_s, cold = timed(lambda: score(batch))
-    warm_s, _ = timed(lambda: score(batch))
-    other_s, other = timed(lambda: score(others))
-    shifts = [
-        abs(a.energy_per_atom - b.energy_per_atom)
-        for a, b in zip(cold.scores, other.scores, strict=True)
-        if a.energy_per_atom is not None and b.energy_per_atom is not None
-    ]
-    return {
-        "valid": sum(bool(score.valid) for score in cold.scores),
-        "cold_s": cold_s,
-        "warm_s": warm_s,
-        "redescribed_s": other_s,
-        "cold_over_warm": cold_s / warm_s,
-        "cold_over_redescribed": cold_s / other_s,
-        "redescribed_hit_rate": other.stats.cache_hits
-        / max(1, other.stats.cache_hits + other.stats.cache_misses),
-        "largest_energy_difference": max(shifts, default=0.0),
-        "cold_seconds_by_stage": cold.stats.seconds,
-    }
-
-
-def _batch_figures(calculators: CalculatorPool, batch: CrystalBatch) -> dict[str, Any]:
-    """Both ways use all workers: one by one has a structure in flight for each of them."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    def one_by_one() -> list[Any]:
-        with ThreadPoolExecutor(calculators.workers) as threads:
-            return list(threads.map(lambda i: calculators.evaluate(batch.take([i])), range(len(batch))))
-
-    calculators.evaluate(batch)  # first passes of torch are slow
-    batched_s, together = timed(lambda: calculators.evaluate(batch))
-    single_s, alone = timed(one_by_one)
-    good = [i for i, status in enumerate(together.statuses) if status is Status.OK]
-    differences = [abs(together.energy_per_atom[i] - alone[i].energy_per_atom[0]) for i in good]
-    return {
-        "batched_s_per_structure": batched_s / len(batch),
-        "one_by_one_s_per_structure": single_s / len(batch),
-        "one_by_one_over_batched": single_s / batched_s,
-        "largest_batch_difference": float(max(differences, default=0.0)),
-    }
+from oracle_svc.structures import StructureTable
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _arguments(argv)
+    import torch
+
+    torch.set_num_threads(1)
+    table, every_core = mp20(), os.sched_getaffinity(0)
+    report: dict[str, Any] = {"structures": arguments.count, "serial_structures": arguments.serial}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        models = {
+            "chgnet": {},
+            "mace": {"path": str(mpa0_with_random_weights(folder / "mace")), "name": "mpa-0-random"},
+        }
+        for calculator, settings in models.items():
+            if calculator in arguments.only:
+                _say(f"{calculator}: cold, and the serial path")
+                ours.pin(arguments.core)
+                report[calculator] = _compare(arguments, table, calculator, settings, folder)
+                os.sched_setaffinity(0, every_core)
+        _say("the MMD constant")
+        report["mmd_constant_s"] = mmd_constant(len(table), arguments.count, (64, 118))
+        if "served" in arguments.only:
+            _say("warm, through gRPC from Redis")
+            batch = perturbed(table, arguments.count, 0)
+            report["warm"] = served.warm(batch, folder, arguments.core, 5 * arguments.repeats)
+        if "scaling" in arguments.only and len(every_core) > 1:
+            _say("two replicas on two cores")
+            batches = [perturbed(table, max(16, arguments.count // 5), seed) for seed in range(3)]
+            report["replicas"] = served.scaling(batches, folder, sorted(every_core)[:2])
+    report |= _ratios(report, arguments.count)
+    text = json.dumps(report, indent=1)
+    if arguments.json:
+        arguments.json.write_text(text + "\n")
+    if arguments.plot:
+        references = json.loads(arguments.references.read_text()) if arguments.references else None
+        draw(report, references, arguments.plot)
+    print(text)
+    return 0
+
+
+def _compare(
+    arguments: argparse.Namespace, table: StructureTable, calculator: str, settings: Any, folder: Path
+) -> dict[str, Any]:
+    """Both ways in turn: a batch of ours, a share of the serial path, and so on."""
+    with ours.opened(calculator, settings) as pool:
+        background = ours.background_for(pool)
+        if background.hull is None:
+            raise SystemExit("the shipped reference has no hull")
+        ours.cold(pool, background, perturbed(table, 16, 99), folder)  # libraries load on first use
+        batches = [perturbed(table, arguments.count, seed) for seed in range(arguments.repeats)]
+        first = ours.cold(pool, background, batches[0], folder)
+        rows = [i for i, s in enumerate(first.scored.scores) if s.energy_per_atom is not None]
+        rows = rows[: arguments.serial]
+        crystals = [batches[0][i] for i in rows]
+        path = SerialPath(crystals, table, background.hull)
+        clock = Clock()
+        energies = path.energies(_ase_calculator(calculator, settings), clock)
+        runs = [first, *(ours.cold(pool, background, batch, folder) for batch in batches[1:2])]
+        above = path.above_hull(energies, clock)
+        path.unique(clock)
+        path.novel(clock)
+        nearest = path.creativity(clock)
+        runs += [ours.cold(pool, background, batch, folder) for batch in batches[2:]]
+        dictionary = path.dictionary() / arguments.count
+        by_size = {
+            size: ours.figures(
+                [ours.cold(pool, background, perturbed(table, size, 50 + size), folder)], size
+            )["cold_ms"]
+            for size in (1, 4, 16, 64, 256)
+            if size <= arguments.count
+        }
+    scores = [first.scored.scores[i] for i in rows]
+    serial = {name: 1e3 * seconds / len(rows) for name, seconds in clock.seconds.items()}
+    serial["dictionary"] = 1e3 * dictionary
+    return {
+        "serial_ms": {**serial, "sum": sum(serial.values())},
+        **ours.figures(runs, arguments.count),
+        "cold_ms_by_batch_size": by_size,
+        "largest_difference": {
+            "energy_per_atom": _most([s.energy_per_atom for s in scores], energies),
+            "e_above_hull": _most([s.e_above_hull for s in scores], above),
+            "amd_distance": _most(
+                [s.amd_distance if s.batch_amd_distance is None else None for s in scores], nearest
+            ),
+        },
+    }
+
+
+def _ase_calculator(calculator: str, settings: Any) -> Any:
+    if calculator == "chgnet":
+        from chgnet.model.dynamics import CHGNetCalculator
+
+        return CHGNetCalculator(use_device="cpu")
+    import torch
+    from mace.calculators import MACECalculator
+
+    from oracle_svc.calculators._mace_model import load_model
+
+    model = load_model(Path(settings["path"]), torch.float32)
+    return MACECalculator(models=[model], device="cpu", default_dtype="float32")
+
+
+def _most(ours_: Sequence[float | None], theirs: Sequence[float | None]) -> float:
+    pairs = [(a, b) for a, b in zip(ours_, theirs, strict=True) if a is not None and b is not None]
+    return float(max((abs(a - b) for a, b in pairs), default=np.nan))
+
+
+def _ratios(report: dict[str, Any], count: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    mmd = 1e3 * report["mmd_constant_s"] / count
+    for name in ("mace", "chgnet"):
+        if name in report:
+            part = report[name]
+            found[f"cold_ratio_{name}"] = part["serial_ms"]["sum"] / part["cold_ms"]
+            found[f"cold_ratio_{name}_with_mmd"] = (part["serial_ms"]["sum"] + mmd) / part["cold_ms"]
+            found[f"overhead_ratio_{name}"] = part["overhead_ratio"]
+    if "mace" in report:
+        found["overhead_ratio"] = found["overhead_ratio_mace"]
+    if "warm" in report:
+        found["warm_structures_per_s"] = report["warm"]["warm_structures_per_s"]
+        for name in ("mace", "chgnet"):
+            if name in report:
+                found[f"warm_ratio_{name}"] = report[name]["cold_ms"] / report["warm"]["warm_ms"]
+                serial = report[name]["serial_ms"]["sum"]
+                found[f"warm_ratio_to_serial_{name}"] = serial / report["warm"]["warm_ms"]
+        if "mace" in report:
+            found["warm_ratio"] = found["warm_ratio_mace"]
+    if "replicas" in report:
+        found["replica_scaling"] = report["replicas"]["replica_scaling"]
+    return found
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parts = ["chgnet", "mace", "served", "scaling"]
     parser.add_argument("--quick", action="store_true", help="few structures: a check that it runs")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="calculator processes")
-    parser.add_argument(
-        "--cache", default="", help="cache to use, such as redis://localhost:6379/9; default: sqlite"
-    )
+    parser.add_argument("--count", type=int, default=320, help="structures in a batch")
+    parser.add_argument("--serial", type=int, default=160, help="of them through the serial path")
+    parser.add_argument("--repeats", type=int, default=3, help="batches of ours")
+    parser.add_argument("--core", type=int, help="core of everything that runs alone; default: the last")
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="parts to measure")
     parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--plot", type=Path, help="draw cost against batch size and references here")
+    parser.add_argument(
+        "--references", type=Path, help="JSON of benchmarks/reference_scaling.py, for the plot"
+    )
     arguments = parser.parse_args(argv)
-    count, singles = (32, 16) if arguments.quick else (320, 128)
-    figures = measure(count, singles, arguments.workers, arguments.cache)
-    text = json.dumps(figures, indent=1)
-    if arguments.json:
-        arguments.json.write_text(text + "\n")
-    print(text)
-    return 0
+    if arguments.quick:
+        arguments.count, arguments.serial, arguments.repeats = 32, 8, 2
+    if arguments.core is None:
+        arguments.core = max(os.sched_getaffinity(0))
+    return arguments
+
+
+def _say(what: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

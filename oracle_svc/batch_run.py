@@ -15,18 +15,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oracle_svc.canonical import CanonicalForm, canonical_form, same_crystal
-from oracle_svc.charge import charge_neutral
+from oracle_svc.canonical import CanonicalForm, same_crystal
 from oracle_svc.forces_stage import ForcesStage
 from oracle_svc.journal import Journal
 from oracle_svc.judging import Judge
 from oracle_svc.measurements import Measurements
-from oracle_svc.neighbors import SearchTooLargeError
 from oracle_svc.pool import WorkerStoppedError
 from oracle_svc.results import Component, Outcome, Provenance, Score, ScoredBatch, ScoreOptions, Stats
 from oracle_svc.spread import fill_diversity
 from oracle_svc.status import Status
-from oracle_svc.validity import check_validity
 from xenolith.crystal import CrystalBatch
 
 if TYPE_CHECKING:
@@ -68,10 +65,8 @@ class BatchRun:
 
     def run(self) -> ScoredBatch:
         """Go through all stages that the components asked for need."""
-        with self._stage("validity"):
-            self._gate()
-        with self._stage("canonical"):
-            self._identify()
+        with self._stage("recognition"):
+            self._recognise()
         with self._stage("cache"):
             self._measured.look_up()
         with self._stage("energy"):
@@ -97,49 +92,37 @@ class BatchRun:
             warnings=(*self._warnings, *([outage] if outage else [])),
         )
 
-    def _gate(self) -> None:
-        report = check_validity(self._batch, self._scorer.limits, self._scorer.calculators.identity.elements)
-        for index, score in enumerate(self._scores):
-            measured = Outcome(status=report.statuses[index], message=report.messages[index])
-            outcome = self._refused.get(index, measured)
+    def _recognise(self) -> None:
+        """The validity gate; and which structures are one and the same crystal."""
+        known = self._scorer.recogniser.recognise(self._batch, use_cache=self._options.use_cache)
+        seen: dict[str, list[int]] = {}
+        skipped = dict.fromkeys(self._options.components - {Component.VALIDITY}, _SKIPPED)
+        for index, (score, found) in enumerate(zip(self._scores, known, strict=True)):
+            outcome = self._refused.get(index, found.outcome)
             score.valid = outcome.status is Status.OK
             score.outcomes[Component.VALIDITY] = outcome
-            score.min_distance = _finite(report.min_distance[index])
-            score.density = _finite(report.density[index])
-            score.volume_per_atom = _finite(report.volume_per_atom[index])
-            if outcome.status is not Status.TOO_LARGE:
-                score.formula = self._batch[index].formula
-            if score.valid:
-                score.charge_neutral = charge_neutral(self._batch[index].numbers)
-
-    def _identify(self) -> None:
-        """Find out which structures are one and the same crystal."""
-        seen: dict[str, list[int]] = {}
-        for index, score in enumerate(self._scores):
-            if not score.valid:
+            score.min_distance, score.density = found.min_distance, found.density
+            score.volume_per_atom, score.formula = found.volume_per_atom, found.formula
+            if not score.valid or found.form is None:
+                score.outcomes.update(skipped)
                 continue
-            try:
-                form = canonical_form(self._batch[index])
-            except SearchTooLargeError as error:
-                score.valid = False
-                score.outcomes[Component.VALIDITY] = Outcome(status=Status.BAD_CELL, message=str(error))
-                continue
-            candidates = dict.fromkeys(row for address in form.addresses for row in seen.get(address, ()))
-            twin = next((row for row in candidates if same_crystal(self._forms[row], form)), None)
-            if twin is None:
-                twin = len(self._forms)
-                self._forms.append(form)
-                for address in form.addresses:
-                    seen.setdefault(address, []).append(twin)
-            self._form_of[index] = twin
+            score.charge_neutral = found.charge_neutral
+            self._form_of[index] = self._row_of(found.form, seen)
         if self._journal is not None:
             structures = Counter(self._form_of.values())
             rows = range(len(self._forms))
             self._journal.begin([structures[row] for row in rows], len(self._batch) - len(self._form_of))
-        skipped = self._options.components - {Component.VALIDITY}
-        for score in self._scores:
-            if not score.valid:
-                score.outcomes.update(dict.fromkeys(skipped, _SKIPPED))
+
+    def _row_of(self, form: CanonicalForm, seen: dict[str, list[int]]) -> int:
+        """Row of a crystal among the distinct ones; a new one if it is not among them."""
+        candidates = dict.fromkeys(row for address in form.addresses for row in seen.get(address, ()))
+        for row in candidates:
+            if self._forms[row] is form or same_crystal(self._forms[row], form):
+                return row
+        self._forms.append(form)
+        for address in form.addresses:
+            seen.setdefault(address, []).append(len(self._forms) - 1)
+        return len(self._forms) - 1
 
     def _place(self) -> None:
         """Set energies, and where they lie relative to the hull."""
@@ -220,7 +203,3 @@ class BatchRun:
         begin = time.perf_counter()
         yield
         self._stats.seconds[name] = self._stats.seconds.get(name, 0.0) + time.perf_counter() - begin
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -61,6 +61,12 @@ class CanonicalForm:
         cells = [_cells_near(value) for value in (self.invariants / _GRID).tolist()]
         return tuple(_digest(formula, corner) for corner in product(*cells))
 
+    @cached_property
+    def content(self) -> bytes:
+        """The exact numbers, to tell equal forms at a glance."""
+        fields = (self.lattice, self.numbers, self.frac_coords, self.invariants)
+        return b"".join(field.tobytes() for field in fields)
+
     @property
     def key(self) -> str:
         """The first address: a name to sort by, equal for nearly all descriptions of one crystal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -100,7 +101,13 @@ class Judge:
             same, undecided = matched_pairs(
                 primitive, formulas, self.scorer.matcher, self.options.matcher, self.stop
             )
-        names = {index: content_name(self.forms[self.form_of[index]].key, self.batch[index]) for index in amd}
+        # Whoever has a formula to itself needs no name to be told apart from others.
+        shared = Counter(self.scores[index].formula for index in amd)
+        names = {
+            index: content_name(self.forms[self.form_of[index]].key, self.batch[index])
+            for index in amd
+            if shared[self.scores[index].formula] > 1
+        }
         scores = {index: self.scores[index] for index in amd}
         fill_uniqueness(scores, amd, names, self.provenance.amd_tolerance, same=same)
         self._cannot_tell(Component.UNIQUENESS, undecided)

@@ -11,11 +11,13 @@ import numpy as np
 from oracle_svc.amd_store import AmdStore
 from oracle_svc.compositions import Compositions
 from oracle_svc.continuous import composition_radius, graded_distance
+from oracle_svc.memory import Memory
 from xenolith.crystal import Crystal
 
 __all__ = ["KnownIndex", "KnownStructures"]
 
 _ROWS_AT_ONCE = 4096
+_COMPOSITIONS_KEPT = 16_384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,7 @@ class KnownIndex:
         self._amd = amd
         self._parts = elements, counts, offsets
         self._crystal = crystal
+        self._nearest: Memory[bytes, tuple[int, float]] = Memory(_COMPOSITIONS_KEPT)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -98,8 +101,15 @@ class KnownIndex:
 
     def composition_distance(self, target: np.ndarray) -> float | None:
         """Element mover's distance of cumulative fractions (103,) to the nearest known composition."""
-        nearest = self.compositions.nearest(target)
+        nearest = self._nearest_composition(target)
         return None if nearest is None else nearest[1]
+
+    def _nearest_composition(self, target: np.ndarray) -> tuple[int, float] | None:
+        name = target.tobytes()
+        found = self._nearest.get(name)
+        if found is None and (found := self.compositions.nearest(target)) is not None:
+            self._nearest.put(name, found)
+        return found
 
     def graded_distance(self, target: np.ndarray, amd: np.ndarray) -> float | None:
         """Distance of `continuous` to the nearest known crystal of any formula; None if there are none.
@@ -111,7 +121,7 @@ class KnownIndex:
         amd
             (k,) AMD vector, Angstrom.
         """
-        first = self.compositions.nearest(target)
+        first = self._nearest_composition(target)
         if first is None:
             return None
         best = self._best(np.array([first[0]]), np.array([first[1]]), amd)

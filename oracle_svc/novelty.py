@@ -160,6 +160,9 @@ def uniqueness(
     for a, b in same or ():
         joined.join(a, b)
     for members in groups_by_formula(formulas):
+        if len(members) == 1:
+            results[members[0]] = Uniqueness(unique=True)
+            continue
         distances = _distances([amd[index] for index in members])
         if same is None:
             for i, j in np.argwhere(np.triu(distances <= tolerance, 1)).tolist():

@@ -19,6 +19,7 @@ from oracle_svc.evaluators import CalculatorPool
 from oracle_svc.journal import Journal
 from oracle_svc.matcher import PairMatcher
 from oracle_svc.novelty import GivenCrystals
+from oracle_svc.recognition import Recogniser
 from oracle_svc.relaxation.batch import obstacle as relaxation_obstacle
 from oracle_svc.results import Component, Outcome, Provenance, ScoredBatch, ScoreOptions
 from oracle_svc.status import Status
@@ -67,6 +68,7 @@ class Scorer:
         self.matcher = matcher
         self.amd_engine = amd_engine
         self.store = CrystalStore(cache)
+        self.recogniser = Recogniser(limits, calculators.identity.elements, cache)
         if background is not None and background.hull is not None:
             background.hull.share(cache, background.digest)
         self.energy_kind = Kind(component="energy", digest=calculators.identity.settings_digest)

@@ -19,10 +19,13 @@ from oracle_svc.hull import geometry
 from oracle_svc.hull.diagrams import Diagrams, SharedDiagrams, fractions_of
 from oracle_svc.hull.entries import HullEntry, Phase, System, one_scheme
 from oracle_svc.hull.surface import Surface, surface_of
+from oracle_svc.memory import Memory
 from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
 
 __all__ = ["Hull", "HullResult", "Placement"]
+
+_GROUNDS_KEPT = 16_384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +81,7 @@ class Hull:
             z: min(phases, key=lambda entry: (entry.energy_per_atom, entry.id)) for z, phases in elemental
         }
         self.diagrams = Diagrams(self._make)
+        self._grounds: Memory[tuple[System, bytes], _Ground] = Memory(_GROUNDS_KEPT)
 
     @property
     def elements(self) -> frozenset[int]:
@@ -103,19 +107,25 @@ class Hull:
             (B,) eV/atom on the scheme of the entries; NaN where there is none.
         """
         above, formation = np.full(len(batch), np.nan), np.full(len(batch), np.nan)
+        covered = self.elements
         outcomes = [(Status.OK, "")] * len(batch)
         decompositions: list[tuple[Phase, ...]] = [()] * len(batch)
         placeable: dict[int, tuple[System, np.ndarray]] = {}
         for index, energy in enumerate(energy_per_atom):
             numbers = batch.numbers[batch.offsets[index] : batch.offsets[index + 1]]
-            missing = sorted({int(z) for z in numbers} - self.elements)
+            missing = sorted(set(numbers.tolist()) - covered)
             if missing or not np.isfinite(energy) or not len(numbers):
                 outcomes[index] = _unplaced(missing)
             else:
                 placeable[index] = fractions_of(numbers)
-        surfaces = self.diagrams.get_many(system for system, _ in placeable.values())
+        grounds = {index: self._grounds.get(_name(*place)) for index, place in placeable.items()}
+        surfaces = self.diagrams.get_many(placeable[i][0] for i, ground in grounds.items() if ground is None)
         for index, (system, fractions) in placeable.items():
-            placed = _placement(surfaces[system], fractions, float(energy_per_atom[index]))
+            ground = grounds[index]
+            if ground is None:
+                ground = _ground(surfaces[system], fractions)
+                self._grounds.put(_name(system, fractions), ground)
+            placed = _placement(ground, float(energy_per_atom[index]))
             above[index], formation[index] = placed.above_hull, placed.formation_energy
             decompositions[index] = placed.decomposition
         return HullResult(
@@ -135,7 +145,7 @@ class Hull:
             If an element has no reference.
         """
         system, fractions = fractions_of(numbers)
-        return _placement(self.diagrams.get(system), fractions, energy_per_atom)
+        return _placement(_ground(self.diagrams.get(system), fractions), energy_per_atom)
 
     def entries(self) -> Iterator[HullEntry]:
         """Yield all entries."""
@@ -151,12 +161,35 @@ class Hull:
         return surface_of(system, list(self.phases(system)), self._references)
 
 
-def _placement(surface: Surface, fractions: np.ndarray, energy_per_atom: float) -> Placement:
-    formation = energy_per_atom - float(fractions @ surface.references)
-    return Placement(
-        above_hull=formation - surface.energy(fractions),
-        formation_energy=formation,
+@dataclass(frozen=True, kw_only=True)
+class _Ground:
+    """What the hull says of a composition, whatever is placed there."""
+
+    elements: float
+    """Energy of the elements side by side, eV/atom."""
+    formation_energy: float
+    """Of the hull, eV/atom."""
+    decomposition: tuple[Phase, ...]
+
+
+def _ground(surface: Surface, fractions: np.ndarray) -> _Ground:
+    return _Ground(
+        elements=float(fractions @ surface.references),
+        formation_energy=surface.energy(fractions),
         decomposition=surface.phases(fractions),
+    )
+
+
+def _name(system: System, fractions: np.ndarray) -> tuple[System, bytes]:
+    return system, fractions.tobytes()
+
+
+def _placement(ground: _Ground, energy_per_atom: float) -> Placement:
+    formation = energy_per_atom - ground.elements
+    return Placement(
+        above_hull=formation - ground.formation_energy,
+        formation_energy=formation,
+        decomposition=ground.decomposition,
     )
 
 

@@ -1,0 +1,108 @@
+"""The oracle in this process: cold, part by part, and the bare energies that it is made of."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from oracle_svc.background import Background
+from oracle_svc.cache import open_cache
+from oracle_svc.evaluators import CalculatorPool
+from oracle_svc.matcher import PairMatcher
+from oracle_svc.reference import Reference
+from oracle_svc.results import Component, ScoredBatch, ScoreOptions
+from oracle_svc.scoring import Scorer
+from oracle_svc.validity import ValidityLimits
+from xenolith.bundle import find_bundle
+from xenolith.crystal import CrystalBatch
+
+COMPONENTS = frozenset(
+    {
+        Component.VALIDITY,
+        Component.STABILITY,
+        Component.NOVELTY,
+        Component.UNIQUENESS,
+        Component.STRUCTURE_DIVERSITY,
+        Component.COMPOSITION_DIVERSITY,
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cold:
+    """One batch that no cache knows."""
+
+    whole_s: float
+    energy_s: float
+    """Of the same structures' energies alone, in batches, by the same worker."""
+    parts_s: Mapping[str, float]
+    scored: ScoredBatch
+
+
+@contextmanager
+def opened(calculator: str, settings: Mapping[str, Any], workers: int = 1) -> Iterator[CalculatorPool]:
+    pool = CalculatorPool(calculator=calculator, settings=settings, workers=workers)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def background_for(pool: CalculatorPool) -> Background:
+    """The shipped reference. For another calculator than its own it is taken all the same: what is measured
+    here is time, and the serial path places its energies on the same hull."""
+    background = Background.from_reference(Reference.read(find_bundle("mp20-small").reference))
+    identity = pool.identity
+    if background.calculator_digest != identity.settings_digest:
+        background = replace(
+            background, calculator_digest=identity.settings_digest, calculator_id=identity.id
+        )
+    return background
+
+
+def cold(pool: CalculatorPool, background: Background, batch: CrystalBatch, folder: Path) -> Cold:
+    """Score a batch with an empty cache, then its energies alone."""
+    scorer = Scorer(
+        calculators=pool,
+        background=background,
+        cache=open_cache(f"sqlite:///{folder}/{time.time_ns()}.db"),
+        limits=ValidityLimits(),
+        matcher=PairMatcher(),
+    )
+    begin = time.perf_counter()
+    scored = scorer.score(batch, ScoreOptions(components=COMPONENTS), stop=lambda: False)
+    whole = time.perf_counter() - begin
+    good = [index for index, score in enumerate(scored.scores) if score.valid]
+    begin = time.perf_counter()
+    pool.evaluate(batch.take(good))
+    energy = time.perf_counter() - begin
+    scorer.store.cache.close()
+    return Cold(whole_s=whole, energy_s=energy, parts_s=dict(scored.stats.seconds), scored=scored)
+
+
+def figures(runs: list[Cold], count: int) -> dict[str, Any]:
+    """Medians over repetitions, per structure."""
+    parts = sorted({name for run in runs for name in run.parts_s})
+    return {
+        "cold_ms": 1e3 * median(run.whole_s for run in runs) / count,
+        "energy_alone_ms": 1e3 * median(run.energy_s for run in runs) / count,
+        "parts_ms": {
+            name: 1e3 * median(run.parts_s.get(name, 0.0) for run in runs) / count for name in parts
+        },
+        "overhead_ratio": median(run.whole_s / run.energy_s for run in runs),
+        "valid": int(np.mean([sum(bool(s.valid) for s in run.scored.scores) for run in runs])),
+    }
+
+
+def pin(core: int | None) -> None:
+    """Keep this process, and what it starts, on one core."""
+    if core is not None:
+        os.sched_setaffinity(0, {core})
