@@ -187,14 +187,13 @@ def _computed(record: Record | None, form: CanonicalForm) -> CanonicalForm:
 
 
 def _to_record(outcome: Relaxed) -> Record:
-    crystal = {} if outcome.crystal is None else vars(outcome.crystal)
     return {
         "status": int(outcome.status),
         "message": outcome.message,
         "converged": outcome.converged,
         "steps": outcome.steps,
         **{name: getattr(outcome, name) for name in _NUMBERS},
-        **{f"relaxed.{name}": value for name, value in crystal.items()},
+        **{f"relaxed.{name}": getattr(outcome.crystal, name) for name in _DESCRIPTION},
     }
 
 

@@ -10,6 +10,7 @@ import structlog
 from oracle_svc.amd_engines import open_amd_engine
 from oracle_svc.background import Background
 from oracle_svc.cache import open_cache
+from oracle_svc.calculators import prepare_calculator
 from oracle_svc.evaluators import CalculatorPool
 from oracle_svc.matcher import PairMatcher
 from oracle_svc.operations import OperationSettings
@@ -43,6 +44,7 @@ def open_service(settings: OracleSettings) -> OracleService:
     cache = open_cache(
         settings.cache, max_bytes=settings.cache_max_mb * 2**20, ttl_s=settings.cache_ttl_days * 86400.0
     )
+    prepare_calculator(settings.calculator, settings.calculator_settings)
     calculators = CalculatorPool(
         calculator=settings.calculator,
         settings=settings.calculator_settings,

@@ -1,20 +1,28 @@
 """Energy calculators: CHGNet (default), MACE, anything with an ASE calculator, and third parties' own.
 
-`open_calculator("chgnet")`, `open_calculator("chgnet-r2scan")`, `open_calculator("mace", path="model.pt")`,
-`open_calculator("ase", factory="package.module:make")`; or the name of an entry point in the group
-`xenolith.calculators`, a callable that takes the settings and returns a `Calculator`.
+`open_calculator("chgnet")`, `open_calculator("chgnet-r2scan")`, `open_calculator("mace-mpa-0")`,
+`open_calculator("mace", path="folder")`, `open_calculator("ase", factory="package.module:make")`; or the
+name of an entry point in the group `xenolith.calculators`, a callable that takes the settings and returns a
+`Calculator`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Final
 
 from oracle_svc.calculators.base import Calculator, Evaluation
 
-__all__ = ["ENTRY_POINTS", "Calculator", "Evaluation", "calculator_names", "open_calculator"]
+__all__ = [
+    "ENTRY_POINTS",
+    "Calculator",
+    "Evaluation",
+    "calculator_names",
+    "open_calculator",
+    "prepare_calculator",
+]
 
 ENTRY_POINTS: Final = "xenolith.calculators"
 
@@ -22,6 +30,7 @@ _OWN: Final = {
     "chgnet": "oracle_svc.calculators.chgnet:ChgnetCalculator",
     "chgnet-r2scan": "oracle_svc.calculators.chgnet_r2scan:ChgnetR2scanCalculator",
     "mace": "oracle_svc.calculators.mace:MaceCalculator",
+    "mace-mpa-0": "oracle_svc.calculators.mace:mace_mpa_0",
     "ase": "oracle_svc.calculators.ase_:AseCalculator",
 }
 
@@ -51,6 +60,21 @@ def open_calculator(name: str, **settings: Any) -> Calculator:
     return calculator
 
 
+def prepare_calculator(name: str, settings: Mapping[str, Any]) -> None:
+    """Fetch what a calculator needs and this machine has not: once, before processes open it.
+
+    Raises
+    ------
+    ValueError
+        It cannot be had.
+    """
+    model = name if name.startswith("mace-") else settings.get("model")
+    if name in _OWN and name.startswith("mace") and model is not None:
+        from oracle_svc.calculators.mace_fetch import fetch
+
+        fetch(str(model))
+
+
 def _factory(name: str) -> Callable[..., Calculator]:
     if name in _OWN:
         module, attribute = _OWN[name].split(":")
@@ -64,4 +88,4 @@ def _factory(name: str) -> Callable[..., Calculator]:
 
 
 def _extra(name: str) -> str:
-    return "mace" if name == "mace" else "oracle"
+    return "mace" if name.startswith("mace") else "oracle"

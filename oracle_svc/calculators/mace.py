@@ -23,6 +23,7 @@ from oracle_svc.calculators._mace_model import CONFIG, WEIGHTS, load_model
 from oracle_svc.calculators._mace_network import MaceNetwork, unsupported
 from oracle_svc.calculators._screen import screen
 from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
+from oracle_svc.calculators.mace_fetch import fetch
 from oracle_svc.neighbors import Neighbors, SearchTooLargeError, find_neighbors
 from oracle_svc.status import Status
 from xenolith.bundle import sha256
@@ -30,7 +31,7 @@ from xenolith.bundle import sha256
 if TYPE_CHECKING:
     from xenolith.crystal import CrystalBatch
 
-__all__ = ["MaceCalculator"]
+__all__ = ["MaceCalculator", "mace_mpa_0"]
 
 log = structlog.get_logger(__name__)
 # Edges of one pass, both directions. On a CPU more than about 15 crystals of MP-20 bring nothing.
@@ -52,6 +53,8 @@ class MaceCalculator:
     ----------
     path
         Folder made by `python -m oracle_svc.calculators.mace_convert`.
+    model
+        Instead of a path: name of a published model, `mace-mpa-0`, which is downloaded when first used.
     name
         Name under which its energies go; the default is made of the digest of its files.
     scheme
@@ -71,7 +74,7 @@ class MaceCalculator:
     Raises
     ------
     ValueError
-        If the folder holds no model, or the head does not exist.
+        If the folder holds no model, the head does not exist, or a published model cannot be had.
     """
 
     offers_forces = True
@@ -80,7 +83,8 @@ class MaceCalculator:
     def __init__(
         self,
         *,
-        path: str | Path,
+        path: str | Path | None = None,
+        model: str | None = None,
         name: str | None = None,
         scheme: str = "",
         licence: str = "",
@@ -92,7 +96,9 @@ class MaceCalculator:
         if dtype not in _DTYPES:
             raise ValueError(f"dtype {dtype!r} is neither of {', '.join(_DTYPES)}")
         self._dtype, self._device = _DTYPES[dtype], torch.device(device)
-        folder = Path(path)
+        if (path is None) == (model is None):
+            raise ValueError("give either the path of a converted model, or the name of a published one")
+        published, folder = fetch(model) if model is not None else (None, Path(path or ""))
         self._model = load_model(folder, self._dtype).to(self._device).requires_grad_(False)
         self._head = _head_index(list(self._model.heads), head)
         self._read_architecture(self._model)
@@ -100,11 +106,12 @@ class MaceCalculator:
         self._network = None if reason else MaceNetwork(self._model)
         if reason:
             log.info("MACE's own forward pass is used, which is several times slower", reason=reason)
-        digest = hashlib.sha256(f"{sha256(folder / CONFIG)} {sha256(folder / WEIGHTS)}".encode()).hexdigest()
-        self.id = name or f"mace-{digest[:12]}"
+        # What a published file is converted to may vary with the library; its own digest does not.
+        digest = published.sha256 if published else _digest_of_files(folder)
+        self.id = name or (published.name if published else f"mace-{digest[:12]}")
         self.version = version("mace-torch")
-        self.scheme = scheme or self.id
-        self.licence = licence
+        self.scheme = scheme or (published.scheme if published else self.id)
+        self.licence = licence or (published.licence if published else "")
         self.elements = frozenset(self._row_of)
         self.embedding_size = self._invariants * len(self._layers)
         self.settings_digest = digest_of({"id": self.id, "files": digest, "dtype": dtype, "head": self._head})
@@ -219,6 +226,15 @@ class MaceCalculator:
 
     def _whole(self, values: np.ndarray) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.int64, device=self._device)
+
+
+def mace_mpa_0(**settings: Any) -> MaceCalculator:
+    """MACE-MPA-0 (medium), with the other settings of `MaceCalculator`."""
+    return MaceCalculator(model="mace-mpa-0", **settings)
+
+
+def _digest_of_files(folder: Path) -> str:
+    return hashlib.sha256(f"{sha256(folder / CONFIG)} {sha256(folder / WEIGHTS)}".encode()).hexdigest()
 
 
 def _head_index(heads: list[str], wanted: str | None) -> int:

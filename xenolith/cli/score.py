@@ -96,7 +96,14 @@ def _takes_long(client: Client) -> bool:
 def show_scores(out: Any, scores: Scores) -> None:
     """Print scores as a table, and what is wrong with whom."""
     columns = ["structure", "formula", "status", "E (eV/atom)", "above hull", "unique", "novel", "nearest"]
-    out.print(table("", columns, [_row(score) for score in scores[:_MOST_ROWS]]))
+    rows = [_row(score) for score in scores[:_MOST_ROWS]]
+    if any(score.relaxation is not None for score in scores):
+        columns[5:5] = ["relaxed E", "relaxed above hull"]
+        rows = [
+            (*row[:5], *_relaxed(score), *row[5:])
+            for row, score in zip(rows, scores[:_MOST_ROWS], strict=True)
+        ]
+    out.print(table("", columns, rows))
     if len(scores) > _MOST_ROWS:
         out.print(f"... and {len(scores) - _MOST_ROWS} more: --out FILE.csv or .html has all")
     for score in scores:
@@ -120,6 +127,12 @@ def _told(score: Score) -> str:
     """Return the message with the structure's source before it, once."""
     message = re.sub(r"^structure \d+: ", "", score.message)
     return message if message.startswith(score.source) else f"{score.source}: {message}"
+
+
+def _relaxed(score: Score) -> tuple[str, str]:
+    if score.relaxation is None:
+        return "-", "-"
+    return number(score.relaxation.energy_per_atom), number(score.relaxation.e_above_hull)
 
 
 def _row(score: Score) -> tuple[str, ...]:

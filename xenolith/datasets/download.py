@@ -12,7 +12,7 @@ from typing import Any
 
 from xenolith.errors import DataLossError, UnavailableError
 
-__all__ = ["download", "download_lfs", "git_blob_id", "read_json", "sha256_of"]
+__all__ = ["download", "download_file", "download_lfs", "git_blob_id", "read_json", "sha256_of"]
 
 _PIECE = 2**18
 _TIMEOUT_S = 60.0
@@ -44,6 +44,19 @@ def download(url: str, target: Path, blob_id: str, on_bytes: Callable[[int], Non
         If what arrived is something else.
     """
     return _fetch(url, target, blob_id, git_blob_id, on_bytes, {})
+
+
+def download_file(
+    url: str, target: Path, sha256: str, on_bytes: Callable[[int], None] = lambda _n: None
+) -> Path:
+    """Fetch a file that is known by its SHA-256 (hex); `target` appears once it is verified.
+
+    Raises
+    ------
+    UnavailableError, DataLossError
+        As `download`.
+    """
+    return _fetch(url, target, sha256, sha256_of, on_bytes, {})
 
 
 def download_lfs(

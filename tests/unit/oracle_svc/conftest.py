@@ -72,3 +72,38 @@ def known_crystals(data_dir: Path) -> CrystalBatch:
     """200 crystals of MP-20."""
     table = read_structures(data_dir / "mp20.parquet")
     return table.batch.take(np.random.default_rng(0).choice(len(table), 200, replace=False))
+
+
+@pytest.fixture(scope="session")
+def mace_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of MACE's own class with random weights, as MACE saves it."""
+    pytest.importorskip("mace", reason="the mace extra is not installed")
+    import mace  # noqa: F401 - before e3nn
+    import torch
+    from e3nn import o3
+    from mace import modules
+
+    torch.manual_seed(0)
+    block = modules.interaction_classes["RealAgnosticResidualInteractionBlock"]
+    model = modules.ScaleShiftMACE(
+        r_max=4.0,
+        num_bessel=4,
+        num_polynomial_cutoff=5,
+        max_ell=2,
+        interaction_cls=block,
+        interaction_cls_first=block,
+        num_interactions=2,
+        num_elements=2,
+        hidden_irreps=o3.Irreps("8x0e+8x1o"),
+        MLP_irreps=o3.Irreps("4x0e"),
+        atomic_energies=np.array([-1.0, -2.0]),
+        avg_num_neighbors=8.0,
+        atomic_numbers=[11, 17],
+        correlation=2,
+        gate=torch.nn.functional.silu,
+        atomic_inter_scale=0.7,
+        atomic_inter_shift=0.1,
+    )
+    path: Path = tmp_path_factory.mktemp("mace") / "small.model"
+    torch.save(model, path)
+    return path

@@ -19,37 +19,8 @@ pytest.importorskip("mace", reason="the mace extra is not installed")
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of MACE's own class with random weights, as MACE saves it."""
-    import mace  # noqa: F401 - before e3nn
-    import torch
-    from e3nn import o3
-    from mace import modules
-
-    torch.manual_seed(0)
-    block = modules.interaction_classes["RealAgnosticResidualInteractionBlock"]
-    model = modules.ScaleShiftMACE(
-        r_max=4.0,
-        num_bessel=4,
-        num_polynomial_cutoff=5,
-        max_ell=2,
-        interaction_cls=block,
-        interaction_cls_first=block,
-        num_interactions=2,
-        num_elements=2,
-        hidden_irreps=o3.Irreps("8x0e+8x1o"),
-        MLP_irreps=o3.Irreps("4x0e"),
-        atomic_energies=np.array([-1.0, -2.0]),
-        avg_num_neighbors=8.0,
-        atomic_numbers=[11, 17],
-        correlation=2,
-        gate=torch.nn.functional.silu,
-        atomic_inter_scale=0.7,
-        atomic_inter_shift=0.1,
-    )
-    path: Path = tmp_path_factory.mktemp("mace") / "small.model"
-    torch.save(model, path)
-    return path
+def checkpoint(mace_checkpoint: Path) -> Path:
+    return mace_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +106,11 @@ def test_conversion_needs_trust(checkpoint: Path, tmp_path: Path, capsys: pytest
 def test_unknown_head_is_named(folder: Path) -> None:
     with pytest.raises(ValueError, match="choose a head"):
         open_calculator("mace", path=str(folder), head="dft")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_passes_the_validator(folder: Path, dtype: str) -> None:
+    from oracle_svc.calculators.validate import validate_calculator
+
+    report = validate_calculator(open_calculator("mace", path=str(folder), dtype=dtype))
+    assert report.passed, str(report)
