@@ -101,9 +101,17 @@ def _show(given: argparse.Namespace) -> int:
     predictors = {name: _reached(about) for name, about in bundle.predictors.items()}
     write_json(given.json, {**_summary(bundle), "card": bundle.card, "predictors": predictors})
     if given.json != "-":
-        rows = [*_summary(bundle).items(), *_flat(bundle.card), *_flat(predictors, "predictors.")]
-        console().print(table(f"bundle {bundle.name}", ["", "value"], [(k, str(v)) for k, v in rows]))
+        rows = {**_summary(bundle), **dict(_flat(bundle.card)), **dict(_flat(predictors, "predictors."))}
+        console().print(
+            table(f"bundle {bundle.name}", ["", "value"], [(k, _shown(v)) for k, v in rows.items()])
+        )
     return 0
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"[{', '.join(_shown(v) for v in value)}]" if isinstance(value, list) else str(value)
 
 
 def _verify(given: argparse.Namespace) -> int:
@@ -163,7 +171,7 @@ def _card(given: argparse.Namespace) -> int:
     # The services started for this must load the bundle, and would refuse the card of an older one.
     maker.write_card(bundle, card)
     maker.write_card(bundle, card | {"base": sampling(given, bundle, out)})
-    out.print(table(f"card of {bundle.name}", ["", "value"], [(k, str(v)) for k, v in _flat(bundle.card)]))
+    out.print(table(f"card of {bundle.name}", ["", "value"], [(k, _shown(v)) for k, v in _flat(bundle.card)]))
     return 0
 
 

@@ -10,6 +10,7 @@ from xenolith.cli._progress import Progress
 from xenolith.cli._services import add_service_arguments, services
 from xenolith.client import Samples, condition
 from xenolith.convert import write_cif, write_extxyz
+from xenolith.convert._lazy import require
 from xenolith.errors import InvalidArgumentError
 
 __all__ = ["add_parser", "run"]
@@ -61,7 +62,7 @@ def add_parser(commands: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     """Sample and write."""
     out = console(given.json)
-    as_cif = given.out.suffix not in {".extxyz", ".xyz"}
+    as_cif = _is_folder(given.out)
     _prepare(given.out, as_cif=as_cif, force=given.force)
     written: list[dict[str, Any]] = []
     also = ("oracle",) if given.relax_steps else ()
@@ -78,9 +79,32 @@ def run(given: argparse.Namespace) -> int:
         ):
             written += _write(given.out, part, as_cif=as_cif)
             progress.update("samples", len(written), given.n)
+    if not as_cif:
+        _reorder(given.out, [entry["index"] for entry in written])
     write_json(given.json, sorted(written, key=lambda entry: entry["index"]))
     out.print(f"{len(written)} crystals in {given.out}")
     return 0
+
+
+def _is_folder(target: Path) -> bool:
+    """Whether CIF files are wanted: a name without suffix is a folder."""
+    if target.suffix in {".extxyz", ".xyz"}:
+        return False
+    if target.suffix and not target.is_dir():
+        raise InvalidArgumentError(f"--out {target}: name it .extxyz, or give a folder for CIF files")
+    return True
+
+
+def _reorder(target: Path, indices: list[int]) -> None:
+    """Put the frames of a finished file, written as they came, into the order of their samples."""
+    if indices == sorted(indices):
+        return
+    ase: Any = require("ase.io", "cli")
+    frames = ase.read(target, index=":", format="extxyz")
+    ordered = [frames[place] for place in sorted(range(len(indices)), key=indices.__getitem__)]
+    temporary = target.with_name(f".{target.name}.tmp")
+    ase.write(temporary, ordered, format="extxyz")
+    temporary.replace(target)
 
 
 def _prepare(target: Path, *, as_cif: bool, force: bool) -> None:

@@ -12,7 +12,7 @@ from xenolith.errors import InvalidArgumentError
 from xenolith.files import read_toml
 from xenolith.v1 import trainer_pb2
 
-__all__ = ["add_overrides", "add_parser", "config_from", "finish", "reward_fields", "run"]
+__all__ = ["add_overrides", "add_parser", "config_from", "finish", "reward_fields", "run", "say_if_old"]
 
 
 def add_parser(commands: Any) -> None:
@@ -63,10 +63,20 @@ def run(given: argparse.Namespace) -> int:
         else:
             started = client.trainer.start_run(config)
         out.print(f"run {started.name}: {started.state.lower()}")
+        say_if_old(started, out)
         if given.detach:
             write_json(given.json, started.to_dict())
             return 0
         return finish(given, client, started, out)
+
+
+def say_if_old(started: Run, out: Any) -> None:
+    """Say that a run was not run: the same name and configuration ended before, and nothing is repeated."""
+    if started.ended:
+        out.print(
+            f"{started.name} with this very configuration ended before; what follows is its outcome."
+            " To run it again, take another --name or remove its folder."
+        )
 
 
 def finish(given: argparse.Namespace, client: Client, started: Run, out: Any) -> int:
