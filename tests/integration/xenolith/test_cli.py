@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import numpy as np
 import pytest
 
@@ -35,7 +36,7 @@ class Generator(generator_pb2_grpc.GeneratorServiceServicer):
     """Samples salt, forever the same."""
 
     async def Sample(self, request: Any, context: Any) -> Any:
-        for index in range(request.num_samples):
+        for index in reversed(range(request.num_samples)):
             yield generator_pb2.SampleResponse(
                 sample_indices=[index],
                 sample_seeds=[2**63 + index],
@@ -46,6 +47,9 @@ class Generator(generator_pb2_grpc.GeneratorServiceServicer):
 
 
 class Oracle(oracle_pb2_grpc.OracleServiceServicer):
+    async def Describe(self, request: Any, context: Any) -> Any:
+        return oracle_pb2.OracleServiceDescribeResponse(max_batch=100)
+
     async def Score(self, request: Any, context: Any) -> Any:
         crystals = batch_from_proto(request.crystals)
         self.request = request
@@ -157,7 +161,7 @@ def test_score_writes_one_object_per_structure(at: Any, tmp_path: Path, capsys: 
 
 def test_score_of_nothing_good_fails(at: Any, capsys: Any) -> None:
     assert main(["score", "missing.cif", "--oracle", at(Oracle())]) == 1
-    assert "missing.cif does not exist" in capsys.readouterr().out
+    assert "missing.cif does not exist" in capsys.readouterr().err
 
 
 def test_json_on_stdout_is_json_alone(at: Any, tmp_path: Path, capsys: Any) -> None:
@@ -172,6 +176,8 @@ def test_generate_writes_what_it_samples(at: Any, target: str, capsys: Any) -> N
     assert main(command) == 0
     items = read_extxyz(target) if target.endswith("xyz") else [i.crystal for i in read_paths([target])]
     assert [crystal.formula for crystal in items if crystal] == ["NaCl"] * 3
+    if target.endswith("xyz"):
+        assert [atoms.info["index"] for atoms in ase.io.read(target, ":")] == [0, 1, 2]
     told = json.loads(Path("s.json").read_text())
     assert [entry["seed"] for entry in told] == [2**63, 2**63 + 1, 2**63 + 2]
     assert main(command) == 1
@@ -254,16 +260,17 @@ def test_report_of_a_local_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         (["train", "unknown.toml", "--trainer", "localhost:1"], "stepz"),
         (["train", "--name", "x", "--detach"], "--detach needs a trainer"),
         (["bundle", "show", "nothing"], "no bundle"),
-        (["generate", "--composition", "Sr(TiO3)", "--generator", "localhost:1"], "is no formula"),
+        (["generate", "--composition", "Sr(TiO3", "--generator", "localhost:1"], "is no formula"),
         (["generate", "--property", "band_gap", "--generator", "localhost:1"], "NAME=VALUE"),
         (["generate", "--system", "Li-Xy", "--generator", "localhost:1"], "'Xy' is no element"),
-        (["score", "x", "--token-file", "missing", "--oracle", "localhost:1"], "missing"),
+        (["score", "salt.cif", "--token-file", "missing", "--oracle", "localhost:1"], "missing"),
     ],
 )
 def test_mistakes_are_told_in_one_line(
     command: list[str], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    write_cif(SALT, "salt.cif")
     Path("bad.toml").write_text("name =")
     Path("unknown.toml").write_text('name = "x"\nstepz = 3')
     assert main(command) == 1
