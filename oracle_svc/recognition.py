@@ -126,9 +126,9 @@ def _digests(batch: CrystalBatch) -> list[str]:
     offsets = batch.offsets.tolist()
     names = []
     for index, (begin, end) in enumerate(pairwise(offsets)):
-        digest = hashlib.blake2b(lattices[index], digest_size=16)
-        digest.update(numbers[begin:end])
-        digest.update(coordinates[begin:end])
+        digest = hashlib.blake2b(lattices[index].tobytes(), digest_size=16)
+        digest.update(numbers[begin:end].tobytes())
+        digest.update(coordinates[begin:end].tobytes())
         names.append(digest.hexdigest())
     return names
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from oracle_parts.clock import clock_of
 from oracle_svc.background import Background
 from oracle_svc.cache import open_cache
 from oracle_svc.evaluators import CalculatorPool
@@ -68,8 +69,9 @@ def background_for(pool: CalculatorPool) -> Background:
     return background
 
 
-def cold(pool: CalculatorPool, background: Background, batch: CrystalBatch, folder: Path) -> Cold:
+def cold(pool: CalculatorPool, background: Background, batch: CrystalBatch, folder: Path, kind: str) -> Cold:
     """Score a batch with an empty cache, then its energies alone."""
+    now = clock_of(kind, pool.pids)
     scorer = Scorer(
         calculators=pool,
         background=background,
@@ -77,13 +79,13 @@ def cold(pool: CalculatorPool, background: Background, batch: CrystalBatch, fold
         limits=ValidityLimits(),
         matcher=PairMatcher(),
     )
-    begin = time.perf_counter()
+    begin = now()
     scored = scorer.score(batch, ScoreOptions(components=COMPONENTS), stop=lambda: False)
-    whole = time.perf_counter() - begin
+    whole = now() - begin
     good = [index for index, score in enumerate(scored.scores) if score.valid]
-    begin = time.perf_counter()
+    begin = now()
     pool.evaluate(batch.take(good))
-    energy = time.perf_counter() - begin
+    energy = now() - begin
     scorer.store.cache.close()
     return Cold(whole_s=whole, energy_s=energy, parts_s=dict(scored.stats.seconds), scored=scored)
 

@@ -12,7 +12,6 @@ tools raise or hang, are left out, and the phase diagram holds only what these s
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,14 @@ DICTIONARY_ROWS = 3000
 class Clock:
     """Seconds of each part, added up."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
         self.seconds: dict[str, float] = {}
 
     def __call__(self, name: str, action: Callable[[], Any]) -> Any:
-        begin = time.perf_counter()
+        begin = self.now()
         result = action()
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
+        self.seconds[name] = self.seconds.get(name, 0.0) + self.now() - begin
         return result
 
 
@@ -106,14 +106,14 @@ class SerialPath:
         _amd(self.structures[0])  # it compiles itself on first use
         return [clock("creativity", lambda i=i: self._nearest(i)) for i in range(len(self.structures))]
 
-    def dictionary(self) -> float:
+    def dictionary(self, now: Callable[[], float]) -> float:
         """Seconds of grouping the references by formula, from those of a part of them."""
         part = [to_pymatgen(crystal) for crystal in self._table.batch.take(range(DICTIONARY_ROWS))]
-        begin = time.perf_counter()
+        begin = now()
         groups: dict[str, list[Any]] = {}
         for structure in part:
             groups.setdefault(structure.composition.reduced_formula, []).append(structure)
-        return (time.perf_counter() - begin) * len(self._table) / DICTIONARY_ROWS
+        return (now() - begin) * len(self._table) / DICTIONARY_ROWS
 
     def _fit(self, index: int, other: Any) -> bool:
         try:
@@ -167,7 +167,9 @@ def _diagram(crystals: Sequence[Crystal], hull: Hull) -> Any:
     return PatchedPhaseDiagram(list(entries.values()), keep_all_spaces=True)
 
 
-def mmd_constant(reference_size: int, batch_size: int, widths: Sequence[int]) -> float:
+def mmd_constant(
+    reference_size: int, batch_size: int, widths: Sequence[int], now: Callable[[], float]
+) -> float:
     """Seconds of the kernels that a batch's MMD needs, from those of a part of the reference.
 
     For each feature space the kernel of the reference with itself, of the batch with the reference, and of
@@ -185,7 +187,7 @@ def mmd_constant(reference_size: int, batch_size: int, widths: Sequence[int]) ->
             (batch, reference, reference_size / KERNEL_ROWS),
             (batch, batch, 1.0),
         ):
-            begin = time.perf_counter()
+            begin = now()
             float((one @ other.T / width + 1.0).pow(3).mean())
-            total += (time.perf_counter() - begin) * scale
+            total += (now() - begin) * scale
     return total
