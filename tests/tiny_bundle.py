@@ -29,8 +29,13 @@ def crystal_table(size: int = 40, max_atoms: int = 6, seed: int = 0) -> CrystalT
     )
 
 
-def make_tiny_bundle(folder: Path, max_atoms: int = 6, conditions: ConditionsConfig | None = None) -> Bundle:
-    """Write a bundle of two tiny networks, initialised from a fixed seed."""
+def make_tiny_bundle(
+    folder: Path,
+    max_atoms: int = 6,
+    conditions: ConditionsConfig | None = None,
+    table: CrystalTable | None = None,
+) -> Bundle:
+    """Write a bundle of two tiny networks, from a fixed seed; `table` gives prior and elements."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         autoencoder = Autoencoder(
@@ -46,4 +51,5 @@ def make_tiny_bundle(folder: Path, max_atoms: int = 6, conditions: ConditionsCon
         for parameter in () if denoiser.conditions is None else denoiser.conditions.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
     latents = {"mean": [0.0] * 8, "std": [1.0] * 8}
-    return write_bundle(folder, "tiny", autoencoder, denoiser, latents, crystal_table(max_atoms=max_atoms))
+    table = table or crystal_table(max_atoms=max_atoms)
+    return write_bundle(folder, "tiny", autoencoder, denoiser, latents, table)

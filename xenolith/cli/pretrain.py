@@ -1,6 +1,7 @@
 """``xenolith pretrain``: the autoencoder, the denoiser and property predictors, from your own crystals."""
 
 import argparse
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,12 @@ def run(given: argparse.Namespace) -> int:
     kind, train = _PARTS[given.part]
     module: Any = require(f"generator_svc.pretrain.{given.part}", "generator")
     folder = given.out or Path("checkpoints") / (given.column or given.part)
+    first = int(os.environ.get("RANK", "0")) == 0  # under torchrun, one process speaks for all
+    if not first:
+        structlog: Any = require("structlog", "generator")
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     getattr(module, train)(_settings(given, kind, folder), folder)
-    if int(os.environ.get("RANK", "0")) == 0:  # under torchrun, one process speaks for all
+    if first:
         write_json(given.json, {"part": given.part, "folder": str(folder)})
         words = f"{given.part}: weights in {folder}; TensorBoard: tensorboard --logdir {folder}"
         console(given.json).print(words)

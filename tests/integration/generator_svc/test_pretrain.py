@@ -19,7 +19,7 @@ from generator_svc.model.autoencoder import AutoencoderConfig
 from generator_svc.model.denoiser import DenoiserConfig
 from generator_svc.model.lora import LoraConfig
 from generator_svc.pretrain import autoencoder as stage_one
-from generator_svc.pretrain.denoiser import DenoiserTask, run_denoiser
+from generator_svc.pretrain.denoiser import DenoiserTask, load_autoencoder, run_denoiser
 from generator_svc.pretrain.settings import (
     AutoencoderRun,
     ConditionSettings,
@@ -31,7 +31,7 @@ from generator_svc.pretrain.settings import (
 )
 from tests.salts import write_salts
 from xenolith.bundle import Bundle, BundleError, find_bundle
-from xenolith.errors import InvalidArgumentError
+from xenolith.errors import InvalidArgumentError, NotFoundError
 
 SMALL = AutoencoderConfig(width=16, heads=2, encoder_layers=1, decoder_layers=1, refine_layers=1)
 
@@ -226,3 +226,28 @@ def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     path.write_text('[data]\npath = "x.parquet"\n[loop]\nepoch = 3\n')
     with pytest.raises(InvalidArgumentError, match=r"loop\.epoch: .*did you mean epochs\?"):
         read_settings(path, AutoencoderRun)
+
+
+def test_a_folder_of_an_older_version_is_read(parquet: Path, tmp_path: Path) -> None:
+    """Keys that came later get their defaults; the weights are the same."""
+    folder = stage_one.run_autoencoder(autoencoder_run(parquet, 1), tmp_path)
+    file = folder / "run.json"
+    document = json.loads(file.read_text())
+    for key in ("pieces", "bucket", "precision", "compile"):
+        del document["loop"][key]
+    for key in ("columns", "validation_fraction", "on_error"):
+        del document["data"][key]
+    file.write_text(json.dumps(document))
+    assert load_autoencoder(folder).config == SMALL
+    stage_one.run_autoencoder(autoencoder_run(parquet, 1), folder)
+
+
+def test_a_folder_without_a_training_says_what_to_run(parquet: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="holds no training"):
+        run_denoiser(
+            DenoiserRun(data=DataSettings(path=parquet), autoencoder=tmp_path), tmp_path / "denoiser"
+        )
+    folder = stage_one.run_autoencoder(autoencoder_run(parquet, 1), tmp_path)
+    (folder / "autoencoder.safetensors").unlink()
+    with pytest.raises(NotFoundError, match="run `xenolith pretrain autoencoder`"):
+        load_autoencoder(folder)

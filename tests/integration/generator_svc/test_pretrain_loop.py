@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -187,3 +188,13 @@ def test_a_device_that_is_not_there_is_named(
     assert "'cuda:99'" in capsys.readouterr().err
     assert main([*command, "abacus"]) == 1
     assert "'abacus' is no torch device" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_blocks_train_alike(salts: Path, tmp_path: Path) -> None:
+    plain = weights(run_autoencoder(run_of(salts, epochs=2), tmp_path / "plain"))
+    compiled = weights(run_autoencoder(run_of(salts, epochs=2, compile=True), tmp_path / "compiled"))
+    for name, value in plain.items():
+        torch.testing.assert_close(compiled[name], value, rtol=1e-3, atol=1e-4, msg=name)

@@ -16,7 +16,9 @@ from generator_svc.data.columns import Columns
 from generator_svc.data.load import DataSettings, load_crystals, read_crystals
 from generator_svc.data.prepared import prepare
 from generator_svc.data.table import DataError
+from generator_svc.pretrain.settings import AutoencoderRun, DenoiserRun, PropertyRun, read_settings
 from tests.salts import write_salts
+from tests.tiny_bundle import make_tiny_bundle
 from xenolith.cli import main
 from xenolith.convert import to_cif, write_cif, write_extxyz
 from xenolith.convert.cif_listed import NotListedError, read_listed
@@ -27,6 +29,7 @@ RUTILE = Structure.from_spacegroup(
     136, Lattice.tetragonal(4.6, 2.96), ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]]
 )
 SALT = Structure.from_spacegroup(225, Lattice.cubic(5.6), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+KINDS: dict[str, Any] = {"autoencoder": AutoencoderRun, "property": PropertyRun}
 CRYSTALS = [from_pymatgen(RUTILE), from_pymatgen(SALT)]
 
 
@@ -289,3 +292,23 @@ def test_describe_says_what_is_there_and_what_is_not(
     config.write_text(f'[data]\npath = "{path}"\nmax_atom = 6\n')
     assert main(["data", "describe", str(config)]) == 1
     assert "did you mean max_atoms?" in capsys.readouterr().err
+
+
+def test_the_prior_of_atom_counts_is_of_what_is_trained_on(tmp_path: Path) -> None:
+    rows = [
+        {"lattice": [4.0, 4, 4, 90, 90, 90], "numbers": [11] * n, "frac": np.linspace(0, 0.9, 3 * n).tolist()}
+        for n in (1, 1, 2, 3, 5, 8)
+    ]
+    settings = DataSettings(path=parquet(tmp_path / "set.parquet", rows), split=None, max_atoms=3)
+    bundle = make_tiny_bundle(tmp_path / "bundle", table=load_crystals(settings))
+    assert bundle.manifest["atom_count_prior"] == {"1": 0.5, "2": 0.25, "3": 0.25}
+    assert bundle.manifest["max_atoms"] == 3
+
+
+def test_every_example_is_valid() -> None:
+    examples = sorted((Path(__file__).resolve().parents[3] / "examples" / "pretrain").rglob("*.toml"))
+    assert len(examples) >= 8
+    for path in examples:
+        kind = next((k for name, k in KINDS.items() if path.stem == name), DenoiserRun)
+        run = read_settings(path, kind)
+        assert run.loop.batch_size % run.loop.pieces == 0
