@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trainer_svc.conditions import Conditions
 from trainer_svc.config import Cleanup, EvaluationSettings, RolloutSampler
+from trainer_svc.continuous import continuous_metrics
 from trainer_svc.draws import evaluation_seeds
 from trainer_svc.measurements import STATUS_PREFIX, Measurements
 from trainer_svc.metrics import Estimate, estimates
@@ -116,7 +117,7 @@ class Evaluator:
         samples = await self._sample(plan, lambda done: on_progress("sample", done, total))
         on_progress("score", 0, total)
         # All at once: uniqueness is judged among all samples.
-        scored = await self._scorer.score(samples.crystals, HEADLINE)
+        scored = await self._scorer.score(samples.crystals, await self._scorer.headline())
         on_progress("score", total, total)
         relaxed = None
         if plan.relax is not None:
@@ -212,6 +213,8 @@ def to_proto(evaluated: Evaluated) -> trainer_pb2.Evaluation:
     if np.isfinite(energies).any():
         message.metrics["e_above_hull_median"] = float(np.nanmedian(energies))
         message.metrics["e_above_hull_mean"] = float(np.nanmean(energies))
+    for name, value in continuous_metrics(evaluated.measured).items():
+        message.metrics[name] = value
     for status in evaluated.measured.status:
         message.statuses[STATUS_PREFIX + status] += 1
     return message

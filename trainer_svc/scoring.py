@@ -34,6 +34,8 @@ _SINGLE = (oracle_pb2.COMPONENT_VALIDITY, oracle_pb2.COMPONENT_STABILITY, oracle
 _OF_METRIC = {
     "structure_diversity": oracle_pb2.COMPONENT_STRUCTURE_DIVERSITY,
     "composition_diversity": oracle_pb2.COMPONENT_COMPOSITION_DIVERSITY,
+    "continuous_uniqueness": oracle_pb2.COMPONENT_CONTINUOUS,
+    "continuous_novelty": oracle_pb2.COMPONENT_CONTINUOUS,
 }
 
 
@@ -103,6 +105,12 @@ class Scorer:
     def pin(self, scale: oracle_pb2.ScoreProvenance) -> None:
         """Accept only what an earlier part of the run was measured with."""
         self._scale = scale
+
+    async def headline(self) -> tuple[int, ...]:
+        """Components of an evaluation: what the headlines need, and graded metrics if the oracle has them."""
+        description = await self._patience.call("oracle", self._oracle.describe)
+        graded = oracle_pb2.COMPONENT_CONTINUOUS
+        return (*HEADLINE, graded) if graded in description.components else HEADLINE
 
     async def warm(self, crystals: CrystalBatch) -> None:
         """Have the oracle measure early what does not depend on the rest of the batch."""

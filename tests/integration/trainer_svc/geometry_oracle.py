@@ -28,6 +28,7 @@ class GeometryOracle(oracle_pb2_grpc.OracleServiceServicer):
         return oracle_pb2.OracleServiceDescribeResponse(
             service_version="1",
             calculators=[oracle_pb2.CalculatorInfo(id=self.calculator)],
+            components=[oracle_pb2.COMPONENT_CONTINUOUS],
             cache_backend="none",
         )
 
@@ -39,6 +40,9 @@ class GeometryOracle(oracle_pb2_grpc.OracleServiceServicer):
         if request.settings.HasField("relax"):
             for crystal, score in zip(crystals, scores, strict=True):
                 _relax(crystal, score)
+        if oracle_pb2.COMPONENT_CONTINUOUS in request.components:
+            for score in scores:
+                score.continuous_novelty, score.continuous_uniqueness = 0.5, 0.5
         provenance = oracle_pb2.ScoreProvenance(
             calculator_id=self.calculator, reference_id="none", settings_digest=f"digest of {self.calculator}"
         )

@@ -321,6 +321,8 @@ def test_evaluate_a_run_and_the_base(lab, small_run):
         assert base.policy_version.startswith("small/0:")
         assert tuned.msun == again.msun
         assert tuned.metrics == again.metrics
+        assert tuned.metrics["continuous_novelty"] == 0.5
+        assert 0 < tuned.metrics["continuous_sun"] == 0.25 * tuned.metrics["continuous_stability"]
         assert tuned.metrics["e_above_hull_mean"] != base.metrics["e_above_hull_mean"]
 
     lab(scenario)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from trainer_svc.continuous import continuous_metrics
 from trainer_svc.measurements import Measurements, measurements_from
 from trainer_svc.metrics import bootstrap, estimates, headline_flags, shares
 from xenolith.v1 import crystal_pb2, oracle_pb2
@@ -33,6 +34,19 @@ def test_rounding_does_not_decide_what_is_stable():
     measured = batch(valid=[1] * 4, unique=[1] * 4, novel=[1] * 4, e_above_hull=[3e-6, -3e-6, 1e-4, -1e-4])
     assert headline_flags(measured)["stable"].tolist() == [True, True, False, True]
     assert headline_flags(measured)["sun"].tolist() == [True, True, False, True]
+
+
+def test_continuous_sun_by_hand():
+    measured = batch(
+        e_above_hull=[-0.3, 0.0, 0.4289 / 2, 0.9, np.nan, 0.0],
+        continuous_uniqueness=[0.5, 0.6, 0.5, 0.5, 0.5, np.nan],
+        continuous_novelty=[0.4, 0.5, 0.4, 0.4, 0.4, np.nan],
+    )
+    found = continuous_metrics(measured)
+    assert found["continuous_stability"] == pytest.approx((1 + 1 + 0.5 + 1) / 6)
+    assert found["continuous_novelty"] == pytest.approx(2.1 / 6)
+    assert found["continuous_sun"] == pytest.approx((0.2 + 0.3 + 0.1) / 6)
+    assert continuous_metrics(batch(e_above_hull=[0.0])) == {}
 
 
 def test_what_was_not_measured_is_not_achieved():
