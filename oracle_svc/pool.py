@@ -7,22 +7,23 @@ worker that dies or exceeds its time limit is killed, and another takes its plac
 
 from __future__ import annotations
 
-import contextlib
-import os
 import queue
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from typing import Any
 
 import structlog
 
-from oracle_svc.codec import decode, encode
+from oracle_svc.codec import encode
+from oracle_svc.worker_process import (
+    PoolClosedError,
+    WorkerDiedError,
+    WorkerError,
+    WorkerProcess,
+    WorkerStoppedError,
+    WorkerTimeoutError,
+)
 
 __all__ = [
     "PoolClosedError",
@@ -36,46 +37,8 @@ __all__ = [
 _POLL_S = 0.05
 _START_LIMIT_S = 180.0
 _START_ATTEMPTS = 5
-_STOP_GRACE_S = 1.0
 
 log = structlog.get_logger(__name__)
-
-
-class WorkerError(Exception):
-    """A request got no answer from a worker."""
-
-
-class WorkerDiedError(WorkerError):
-    """The worker process ended in mid-request (crash, out of memory, kill)."""
-
-
-class WorkerTimeoutError(WorkerError):
-    """The worker exceeded the time limit and was killed."""
-
-
-class WorkerStoppedError(WorkerError):
-    """The caller no longer wants the answer; the worker was killed."""
-
-
-class PoolClosedError(WorkerError):
-    """The pool was closed."""
-
-
-@dataclass(kw_only=True, eq=False)
-class _Worker:
-    process: subprocess.Popen[bytes]
-    link: Connection
-    ready: bool = False
-    served: int = field(default=0)
-
-    def alive(self) -> bool:
-        return self.process.poll() is None and not self.link.closed
-
-    def kill(self) -> None:
-        with contextlib.suppress(OSError):
-            self.link.close()
-        self.process.kill()
-        self.process.wait()
 
 
 class WorkerPool:
@@ -105,8 +68,8 @@ class WorkerPool:
         self._threads = threads
         self._closed = False
         self._lock = threading.Lock()
-        self._all: set[_Worker] = set()
-        self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
+        self._all: set[WorkerProcess] = set()
+        self._idle: queue.LifoQueue[WorkerProcess | None] = queue.LifoQueue()
         for _ in range(size):
             self._idle.put(None)
 
@@ -119,14 +82,14 @@ class WorkerPool:
             A worker ended before it was ready; its standard error says why.
         """
         slots = [self._idle.get() for _ in range(self.size)]
-        workers: list[_Worker | None] = [
+        workers: list[WorkerProcess | None] = [
             slot if slot is not None and slot.alive() else None for slot in slots
         ]
         try:
             workers = [worker or self._start() for worker in workers]
             for index, worker in enumerate(workers):
                 if worker is not None:
-                    self._await_ready(worker, time.monotonic() + _START_LIMIT_S, None, index)
+                    worker.await_ready(time.monotonic() + _START_LIMIT_S, None, index)
         finally:
             for worker in workers:
                 if worker is None:
@@ -164,7 +127,7 @@ class WorkerPool:
         worker = self._ready_worker(stop)
         healthy = False
         try:
-            answer = self._exchange(worker, encode(request), time.monotonic() + time_limit_s, stop)
+            answer = worker.exchange(encode(request), time.monotonic() + time_limit_s, stop)
             healthy = True
         finally:
             self._put_back(worker, healthy=healthy)
@@ -185,13 +148,13 @@ class WorkerPool:
             worker.process.kill()
             worker.process.wait()
 
-    def _ready_worker(self, stop: Callable[[], bool] | None) -> _Worker:
+    def _ready_worker(self, stop: Callable[[], bool] | None) -> WorkerProcess:
         """Take a worker that has built its handler; one that dies before is no request's fault."""
         for attempt in range(1, _START_ATTEMPTS + 1):
             worker = self._checkout(stop)
             ready = False
             try:
-                self._await_ready(worker, time.monotonic() + _START_LIMIT_S, stop)
+                worker.await_ready(time.monotonic() + _START_LIMIT_S, stop)
                 ready = True
             except WorkerDiedError as error:
                 if attempt == _START_ATTEMPTS:
@@ -203,12 +166,12 @@ class WorkerPool:
                 return worker
         raise AssertionError("unreachable")
 
-    def _put_back(self, worker: _Worker, *, healthy: bool) -> None:
+    def _put_back(self, worker: WorkerProcess, *, healthy: bool) -> None:
         if not healthy:
             self._discard(worker)
         self._idle.put(worker if healthy else None)
 
-    def _checkout(self, stop: Callable[[], bool] | None) -> _Worker:
+    def _checkout(self, stop: Callable[[], bool] | None) -> WorkerProcess:
         while True:
             if self._closed:
                 raise PoolClosedError("the worker pool is closed")
@@ -228,16 +191,8 @@ class WorkerPool:
                 self._idle.put(None)
                 raise
 
-    def _start(self) -> _Worker:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "oracle_svc.worker", str(theirs.fileno()), self._handler],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env=_environment(self._threads),
-            )
-        worker = _Worker(process=process, link=Connection(ours.detach()))
+    def _start(self) -> WorkerProcess:
+        worker = WorkerProcess.start(self._handler, self._threads)
         with self._lock:
             if self._closed:
                 worker.kill()
@@ -246,44 +201,7 @@ class WorkerPool:
         worker.link.send_bytes(self._options)
         return worker
 
-    def _await_ready(
-        self, worker: _Worker, until: float, stop: Callable[[], bool] | None, index: int | None = None
-    ) -> None:
-        if not worker.ready:
-            answer = self._receive(worker, until, stop)
-            if "error" in answer:
-                raise WorkerError(
-                    f"worker {'' if index is None else index} could not start: {answer['error']}"
-                )
-            worker.ready = True
-
-    def _exchange(
-        self, worker: _Worker, message: bytes, until: float, stop: Callable[[], bool] | None
-    ) -> dict[str, Any]:
-        try:
-            worker.link.send_bytes(message)
-        except OSError as error:
-            raise WorkerDiedError(_obituary(worker)) from error
-        return self._receive(worker, until, stop)
-
-    def _receive(self, worker: _Worker, until: float, stop: Callable[[], bool] | None) -> dict[str, Any]:
-        stopped = False
-        try:
-            while not worker.link.poll(_POLL_S):
-                if not stopped and stop is not None and stop():
-                    # Most answers come soon, and a new worker takes seconds to start.
-                    stopped, until = True, min(until, time.monotonic() + _STOP_GRACE_S)
-                if time.monotonic() > until:
-                    raise (
-                        WorkerStoppedError("stopped by the caller")
-                        if stopped
-                        else WorkerTimeoutError("too slow")
-                    )
-            return decode(worker.link.recv_bytes())
-        except (EOFError, OSError) as error:
-            raise WorkerDiedError(_obituary(worker)) from error
-
-    def _discard(self, worker: _Worker) -> None:
+    def _discard(self, worker: WorkerProcess) -> None:
         worker.kill()
         with self._lock:
             self._all.discard(worker)
@@ -292,16 +210,3 @@ class WorkerPool:
             log.warning(
                 "worker replaced", handler=self._handler, pid=worker.process.pid, served=worker.served
             )
-
-
-def _obituary(worker: _Worker) -> str:
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        worker.process.wait(timeout=2.0)
-    return f"the worker process ended (exit code {worker.process.returncode})"
-
-
-def _environment(threads: int) -> dict[str, str]:
-    count = str(threads)
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    return {**os.environ, **dict.fromkeys(names, count), "PYTHONPATH": path}

@@ -36,6 +36,8 @@ __all__ = ["MaceCalculator", "mace_mpa_0"]
 log = structlog.get_logger(__name__)
 # Edges of one pass, both directions. On a CPU more than about 15 crystals of MP-20 bring nothing.
 _EDGES_PER_PASS = {"cpu": 12_000, "elsewhere": 200_000}
+# Most edges of one structure: a few GB of work space with the largest published models.
+_MAX_EDGES = 120_000
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -147,6 +149,11 @@ class MaceCalculator:
                 bonds = find_neighbors(crystal.lattice, crystal.frac_coords, self._cutoff)
             except SearchTooLargeError as error:
                 builder.fail(index, Status.CALCULATOR_FAILED, str(error))
+                continue
+            if len(bonds.distance) > _MAX_EDGES:
+                found = f"{len(bonds.distance)} pairs within {self._cutoff:g} A"
+                text = f"its atoms form {found}, more than {_MAX_EDGES}"
+                builder.fail(index, Status.CALCULATOR_FAILED, text)
                 continue
             yield _Item(index=index, numbers=crystal.numbers, bonds=bonds)
 

@@ -181,3 +181,20 @@ def test_settings_are_checked() -> None:
     with pytest.raises(ValueError, match="max_steps"):
         RelaxSettings(max_steps=0)
     assert RelaxSettings(fmax=0.1).digest != RelaxSettings().digest
+
+
+@pytest.mark.slow
+def test_chgnet_relaxes_as_its_own_optimiser(known_crystals: CrystalBatch) -> None:
+    """Also `benchmarks/relaxation.py`, on a hundred structures."""
+    from chgnet.model import CHGNet, StructOptimizer
+    from pymatgen.core import Lattice, Structure
+
+    small = [crystal for crystal in known_crystals if crystal.num_atoms <= 8][:8]
+    ours = relax(CrystalBatch.from_crystals(small), open_calculator("chgnet"), RelaxSettings(fmax=0.1))
+    model = CHGNet.load(use_device="cpu", verbose=False)
+    optimiser = StructOptimizer(model=model, use_device="cpu", on_isolated_atoms="ignore")
+    for crystal, relaxed in zip(small, ours, strict=True):
+        structure = Structure(Lattice(crystal.lattice), crystal.numbers, crystal.frac_coords)
+        path = optimiser.relax(structure, fmax=0.1, steps=500, verbose=False)["trajectory"]
+        assert relaxed.converged
+        assert relaxed.energy_per_atom == pytest.approx(path.energies[-1] / crystal.num_atoms, abs=5e-3)
