@@ -31,7 +31,6 @@ from oracle_svc.elmd import cumulative
 from oracle_svc.novelty import nearest_of
 from oracle_svc.reference import AMD, FORMAT, MANIFEST, STRUCTURES, Reference
 from xenolith.bundle import sha256
-from xenolith.formula import reduced_formula
 
 _NOISE = 0.05  # Angstrom
 _ELEMENTS = np.array([z for z in range(1, 84) if z not in {2, 10, 18, 36, 43, 54, 61}])
@@ -42,23 +41,25 @@ def grown(source: Reference, size: int, folder: Path, seed: int = 0) -> Path:
     rng = np.random.default_rng(seed)
     columns = pq.read_table(source.path / STRUCTURES, columns=["elements", "counts"]).to_pydict()
     rows = rng.integers(0, len(source), size)
+    places, others = rng.random(size), rng.choice(_ELEMENTS, size).tolist()
     elements, counts, formulas = [], [], []
     for copy, row in enumerate(rows.tolist()):
-        members, amounts = list(columns["elements"][row]), list(columns["counts"][row])
-        if copy % 3:
-            place, other = int(rng.integers(len(members))), int(rng.choice(_ELEMENTS))
-            if other not in members:
-                members[place] = other
-        order = np.argsort(members)
-        elements.append([members[i] for i in order])
-        counts.append([amounts[i] for i in order])
-        formulas.append(reduced_formula(np.repeat(elements[-1], counts[-1])))
+        members, amounts = columns["elements"][row], columns["counts"][row]
+        if copy % 3 and others[copy] not in members:
+            place = int(places[copy] * len(members))
+            pairs = sorted(zip([*members[:place], others[copy], *members[place + 1 :]], amounts, strict=True))
+            members, amounts = [z for z, _ in pairs], [n for _, n in pairs]
+        elements.append(members)
+        counts.append(amounts)
+        # A name as good as the formula, and a tenth of the time to make.
+        formulas.append(" ".join(f"{z}:{n}" for z, n in zip(members, amounts, strict=True)))
     order = np.argsort(np.array(formulas), kind="stable")
     noisy = np.empty((size, DEFAULT_K), dtype=np.float32)
     for start in range(0, size, 50_000):
         part = rows[order[start : start + 50_000]]
         vectors = source._amd.vectors(part)
-        noisy[start : start + 50_000] = np.abs(vectors + rng.normal(0, _NOISE, vectors.shape))
+        noise = rng.standard_normal(vectors.shape, dtype=np.float32) * _NOISE
+        noisy[start : start + 50_000] = np.abs(vectors + noise)
     packed = AmdStore.pack(noisy)
     folder.mkdir(parents=True)
     packed.save(folder / AMD)
@@ -94,7 +95,7 @@ def measure(path: Path, queries: int = 200, seed: int = 1) -> dict[str, float]:
     distinct = len(index.compositions)
     opened = time.process_time() - began
     rng = np.random.default_rng(seed)
-    columns = pq.read_table(path / STRUCTURES, columns=["elements", "counts"])
+    columns = pq.read_table(path / STRUCTURES, columns=["elements", "counts", "formula"])
     asked = []
     for row in rng.choice(len(reference), queries, replace=False).tolist():
         members, amounts = columns["elements"][row].as_py(), columns["counts"][row].as_py()
@@ -104,7 +105,7 @@ def measure(path: Path, queries: int = 200, seed: int = 1) -> dict[str, float]:
         total = cumulative(numbers)
         vector = reference._amd.vectors(np.array([row]))[0] + rng.normal(0, _NOISE, DEFAULT_K)
         if total is not None:
-            asked.append((reduced_formula(numbers), total, np.abs(vector)))
+            asked.append((columns["formula"][row].as_py(), total, np.abs(vector)))
     return {
         "structures": len(reference),
         "compositions": distinct,

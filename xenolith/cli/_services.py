@@ -27,6 +27,9 @@ def add_service_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
         default = os.environ.get(f"XENOLITH_{name.upper()}")
         group.add_argument(f"--{name}", metavar="HOST:PORT", default=default, help=f"the {name} to use")
     group.add_argument("--bundle", help="bundle of services started here, by name or folder")
+    group.add_argument(
+        "--reference", default="", help="reference of an oracle started here, instead of the bundle's"
+    )
     group.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
     group.add_argument(
         "--stack-dir", type=Path, default=Path("xenolith-stack"), help="folder of logs and cache"
@@ -70,6 +73,7 @@ def services(
     settings = StackSettings(
         services=missing,
         bundle=given.bundle or "",
+        reference=given.reference,
         runs=given.runs,
         home=given.stack_dir,
         cache=given.cache,

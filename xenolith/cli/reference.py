@@ -23,7 +23,7 @@ def add_parser(commands: Any) -> None:
         "reference",
         help="build, import or show a reference: known structures and a hull",
         description="What the oracle measures novelty and stability against: known structures, a convex hull,"
-        " or both. Serve it with `python -m oracle_svc --reference DIR`.",
+        " or both. Serve it with `xenolith up --reference DIR`.",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_build(actions)

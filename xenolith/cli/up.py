@@ -22,6 +22,9 @@ def add_parser(commands: Any) -> None:
         "services", nargs="*", metavar="SERVICE", help=f"of {', '.join(SERVICES)} (default: all)"
     )
     parser.add_argument("--bundle", default="", help="bundle, by name or folder")
+    parser.add_argument(
+        "--reference", default="", help="folders of references, comma-separated; see reference build"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
     parser.add_argument(
         "--stack-dir", type=Path, default=Path("xenolith-stack"), help="folder of logs and cache"
@@ -59,6 +62,7 @@ def _settings(given: argparse.Namespace) -> StackSettings:
     return StackSettings(
         services=chosen,
         bundle=given.bundle,
+        reference=given.reference,
         runs=given.runs,
         home=given.stack_dir,
         cache=given.cache,

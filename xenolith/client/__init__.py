@@ -6,7 +6,7 @@ from xenolith.client._oracle import Operation
 from xenolith.client._trainer import run_config
 from xenolith.client.aio import AsyncClient
 from xenolith.client.operations import AsyncOperationHandle, OperationHandle
-from xenolith.client.results import Score, Scores, Status
+from xenolith.client.results import HullPhase, Score, Scores, Status
 from xenolith.client.runs import Event, Run
 from xenolith.client.samples import Encoded, Samples, Trajectory
 from xenolith.client.sync import Client
@@ -17,6 +17,7 @@ __all__ = [
     "Client",
     "Encoded",
     "Event",
+    "HullPhase",
     "Operation",
     "OperationHandle",
     "Options",

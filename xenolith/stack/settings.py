@@ -19,6 +19,8 @@ class StackSettings:
     """Which services to start."""
     bundle: str = ""
     """Name or folder of the bundle; empty: the services' default."""
+    reference: str = ""
+    """Folders of the oracle's references, comma-separated; empty: that of the bundle."""
     runs: Path = Path("runs")
     """Folder of the trainer's runs."""
     home: Path = Path("xenolith-stack")

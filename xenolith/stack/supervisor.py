@@ -126,6 +126,8 @@ class Stack:
         if settings.bundle:
             environment["XENOLITH_GENERATOR_BUNDLE"] = settings.bundle
             environment["XENOLITH_ORACLE_REFERENCE"] = settings.bundle
+        if settings.reference:
+            environment["XENOLITH_ORACLE_REFERENCE"] = settings.reference
         return environment
 
     def _watch(self) -> None:

@@ -86,6 +86,44 @@ def test_any_order_gives_the_same_clusters():
             assert (None if of is None else int(order[of])) == straight[index].duplicate_of
 
 
+@pytest.mark.parametrize("by_pairs", [False, True], ids=["amd", "judge"])
+def test_no_order_of_any_batch_changes_who_is_unique(by_pairs):
+    rng = np.random.default_rng(7)
+    for _ in range(60):
+        size = int(rng.integers(2, 25))
+        # Coarse positions: exact copies, near ties and chains are all common.
+        positions = rng.integers(0, 12, size) / 10.0
+        formulas = rng.choice(["Si", "NaCl", "SrTiO3"], size).tolist()
+        contents = [
+            (f"{formula}", f"{position}") for formula, position in zip(formulas, positions, strict=True)
+        ]
+        pairs = [
+            (i, j)
+            for i in range(size)
+            for j in range(i)
+            if by_pairs and formulas[i] == formulas[j] and abs(positions[i] - positions[j]) <= 0.1001
+        ]
+        found = []
+        for order in [np.arange(size), *(rng.permutation(size) for _ in range(3))]:
+            place = np.argsort(order)
+            results = uniqueness(
+                {new: formulas[old] for new, old in enumerate(order)},
+                {new: np.array([positions[old]]) for new, old in enumerate(order)},
+                {new: contents[old] for new, old in enumerate(order)},
+                0.1001,
+                same=[(int(place[i]), int(place[j])) for i, j in pairs] if by_pairs else None,
+            )
+            chosen = sorted(contents[order[new]] for new in results if results[new].unique)
+            stands = sorted(
+                (contents[order[new]], contents[order[result.duplicate_of]])
+                for new, result in results.items()
+                if result.duplicate_of is not None
+            )
+            found.append((chosen, stands))
+        assert all(other == found[0] for other in found)
+        assert len(found[0][0]) >= len(set(formulas))
+
+
 def test_columns_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="do not fit"):
         GivenCrystals(ids=["a"], crystals=[crystal(14)] * 2, amd=np.zeros((2, 3)))
