@@ -65,11 +65,12 @@ def torchrun(*arguments: str) -> str:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "xenolith.cli", "pretrain", "autoencoder", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=800, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
 
+@pytest.mark.timeout(900)
 def test_two_processes_train_as_one(salts: Path, tmp_path: Path) -> None:
     config, one, two = tmp_path / "run.toml", tmp_path / "one", tmp_path / "two"
     config.write_text(CONFIG.format(data=salts, epochs=6))
@@ -82,6 +83,7 @@ def test_two_processes_train_as_one(salts: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_two_processes_go_on_where_one_was_killed(
     salts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
