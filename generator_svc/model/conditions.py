@@ -154,8 +154,8 @@ class ConditionEmbedding(nn.Module):
         super().__init__()
         self.config = config
         elements = config.max_atomic_number
-        self.composition = _network(3 * elements, width) if config.composition else None
-        self.chemical_system = _network(elements, width) if config.chemical_system else None
+        self.composition = _network(3 * elements, width, sparse=True) if config.composition else None
+        self.chemical_system = _network(elements, width, sparse=True) if config.chemical_system else None
         self.scalars = nn.ModuleDict(
             {scalar.name: _network(1 + 2 * _FREQUENCIES, width) for scalar in config.scalars}
         )
@@ -182,11 +182,14 @@ class ConditionEmbedding(nn.Module):
 _FREQUENCIES = 16
 
 
-def _network(inputs: int, width: int) -> nn.Sequential:
-    last = nn.Linear(width, width)
+def _network(inputs: int, width: int, *, sparse: bool = False) -> nn.Sequential:
+    """Three layers, the last one zero; of `sparse` inputs only a few at a time are not zero."""
+    first, last = nn.Linear(inputs, width), nn.Linear(width, width)
+    if sparse:  # as an embedding, or what two compositions differ in would be lost under the biases
+        nn.init.normal_(first.weight, std=0.5)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
-    return nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
+    return nn.Sequential(first, nn.SiLU(), nn.Linear(width, width), nn.SiLU(), last)
 
 
 def _composition_features(fractions: Tensor, num_atoms: Tensor) -> Tensor:
