@@ -19,6 +19,7 @@ from xenolith.errors import UnavailableError
 from xenolith.serving.admission import admission
 from xenolith.serving.around import AroundInterceptor
 from xenolith.serving.auth import authentication
+from xenolith.serving.decoding import DecodingInterceptor
 from xenolith.serving.identity import identity
 from xenolith.serving.log import configure_logging
 from xenolith.serving.parent import parent_gone
@@ -123,6 +124,7 @@ async def running_server(
             AroundInterceptor(rich_errors()),
             AroundInterceptor(authentication(settings.bearer_token())),
             AroundInterceptor(admission(settings.max_in_flight, settings.retry_after_s, unlimited)),
+            DecodingInterceptor(),
         ],
         options=_options(settings),
     )

@@ -209,3 +209,20 @@ def test_a_taken_port_is_refused(echo: Any) -> None:
                     pass
 
     run(main())
+
+
+def test_bytes_that_are_no_message_are_refused_in_words(echo: Callable[[], Any]) -> None:
+    async def body(_servicer: Any, stub: Any, channel: grpc.aio.Channel) -> None:
+        noise = b"\x0a\xff\xff\xff\xff\x07 too short"
+        unary = channel.unary_unary(f"/{SERVICE}/Score")
+        error = await failure(unary(noise))
+        assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert error.details() == "these bytes are no request of Score: does the client know another version?"
+        stream = channel.stream_stream(f"/{SERVICE}/ScoreStream")(iter([noise]))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in stream:
+                pass
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert (await stub.Score(request("ok"))).scores
+
+    with_oracle(echo, None, body)
