@@ -1,7 +1,8 @@
 """The shared cache: a Redis server, spoken to in whole batches and never waited for.
 
 A Redis that goes away is noticed once: the circuit opens, every call answers at once as an empty cache would,
-and one probe per `retry_after_s` looks whether it is back. One warning is logged per outage.
+and one probe per `retry_after_s` looks whether it is back. A Redis that answers but takes no writes (full, a
+replica, a failed snapshot) is still read; it is not written to for `retry_after_s`. Each is warned of once.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class RedisCache:
         self._mutex = threading.Lock()
         self._closed_until = 0.0
         self._failing = False
+        self._refusal = ""
+        self._refused_until = 0.0
         self._client: redis.Redis = redis.Redis.from_url(
             url,
             retry=Retry(NoBackoff(), 0),
@@ -77,8 +80,25 @@ class RedisCache:
 
     @property
     def outage(self) -> str | None:
-        """For the user, while Redis does not answer."""
-        return f"{self.name} does not answer; scoring without cache" if self._failing else None
+        """For the user, while Redis does not answer or takes no writes."""
+        if self._failing:
+            return f"{self.name} does not answer; scoring without cache"
+        return (
+            f"{self.name} takes no new values ({self._refusal}); scoring with those it has"
+            if self._refusal
+            else None
+        )
+
+    def advice(self) -> str | None:
+        """What an operator should change in the server's settings; None if nothing, or if it is silent."""
+        info: Any = self._guarded(lambda: self._client.info("memory"), {})
+        if info.get("maxmemory_policy", "noeviction") != "noeviction" or not info:
+            return None
+        return (
+            f"{self.name} stops taking values when it is full: set maxmemory-policy allkeys-lru"
+            if info.get("maxmemory")
+            else f"{self.name} may take all memory: set maxmemory, and maxmemory-policy allkeys-lru"
+        )
 
     def get_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Values of the keys that are present, by one MGET."""
@@ -97,8 +117,8 @@ class RedisCache:
             for key, value in items.items():
                 pipe.set(_PREFIX + key, value, px=self._ttl_ms)
 
-        if items:
-            self._piped(write)
+        if items and self._takes_writes():
+            self._written(self._piped(write))
 
     def acquire(self, keys: Sequence[str], token: str) -> set[str]:
         """SET NX PX for every key; without Redis all are granted, and work may be done twice."""
@@ -108,9 +128,11 @@ class RedisCache:
             for key in wanted:
                 pipe.set(_lock_name(key), token, nx=True, px=self._lock_ms)
 
-        granted = self._piped(lock) if wanted else []
+        granted = self._piped(lock) if wanted and self._takes_writes() else None
+        self._written(granted)
         if granted is None:
             return set(wanted)
+        # A right that was refused with an error can be held by nobody: the work may be done twice.
         return {key for key, won in zip(wanted, granted, strict=True) if won}
 
     def renew(self, keys: Sequence[str], token: str) -> None:
@@ -150,12 +172,12 @@ class RedisCache:
         self._client.close()
 
     def _piped(self, fill: Callable[[Any], None]) -> list[Any] | None:
-        """Send one pipeline; None if Redis did not take it."""
+        """Send one pipeline; None if Redis did not answer. A write refused is an error in its place."""
 
         def send() -> list[Any]:
             with self._client.pipeline(transaction=False) as pipe:
                 fill(pipe)
-                return list(pipe.execute())
+                return list(pipe.execute(raise_on_error=False))
 
         return self._guarded(send, None)
 
@@ -170,6 +192,34 @@ class RedisCache:
             return fallback
         self._answered()
         return result
+
+    def _takes_writes(self) -> bool:
+        """Whether to write now: always while writes are taken, else one attempt per `retry_after_s`."""
+        with self._mutex:
+            if self._refusal and time.monotonic() < self._refused_until:
+                return False
+            self._refused_until = time.monotonic() + self._retry_after_s
+            return True
+
+    def _written(self, answers: Sequence[Any] | None) -> None:
+        """Note whether the last writes were taken; None if there was no answer at all."""
+        if not answers:
+            return
+        error = next((answer for answer in answers if isinstance(answer, redis.ResponseError)), None)
+        with self._mutex:
+            before, self._refusal = self._refusal, str(error) if error else ""
+            self._refused_until = time.monotonic() + self._retry_after_s
+        if error and not before:
+            log.warning(
+                "redis takes no writes, reading what it has",
+                cache=self.name,
+                error=str(error),
+                advice="set maxmemory-policy allkeys-lru"
+                if isinstance(error, redis.OutOfMemoryError)
+                else "see the server's log",
+            )
+        elif before and not error:
+            log.info("redis takes writes again", cache=self.name)
 
     def _may_try(self) -> bool:
         """Whether to talk to Redis now: always while it answers, else one probe per `retry_after_s`."""

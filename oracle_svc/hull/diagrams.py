@@ -38,14 +38,17 @@ class SharedDiagrams:
         found = {}
         for key, data in self.cache.get_many(list(keys)).items():
             try:
-                found[keys[key]] = Surface.from_record(decode(data), len(keys[key]))
-            except (CodecError, ValueError):
+                record = decode(data)
+                if record.pop("key") == key:  # else it is whole, and another system's
+                    found[keys[key]] = Surface.from_record(record, len(keys[key]))
+            except (CodecError, KeyError, ValueError):
                 continue  # damaged, or of another version: it is made again
         return found
 
     def write(self, surfaces: dict[System, Surface]) -> None:
         """Store hulls, in one exchange."""
-        self.cache.set_many({self.key(s): encode(surface.to_record()) for s, surface in surfaces.items()})
+        records = {self.key(system): surface.to_record() for system, surface in surfaces.items()}
+        self.cache.set_many({key: encode({"key": key, **record}) for key, record in records.items()})
 
 
 class Diagrams:

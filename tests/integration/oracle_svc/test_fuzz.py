@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -20,9 +14,9 @@ import pytest
 import structlog
 
 from tests.integration.oracle_svc.fuzzing import KINDS, Fuzzed, fuzzed_messages, fuzzed_structures
-from xenolith.crystal import Crystal, CrystalBatch
-from xenolith.v1 import crystal_pb2, oracle_pb2, oracle_pb2_grpc
-from xenolith.wire import batch_to_proto
+from tests.integration.oracle_svc.oracle_process import LIMIT_S, OracleProcess, oracle_process, score_request
+from xenolith.crystal import Crystal
+from xenolith.v1 import crystal_pb2, oracle_pb2
 
 log = structlog.get_logger(__name__)
 OK = crystal_pb2.STRUCTURE_STATUS_OK
@@ -30,58 +24,20 @@ STATUSES = set(crystal_pb2.StructureStatus.values()) - {0}
 SCORE = "/xenolith.v1.OracleService/Score"
 EXACT = ("energy_per_atom", "e_above_hull", "amd_distance", "volume_per_atom", "nearest_reference", "novel")
 LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
-LIMIT_S = 600.0
 
 
-@dataclass
-class Target:
-    """An oracle in a process of its own."""
-
-    process: subprocess.Popen[str]
-    channel: grpc.Channel
-
-    def score(self, crystals: list[Crystal], **settings: object) -> oracle_pb2.ScoreResponse:
-        stub = oracle_pb2_grpc.OracleServiceStub(self.channel)
-        return stub.Score(request(crystals, **settings), timeout=LIMIT_S)
-
-    def memory_mb(self) -> float:
-        """Resident memory of the service and of its workers."""
-        me = psutil.Process(self.process.pid)
-        return sum(p.memory_info().rss for p in (me, *me.children(recursive=True))) / 2**20
-
-
-def request(crystals: list[Crystal], **settings: object) -> oracle_pb2.ScoreRequest:
-    return oracle_pb2.ScoreRequest(
-        crystals=batch_to_proto(CrystalBatch.from_crystals(crystals)),
-        components=[1, 2, 3, 4],
-        settings=oracle_pb2.ScoreSettings(**settings),
-    )
+def memory_mb(target: OracleProcess) -> float:
+    """Resident memory of the service and of its workers."""
+    me = psutil.Process(target.process.pid)
+    return sum(p.memory_info().rss for p in (me, *me.children(recursive=True))) / 2**20
 
 
 @pytest.fixture
-def target(reference_dir: Path, tmp_path: Path) -> Iterator[Target]:
-    command = [sys.executable, "-m", "oracle_svc", "--port", "0", "--workers", "1", "--log-format", "json"]
-    command += ["--reference", str(reference_dir), "--cache", f"sqlite:///{tmp_path}/cache.db"]
-    command += ["--max-atoms", "200", "--log-level", "info"]
-    with (tmp_path / "oracle.log").open("w") as log:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        process = subprocess.Popen(command, stderr=log, text=True, env=environment)
-    address = _address(process, tmp_path / "oracle.log")
-    unlimited = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-    with grpc.insecure_channel(address, options=unlimited) as channel:
-        yield Target(process, channel)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 0
-
-
-def _address(process: subprocess.Popen[str], log: Path) -> str:
-    deadline = time.monotonic() + 200
-    while process.poll() is None and time.monotonic() < deadline:
-        for line in log.read_text().splitlines():
-            if '"event": "serving"' in line and line.endswith("}"):
-                return str(json.loads(line)["address"])
-        time.sleep(0.1)
-    raise AssertionError(log.read_text()[-2000:])
+def target(reference_dir: Path, tmp_path: Path) -> Iterator[OracleProcess]:
+    arguments = ["--reference", str(reference_dir), "--cache", f"sqlite:///{tmp_path}/cache.db"]
+    with oracle_process(tmp_path, *arguments, "--max-atoms", "200") as target:
+        yield target
+    assert target.process.returncode == 0
 
 
 def check(
@@ -105,7 +61,7 @@ def check(
         assert not score.HasField("energy_per_atom"), item.kind
 
 
-def fuzz(target: Target, good: list[Crystal], count: int, *, batch: int, seed: int) -> Counter[str]:
+def fuzz(target: OracleProcess, good: list[Crystal], count: int, *, batch: int, seed: int) -> Counter[str]:
     """Send structures in batches, look at every answer; returns how many of each kind got which status."""
     rng = np.random.default_rng(seed)
     known = [target.score([crystal]).scores[0] for crystal in good]
@@ -123,13 +79,13 @@ def fuzz(target: Target, good: list[Crystal], count: int, *, batch: int, seed: i
     return seen
 
 
-def fuzz_messages(target: Target, good: list[Crystal], count: int, seed: int) -> Counter[str]:
+def fuzz_messages(target: OracleProcess, good: list[Crystal], count: int, seed: int) -> Counter[str]:
     """Send bytes, and a good request after every ten; returns how many calls ended in which way."""
     rng = np.random.default_rng(seed)
     call = target.channel.unary_unary(SCORE, request_serializer=bytes, response_deserializer=bytes)
     before = target.score(good[:3])
     seen: Counter[str] = Counter()
-    for index, data in enumerate(fuzzed_messages(request(good[:3]), count, rng)):
+    for index, data in enumerate(fuzzed_messages(score_request(good[:3]), count, rng)):
         code = grpc.StatusCode.OK
         try:
             call(data, timeout=LIMIT_S)
@@ -163,18 +119,16 @@ def test_ten_thousand_structures_and_a_thousand_messages_leave_memory_flat(targe
     good = goods(crystals)
     rng = np.random.default_rng(3)
     million = Crystal(lattice=np.eye(3) * 300, numbers=np.full(10**6, 14), frac_coords=rng.random((10**6, 3)))
-    fuzz(target, good, 500, batch=100, seed=4)
-    fuzz_messages(target, good, 50, seed=5)
-    target.score([good[0], million])
-    begin = target.memory_mb()
     started = time.monotonic()
-    seen = fuzz(target, good, 10_000, batch=100, seed=6)
-    for _ in range(3):
+    seen: Counter[str] = Counter()
+    memory = []
+    for part in range(5):
+        seen += fuzz(target, good, 2000, batch=100, seed=10 + part)
         answer = target.score([good[0], million, good[1]])
         assert [s.status for s in answer.scores] == [OK, crystal_pb2.STRUCTURE_STATUS_TOO_LARGE, OK]
-    middle = target.memory_mb()
+        memory.append(memory_mb(target))
     codes = fuzz_messages(target, good, 1000, seed=7)
-    end = target.memory_mb()
+    memory.append(memory_mb(target))
     log.info("fuzzed", seconds=round(time.monotonic() - started), structures=seen, messages=codes)
-    log.info("memory of service and worker, MB", begin=begin, middle=middle, end=end)
-    assert end < begin * 1.15 + 50
+    log.info("memory of service and worker every 2,000 structures, then after the messages", mb=memory)
+    assert memory[-1] < memory[1] * 1.1, "memory grows with the structures scored"
