@@ -13,6 +13,7 @@ import json
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ def main() -> int:
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     batch = chosen(given.structures_file, given.structures, given.max_atoms, given.seed)
+    if given.rattle:
+        batch = rattled(batch, given.rattle, given.seed)
     calculator = open_calculator("chgnet")
     calculator.evaluate(batch[:8], with_forces=True)  # first passes of torch are slow
     settings = RelaxSettings(fmax=given.fmax, max_steps=given.max_steps)
@@ -58,6 +61,17 @@ def chosen(path: Path, count: int, max_atoms: int, seed: int) -> CrystalBatch:
     batch = read_structures(path).batch
     small = np.flatnonzero(batch.num_atoms <= max_atoms)
     return batch.take(np.random.default_rng(seed).choice(small, min(count, len(small)), replace=False))
+
+
+def rattled(batch: CrystalBatch, size: float, seed: int) -> CrystalBatch:
+    """Atoms displaced by normal deviates of `size` Angstrom, cells strained by a quarter of that."""
+    rng = np.random.default_rng(seed)
+    crystals = []
+    for crystal in batch:
+        lattice = crystal.lattice @ (np.eye(3) + size / 4 * rng.normal(size=(3, 3)))
+        moved = size * rng.normal(size=crystal.frac_coords.shape) @ np.linalg.inv(lattice)
+        crystals.append(replace(crystal, lattice=lattice, frac_coords=crystal.frac_coords + moved))
+    return CrystalBatch.from_crystals(crystals)
 
 
 def library_optimiser() -> Any:
@@ -136,6 +150,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--fmax", type=float, default=0.1, help="eV/Angstrom; the library's default")
     parser.add_argument("--max-steps", type=int, default=500)
     parser.add_argument("--atoms-at-once", type=int, default=256)
+    parser.add_argument("--rattle", type=float, default=0.0, help="displace the atoms first, Angstrom")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ours-only", action="store_true", help="leave the library out")
     parser.add_argument("--out", type=Path)

@@ -1,79 +1,41 @@
 """What is demanded of every calculator, one function for each demand.
 
-A check returns what is wrong, in words for whoever wrote the calculator, or None.
+A check raises `CalculatorUnfitError`, which says what is wrong in words for whoever wrote the calculator.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from oracle_svc.calculators._bench import Bench, CalculatorUnfitError, demand
+from oracle_svc.calculators._derivative_checks import check_forces, check_stress
 from oracle_svc.calculators._probes import bad_crystals, descriptions, element_crystal, uncovered_element
-from oracle_svc.calculators.base import Calculator, Evaluation
 from oracle_svc.status import Status
-from xenolith.crystal import Crystal, CrystalBatch
+from xenolith.crystal import CrystalBatch
 
-__all__ = ["CHECKS", "Bench", "CalculatorUnfitError"]
+__all__ = ["CHECKS"]
 
 _DIGEST_LENGTH = 64
 _FEW_ELEMENTS = 8
-
-
-class CalculatorUnfitError(Exception):
-    """A demand is not met; the message says which value differs from which."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """A calculator with what it is tried on."""
-
-    calculator: Calculator
-    crystals: list[Crystal]
-    """Crystals that it evaluates."""
-    energy_tolerance: float
-    """eV/atom."""
-    force_tolerance: float
-    """Allowed error of a force, eV/Angstrom, and of a stress times the volume per atom, eV; and the allowed
-    share of the largest of either."""
-    seed: int
-    """Seed of whatever is random."""
-    displacement: float = field(default=0.01)
-    """Step of the finite differences: Angstrom for atoms, a half of it as strain for cells."""
-
-    @property
-    def rng(self) -> np.random.Generator:
-        """Random numbers, the same for every check."""
-        return np.random.default_rng(self.seed)
-
-    def evaluate(self, *crystals: Crystal, with_forces: bool = False) -> Evaluation:
-        """Evaluate crystals together."""
-        return self.calculator.evaluate(CrystalBatch.from_crystals(crystals), with_forces=with_forces)
-
-    def energies(self, *crystals: Crystal) -> np.ndarray:
-        """Energies (B,) of crystals that must have one, eV/atom."""
-        result = self.evaluate(*crystals)
-        for crystal, status, message in zip(crystals, result.statuses, result.messages, strict=True):
-            if status is not Status.OK:
-                raise CalculatorUnfitError(f"{crystal!r} is good, but its status is {status.name}: {message}")
-        return result.energy_per_atom
 
 
 def check_identity(bench: Bench) -> None:
     """Names, elements and digest are what the protocol says."""
     calculator = bench.calculator
     for name in ("id", "version", "scheme", "licence", "settings_digest"):
-        _demand(isinstance(getattr(calculator, name), str), f"{name} is no string")
-    _demand(bool(calculator.id), "id is empty")
+        demand(isinstance(getattr(calculator, name), str), f"{name} is no string")
+    demand(bool(calculator.id), "id is empty")
     digest = calculator.settings_digest
     whole = len(digest) == _DIGEST_LENGTH and not set(digest) - set("0123456789abcdef")
-    _demand(whole, f"settings_digest {digest!r} is no SHA-256 in hexadecimal digits")
+    demand(whole, f"settings_digest {digest!r} is no SHA-256 in hexadecimal digits")
     elements = calculator.elements
     real = isinstance(elements, frozenset) and bool(elements) and elements <= frozenset(range(1, 119))
-    _demand(real, "elements is no frozenset of atomic numbers from 1 to 118")
-    _demand(
+    demand(real, "elements is no frozenset of atomic numbers from 1 to 118")
+    demand(
         isinstance(calculator.offers_forces, bool) and isinstance(calculator.offers_stress, bool),
         "offers_forces and offers_stress are not both True or False",
     )
@@ -87,20 +49,20 @@ def check_shapes(bench: Bench) -> None:
         result = bench.evaluate(*crystals, with_forces=asked)
         count, size = len(crystals), calculator.embedding_size
         _demand_array(result.energy_per_atom, "energy_per_atom", (count,), np.float64)
-        _demand(len(result.statuses) == len(result.messages) == count, f"not {count} statuses and messages")
-        _demand(all(isinstance(s, Status) for s in result.statuses), "a status is no Status")
+        demand(len(result.statuses) == len(result.messages) == count, f"not {count} statuses and messages")
+        demand(all(isinstance(s, Status) for s in result.statuses), "a status is no Status")
         if size:
             _demand_array(result.embeddings, "embeddings", (count, size), np.float32)
         else:
-            _demand(result.embeddings is None, "embedding_size is 0, but there are embeddings")
+            demand(result.embeddings is None, "embedding_size is 0, but there are embeddings")
         if asked and calculator.offers_forces:
             _demand_array(result.forces, "forces", (total, 3), np.float64)
         if asked and calculator.offers_stress:
             stress = result.stress
             _demand_array(stress, "stress", (count, 3, 3), np.float64)
             asymmetry = 0.0 if stress is None else float(np.abs(stress - stress.transpose(0, 2, 1)).max())
-            _demand(asymmetry < 1e-8, f"the stress is not symmetric, by {asymmetry:.2g} eV/A^3")
-    _demand(len(bench.evaluate()) == 0, "a batch without structures has results")
+            demand(asymmetry < 1e-8, f"the stress is not symmetric, by {asymmetry:.2g} eV/A^3")
+    demand(len(bench.evaluate()) == 0, "a batch without structures has results")
 
 
 def check_determinism(bench: Bench) -> None:
@@ -128,60 +90,6 @@ def check_descriptions(bench: Bench) -> None:
             _demand_close(bench, bench.energies(other), expected, f"{crystal!r} {name}")
 
 
-def check_forces(bench: Bench) -> None:
-    """Forces are the negative derivative of the total energy by the positions."""
-    if bench.calculator.offers_forces:
-        for crystal in bench.crystals:
-            _check_forces_of(bench, crystal)
-
-
-def _check_forces_of(bench: Bench, crystal: Crystal) -> None:
-    forces = bench.evaluate(crystal, with_forces=True).forces
-    if forces is None:
-        raise CalculatorUnfitError("offers_forces is True, but there are no forces")
-    direction = bench.rng.normal(size=forces.shape)
-    direction /= np.linalg.norm(direction)
-    by_frac = direction @ np.linalg.inv(crystal.lattice)
-
-    def moved(distance: float) -> Crystal:
-        return replace(crystal, frac_coords=crystal.frac_coords + distance * by_frac)
-
-    slope = _slope(bench, moved, bench.displacement)
-    told = -float((forces * direction).sum())
-    _demand(
-        abs(slope - told) <= bench.force_tolerance * (1 + float(np.abs(forces).max())),
-        f"along a random displacement of {crystal!r} the energy rises by {slope:.5g} eV/A, but the forces "
-        f"say {told:.5g}",
-    )
-
-
-def check_stress(bench: Bench) -> None:
-    """Stress is the derivative of the total energy by the strain, divided by the volume."""
-    if bench.calculator.offers_stress:
-        for crystal in bench.crystals:
-            _check_stress_of(bench, crystal)
-
-
-def _check_stress_of(bench: Bench, crystal: Crystal) -> None:
-    stress = bench.evaluate(crystal, with_forces=True).stress
-    if stress is None:
-        raise CalculatorUnfitError("offers_stress is True, but there is no stress")
-    strain = bench.rng.normal(size=(3, 3))
-    strain = (strain + strain.T) / np.linalg.norm(strain + strain.T)
-
-    def strained(size: float) -> Crystal:
-        return replace(crystal, lattice=crystal.lattice @ (np.eye(3) + size * strain))
-
-    slope = _slope(bench, strained, bench.displacement / 2)
-    told = float((stress[0] * strain).sum()) * crystal.volume
-    largest = float(np.abs(stress).max()) * crystal.volume
-    _demand(
-        abs(slope - told) <= bench.force_tolerance * (crystal.num_atoms + largest),
-        f"under a random strain of {crystal!r} the energy rises by {slope:.5g} eV, but the stress, times the "
-        f"volume, says {told:.5g} (eV/A^3, positive under tension?)",
-    )
-
-
 def check_isolation(bench: Bench) -> None:
     """What cannot be evaluated says so, and its neighbours keep their energies."""
     good = bench.crystals[0]
@@ -194,10 +102,10 @@ def check_isolation(bench: Bench) -> None:
     for place, name in enumerate(bad):
         neighbour, position = 2 * place + 2, 2 * place + 1
         status, message = result.statuses[position], result.messages[position]
-        _demand(status is not Status.OK, f"a structure {name} has the status OK")
-        _demand(bool(message), f"a structure {name} fails without a message")
-        _demand(bool(np.isnan(result.energy_per_atom[position])), f"a structure {name} has an energy")
-        _demand(
+        demand(status is not Status.OK, f"a structure {name} has the status OK")
+        demand(bool(message), f"a structure {name} fails without a message")
+        demand(bool(np.isnan(result.energy_per_atom[position])), f"a structure {name} has an energy")
+        demand(
             result.statuses[neighbour] is Status.OK,
             f"the neighbour of a structure {name} fails: {result.messages[neighbour]}",
         )
@@ -212,7 +120,7 @@ def check_inputs(bench: Bench) -> None:
     before = {name: column.copy() for name, column in _columns(batch).items()}
     bench.calculator.evaluate(batch, with_forces=bench.calculator.offers_forces)
     for name, column in _columns(batch).items():
-        _demand(np.array_equal(column, before[name]), f"it writes into the batch's {name}")
+        demand(np.array_equal(column, before[name]), f"it writes into the batch's {name}")
 
 
 def check_elements(bench: Bench) -> None:
@@ -222,14 +130,14 @@ def check_elements(bench: Bench) -> None:
     status = bench.evaluate(
         replace(bench.crystals[0], numbers=np.full(bench.crystals[0].num_atoms, stranger))
     )
-    _demand(
+    demand(
         status.statuses[0] is Status.UNSUPPORTED_ELEMENT,
         f"element {stranger} is not among its elements, but the status is {status.statuses[0].name}",
     )
     some = bench.rng.permutation(sorted(elements))[:_FEW_ELEMENTS].tolist()
     result = bench.evaluate(*(element_crystal(number) for number in some))
     for number, found in zip(some, result.statuses, strict=True):
-        _demand(found is not Status.UNSUPPORTED_ELEMENT, f"it claims element {number}, and then refuses it")
+        demand(found is not Status.UNSUPPORTED_ELEMENT, f"it claims element {number}, and then refuses it")
 
 
 CHECKS: dict[str, Callable[[Bench], None]] = {
@@ -248,18 +156,6 @@ CHECKS: dict[str, Callable[[Bench], None]] = {
 
 def _columns(batch: CrystalBatch) -> dict[str, np.ndarray]:
     return {name: getattr(batch, name) for name in ("num_atoms", "lattices", "numbers", "frac_coords")}
-
-
-def _slope(bench: Bench, at: Callable[[float], Crystal], step: float) -> float:
-    """Derivative of the total energy by a parameter at 0: five points, error of the fourth order."""
-    points = [at(x * step) for x in (-2, -1, 1, 2)]
-    far_left, left, right, far_right = bench.energies(*points) * points[0].num_atoms
-    return float(far_left - 8 * left + 8 * right - far_right) / (12 * step)
-
-
-def _demand(met: bool, otherwise: str) -> None:
-    if not met:
-        raise CalculatorUnfitError(otherwise)
 
 
 def _demand_array(value: Any, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> None:

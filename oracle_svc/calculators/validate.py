@@ -21,7 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from oracle_svc.calculators import calculator_names, open_calculator
-from oracle_svc.calculators._checks import CHECKS, Bench, CalculatorUnfitError
+from oracle_svc.calculators._bench import Bench, CalculatorUnfitError
+from oracle_svc.calculators._checks import CHECKS
 from oracle_svc.calculators._probes import probes
 from oracle_svc.calculators.base import Calculator
 from xenolith.crystal import Crystal
