@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from oracle_svc.audit_stage import fill_audits
 from oracle_svc.canonical import CanonicalForm, same_crystal
 from oracle_svc.forces_stage import ForcesStage
 from oracle_svc.journal import Journal
 from oracle_svc.judging import Judge
 from oracle_svc.measurements import Measurements
 from oracle_svc.pool import WorkerStoppedError
+from oracle_svc.properties.stage import fill_properties
 from oracle_svc.results import Component, Outcome, Provenance, Score, ScoredBatch, ScoreOptions, Stats
 from oracle_svc.spread import fill_diversity
 from oracle_svc.status import Status
@@ -80,6 +82,27 @@ class BatchRun:
             stage.run(self._batch, self._scores, self._form_of)
         with self._stage("comparison"):
             self._compare()
+        with self._stage("properties"):
+            fill_properties(
+                self._scorer,
+                self._options,
+                self._scores,
+                self._forms,
+                self._form_of,
+                self._measured,
+                self._stats,
+                self._stop,
+            )
+        with self._stage("audit"):
+            fill_audits(
+                self._scorer,
+                self._options,
+                self._scores,
+                self._forms,
+                self._form_of,
+                self._stats,
+                self._stop,
+            )
         with self._stage("diversity"):
             fill_diversity(
                 self._scorer, self._options, self._batch, self._scores, self._form_of, self._measured

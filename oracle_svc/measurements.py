@@ -75,7 +75,10 @@ class Measurements:
     @property
     def need_energy(self) -> frozenset[Component]:
         """Components asked for that need an energy or the embedding that comes with it."""
-        return self._options.components & (_NEED_ENERGY | self._spread(embedding=True))
+        needed = _NEED_ENERGY | self._spread(embedding=True)
+        if self._reads_embeddings():
+            needed |= {Component.PROPERTIES}
+        return self._options.components & needed
 
     @property
     def need_amd(self) -> frozenset[Component]:
@@ -172,6 +175,12 @@ class Measurements:
         if self._options.relax is not None:
             return "relax"
         return "forces" if self._options.return_forces else "energy"
+
+    def _reads_embeddings(self) -> bool:
+        """Whether a property asked for reads the embeddings that come with the energy."""
+        if Component.PROPERTIES not in self._options.components:
+            return False
+        return any(info.embeddings_of for info in self._scorer.properties.chosen(self._options.properties))
 
     def _spread(self, *, embedding: bool) -> frozenset[Component]:
         """Structure diversity, if that is what it compares."""

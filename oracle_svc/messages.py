@@ -10,7 +10,7 @@ import numpy as np
 
 from oracle_svc.matcher import MatcherOptions
 from oracle_svc.relax_messages import fill_forces, relax_settings_of, relaxation_message
-from oracle_svc.results import Component, Outcome, Provenance, Score, ScoredBatch, ScoreOptions
+from oracle_svc.results import Audit, Component, Outcome, Provenance, Score, ScoredBatch, ScoreOptions
 from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import UnimplementedError, invalid_field
@@ -20,13 +20,6 @@ from xenolith.wire import batch_from_proto
 __all__ = ["crystals_of", "options_of", "response_of"]
 
 _DEFAULTS = ScoreOptions().components
-_LATER: dict[int, str] = {
-    int(oracle_pb2.COMPONENT_PROPERTIES): "properties are not predicted by this oracle",
-    int(oracle_pb2.COMPONENT_AUDIT): (
-        "this oracle has one calculator, and an audit needs a second; score the same crystals on an oracle "
-        "with another calculator"
-    ),
-}
 _SCALARS = (
     "valid", "min_distance", "density", "volume_per_atom", "charge_neutral", "energy_per_atom",
     "e_above_hull", "formation_energy_per_atom", "novel", "nearest_reference", "amd_distance",
@@ -89,6 +82,8 @@ def options_of(request: oracle_pb2.ScoreRequest) -> ScoreOptions:
         amd_tolerance=_positive(sameness, "amd_tolerance", allow_zero=True),
         matcher=_matcher_options(sameness) if by_matcher else None,
         known=known,
+        properties=tuple(settings.properties),
+        audit_calculator_ids=tuple(settings.audit_calculator_ids),
         structure_limit_s=_positive(settings, "structure_timeout_s"),
         relax=relax_settings_of(settings.relax) if settings.HasField("relax") else None,
         return_relaxed=settings.relax.return_crystals,
@@ -139,10 +134,23 @@ def _score(index: int, score: Score) -> oracle_pb2.StructureScore:
     if score.relaxation is not None:
         message.relaxation.CopyFrom(relaxation_message(index, score.relaxation))
     fill_forces(message, score)
+    message.properties.update(score.properties)
+    message.audits.extend(_audit(index, audit) for audit in score.audits)
     if score.amd is not None:
         message.amd.extend(score.amd.tolist())
     if score.embedding is not None:
         message.embedding.extend(score.embedding.tolist())
+    return message
+
+
+def _audit(index: int, audit: Audit) -> oracle_pb2.Audit:
+    message = oracle_pb2.Audit(
+        calculator_id=audit.calculator_id, message=_prefixed(index, audit.message), hull_id=audit.hull_id
+    )
+    message.status = int(audit.status)  # type: ignore[assignment]  # our numbers are the contract's
+    for name in ("energy_per_atom", "e_above_hull", "formation_energy_per_atom"):
+        if getattr(audit, name) is not None:
+            setattr(message, name, getattr(audit, name))
     return message
 
 
@@ -155,6 +163,7 @@ def _provenance(provenance: Provenance, service_version: str) -> oracle_pb2.Scor
         settings_digest=provenance.settings_digest,
         service_version=service_version,
         diversity_features=provenance.diversity_features,
+        property_digests=provenance.property_digests,
     )
     sameness = message.sameness
     sameness.metric = oracle_pb2.SAMENESS_METRIC_AMD
@@ -174,8 +183,6 @@ def _prefixed(index: int, text: str) -> str:
 def _components(asked: Sequence[int]) -> frozenset[Component]:
     chosen = set()
     for position, number in enumerate(asked):
-        if number in _LATER:
-            raise UnimplementedError(_LATER[number])
         if number not in set(Component) and number in oracle_pb2.Component.values()[1:]:
             name = oracle_pb2.Component.Name(number).removeprefix("COMPONENT_").lower()
             raise UnimplementedError(f"{name} is not measured by this oracle; Describe lists what is")
@@ -191,10 +198,6 @@ def _refuse_what_is_not_served(settings: oracle_pb2.ScoreSettings) -> None:
         raise invalid_field(
             "settings.calculator_settings", f"holds {names}, but the calculator takes none here"
         )
-    if settings.properties:
-        raise invalid_field("settings.properties", "is set, but properties are not predicted by this oracle")
-    if settings.audit_calculator_ids:
-        raise invalid_field("settings.audit_calculator_ids", "is set, but there is no second calculator")
 
 
 def _matcher_options(sameness: oracle_pb2.SamenessOptions) -> MatcherOptions:

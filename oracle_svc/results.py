@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -13,7 +14,7 @@ from oracle_svc.relaxation import Relaxed, RelaxSettings
 from oracle_svc.status import Status
 from xenolith.crystal import Crystal, CrystalBatch
 
-__all__ = ["Component", "Outcome", "Provenance", "Score", "ScoreOptions", "ScoredBatch", "Stats"]
+__all__ = ["Audit", "Component", "Outcome", "Provenance", "Score", "ScoreOptions", "ScoredBatch", "Stats"]
 
 
 class Component(IntEnum):
@@ -25,6 +26,8 @@ class Component(IntEnum):
     UNIQUENESS = 4
     STRUCTURE_DIVERSITY = 5
     COMPOSITION_DIVERSITY = 6
+    PROPERTIES = 7
+    AUDIT = 8
     CONTINUOUS = 9
 
 
@@ -41,6 +44,10 @@ class ScoreOptions:
     """Judge sameness by StructureMatcher with these tolerances instead of AMD."""
     known: CrystalBatch | None = None
     """Further crystals that count as known."""
+    properties: tuple[str, ...] = ()
+    """Names of the properties wanted; empty: all there are."""
+    audit_calculator_ids: tuple[str, ...] = ()
+    """Ids of the second calculators wanted; empty: all there are."""
     structure_limit_s: float | None = None
     """Time limit of a structure in the calculator, seconds; None: the oracle's."""
     relax: RelaxSettings | None = None
@@ -74,6 +81,22 @@ class RelaxedScore:
     """In the cell, orientation and order of atoms of the structure as given; None unless asked for."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What a second calculator says of a structure."""
+
+    calculator_id: str
+    status: Status
+    message: str = ""
+    energy_per_atom: float | None = None
+    """eV/atom, on its own scheme."""
+    e_above_hull: float | None = None
+    """eV/atom, above its own hull; None without one."""
+    formation_energy_per_atom: float | None = None
+    """eV/atom, against its own elemental references; None without a hull."""
+    hull_id: str = ""
+
+
 @dataclass(kw_only=True)
 class Score:
     """Everything measured of one structure; None is "not measured"."""
@@ -105,6 +128,8 @@ class Score:
     continuous_novelty: float | None = None
     structure_diversity: float | None = None
     composition_diversity: float | None = None
+    properties: dict[str, float] = field(default_factory=dict)
+    audits: list[Audit] = field(default_factory=list)
     amd: np.ndarray | None = None
     embedding: np.ndarray | None = None
 
@@ -131,6 +156,8 @@ class Provenance:
     matcher: MatcherOptions | None
     diversity_features: str = ""
     """What structure diversity compares; empty if it was not asked for."""
+    property_digests: Mapping[str, str] = field(default_factory=dict)
+    """Digest of each property asked for."""
 
 
 @dataclass(kw_only=True)

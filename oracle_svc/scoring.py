@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from threading import Lock
 
 from oracle_svc.amd import DEFAULT_K, DEFAULT_TOLERANCE, amd_vectors
 from oracle_svc.amd_engines import NATIVE, AmdEngine
+from oracle_svc.auditors import Auditor
 from oracle_svc.background import Background
 from oracle_svc.batch_run import BatchRun
 from oracle_svc.cache import Cache
@@ -19,6 +20,7 @@ from oracle_svc.evaluators import CalculatorPool
 from oracle_svc.journal import Journal
 from oracle_svc.matcher import PairMatcher
 from oracle_svc.novelty import GivenCrystals
+from oracle_svc.properties.shelf import PropertyShelf
 from oracle_svc.recognition import Recogniser
 from oracle_svc.relaxation.batch import obstacle as relaxation_obstacle
 from oracle_svc.results import Component, Outcome, Provenance, ScoredBatch, ScoreOptions
@@ -26,7 +28,7 @@ from oracle_svc.status import Status
 from oracle_svc.store import CrystalStore, Kind
 from oracle_svc.validity import ValidityLimits
 from xenolith.crystal import CrystalBatch
-from xenolith.errors import FailedPreconditionError
+from xenolith.errors import FailedPreconditionError, invalid_field
 
 __all__ = ["Scorer"]
 
@@ -50,6 +52,10 @@ class Scorer:
         StructureMatcher's processes.
     amd_engine
         What computes AMD vectors.
+    properties
+        What predicts properties; None: what ships and what is installed.
+    auditors
+        Second calculators; the scoring one, should it be among them, is left out.
     """
 
     def __init__(
@@ -61,12 +67,20 @@ class Scorer:
         limits: ValidityLimits,
         matcher: PairMatcher,
         amd_engine: AmdEngine = NATIVE,
+        properties: PropertyShelf | None = None,
+        auditors: Sequence[Auditor] = (),
     ) -> None:
         self.calculators = calculators
         self.background = background
         self.limits = limits
         self.matcher = matcher
         self.amd_engine = amd_engine
+        self.properties = properties or PropertyShelf(calculator_digest=calculators.identity.settings_digest)
+        self.auditors = {
+            auditor.id: auditor
+            for auditor in auditors
+            if auditor.settings_digest != calculators.identity.settings_digest
+        }
         self.store = CrystalStore(cache)
         self.recogniser = Recogniser(limits, calculators.identity.elements, cache)
         if background is not None and background.hull is not None:
@@ -135,6 +149,9 @@ class Scorer:
         """End the worker processes and close the cache."""
         self.calculators.close()
         self.matcher.close()
+        self.properties.close()
+        for auditor in self.auditors.values():
+            auditor.close()
         self.store.cache.close()
 
     def provenance(self, options: ScoreOptions) -> Provenance:
@@ -183,6 +200,21 @@ class Scorer:
                 self._known.popitem(last=False)
         return made
 
+    def chosen_auditors(self, ids: Sequence[str]) -> tuple[Auditor, ...]:
+        """Return the auditors of these ids, all there are if there are none.
+
+        Raises
+        ------
+        InvalidArgumentError
+            An id is unknown.
+        """
+        for place, name in enumerate(ids):
+            if name not in self.auditors:
+                known = ", ".join(sorted(self.auditors)) or "none"
+                field = f"settings.audit_calculator_ids[{place}]"
+                raise invalid_field(field, f"is {name!r}, and the second calculators here are {known}")
+        return tuple(self.auditors[name] for name in dict.fromkeys(ids or sorted(self.auditors)))
+
     def amd_tolerance(self, options: ScoreOptions) -> float:
         """AMD distance of the same crystal, resolved, Angstrom."""
         if options.amd_tolerance is not None:
@@ -216,6 +248,10 @@ class Scorer:
 
     def _obstacle(self, component: Component) -> str | None:
         """Why a component cannot be measured, or None."""
+        if component is Component.AUDIT:
+            return None if self.auditors else "this oracle has no second calculator; start it with --audit"
+        if component is Component.PROPERTIES:
+            return None if self.properties.infos else "this oracle has none; start it with --properties"
         if component in {Component.VALIDITY, Component.UNIQUENESS, Component.STABILITY}:
             return self._foreign_hull() if component is Component.STABILITY else None
         if self.background is None:
@@ -230,6 +266,16 @@ class Scorer:
                 identity.id, identity.offers_forces, identity.offers_stress, options.relax
             )
         return None if identity.offers_forces else f"the calculator {identity.id} gives no forces"
+
+    def _property_digests(self, options: ScoreOptions) -> dict[str, str]:
+        """Digests of the properties that are named or asked for.
+
+        Those named count in a call that does not ask for properties too: so a run that trains on one has the
+        same settings in all its calls.
+        """
+        if not (options.properties or Component.PROPERTIES in options.components):
+            return {}
+        return {info.name: info.digest for info in self.properties.chosen(options.properties)}
 
     def _foreign_hull(self) -> str | None:
         """Why energies of this calculator cannot be put on the reference's hull, or None.
@@ -266,8 +312,17 @@ class Scorer:
         }
         spread = Component.STRUCTURE_DIVERSITY in options.components
         space = self.structure_space() if spread else None
+        digests = self._property_digests(options)
+        if digests:
+            settings["properties"] = digests
+        if Component.AUDIT in options.components:
+            settings["audits"] = {
+                auditor.id: [auditor.settings_digest, auditor.hull_id]
+                for auditor in self.chosen_auditors(options.audit_calculator_ids)
+            }
         return Provenance(
             diversity_features=space.name if space else "",
+            property_digests=digests,
             calculator_id=identity.id,
             calculator_version=identity.version,
             reference_id=background.id if background else "",

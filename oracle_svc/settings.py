@@ -87,6 +87,18 @@ class OracleSettings(BaseModel):
         description="what computes AMD vectors: native, or package (average-minimum-distance, not for "
         "commercial use)",
     )
+    audit: str = Field(
+        "chgnet-r2scan",
+        description="second calculators for audits: none, names separated by commas, or a JSON list of "
+        "{calculator, settings, hull}; each starts when first asked",
+    )
+    properties: str = Field(
+        "all",
+        description="properties to offer, comma-separated: all, none, names, .py files, .json files of "
+        "trained predictors",
+    )
+    property_workers: int = Field(1, ge=1, description="processes of properties that do not ship")
+    property_limit_s: float = Field(10.0, gt=0, description="seconds they may take for a structure")
     threads: int = Field(4, ge=1, description="batches scored side by side")
     max_atoms: int = Field(512, ge=1, description="most atoms in a structure; larger ones are TOO_LARGE")
     max_batch: int = Field(4096, ge=1, description="most structures in a request")

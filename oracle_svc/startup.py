@@ -8,12 +8,14 @@ from pathlib import Path
 import structlog
 
 from oracle_svc.amd_engines import open_amd_engine
+from oracle_svc.auditors import open_auditors
 from oracle_svc.background import Background
 from oracle_svc.cache import open_cache
 from oracle_svc.calculators import prepare_calculator
 from oracle_svc.evaluators import CalculatorPool
 from oracle_svc.matcher import PairMatcher
 from oracle_svc.operations import OperationSettings
+from oracle_svc.properties.shelf import PropertyShelf
 from oracle_svc.reference import MANIFEST, Reference
 from oracle_svc.scoring import Scorer
 from oracle_svc.service import OracleService
@@ -61,6 +63,18 @@ def open_service(settings: OracleSettings) -> OracleService:
         limits=ValidityLimits(max_atoms=settings.max_atoms, min_distance=settings.min_distance),
         matcher=PairMatcher(workers=settings.matcher_workers, pair_limit_s=settings.matcher_limit_s),
         amd_engine=open_amd_engine(settings.amd_engine),
+        auditors=open_auditors(
+            settings.audit,
+            workers=settings.workers,
+            atoms_per_batch=settings.atoms_per_batch,
+            structure_limit_s=settings.structure_limit_s,
+        ),
+        properties=PropertyShelf(
+            settings.properties,
+            calculator_digest=calculators.identity.settings_digest,
+            workers=settings.property_workers,
+            limit_s=settings.property_limit_s,
+        ),
     )
     for further in backgrounds[1:]:
         scorer.add_reference(further)
@@ -140,6 +154,26 @@ def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescr
             max_volume_per_atom=limits.max_volume_per_atom,
             max_cell_condition=limits.max_cell_condition,
         ),
+        audit_calculators=[
+            oracle_pb2.CalculatorInfo(
+                id=auditor.id,
+                version=auditor.version,
+                scheme=auditor.scheme,
+                elements=auditor.elements,
+                licence=auditor.licence,
+            )
+            for auditor in scorer.auditors.values()
+        ],
+        properties=[
+            oracle_pb2.PropertyInfo(
+                name=info.name,
+                unit=info.unit,
+                description=info.description,
+                digest=info.digest,
+                licence=info.licence,
+            )
+            for info in scorer.properties.infos.values()
+        ],
         cache_backend=scorer.store.cache.name.partition(":")[0],
     )
     for background in scorer.backgrounds:

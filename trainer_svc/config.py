@@ -25,7 +25,6 @@ __all__ = [
 UNSERVED = {
     "max_staleness": "overlapping sampling with updates is not served yet; leave max_staleness at 0",
     "ema_decay": "averaged weights are not served yet; leave ema_decay at 0",
-    "audit_calculator_ids": "audits are not served yet; score the candidates with the other calculator",
 }
 
 
@@ -114,6 +113,7 @@ class EvaluationSettings(_Model):
     sampler: Sampler = Field(default_factory=Sampler)
     relax: dict[str, Any] | None = None
     audit_calculator_ids: tuple[str, ...] = ()
+    """Second calculators of the oracle that judge the samples of every evaluation."""
     bootstrap: int = Field(default=1000, ge=100)
     atom_counts: AtomCounts | None = None
     """Absent: as the run's groups."""
@@ -202,7 +202,6 @@ class RunConfig(_Model):
         asked = {
             "max_staleness": self.max_staleness,
             "ema_decay": self.optimizer.ema_decay,
-            "audit_calculator_ids": self.evaluation.audit_calculator_ids,
         }
         for name, value in asked.items():
             if value:

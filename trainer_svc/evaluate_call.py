@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from trainer_svc.conditions import Conditions
-from trainer_svc.config import UNSERVED, AtomCounts, EvaluationSettings, RolloutSampler
+from trainer_svc.config import AtomCounts, EvaluationSettings, RolloutSampler
 from trainer_svc.draws import AtomCountPrior
 from trainer_svc.errors import ConfigError, RunStateError
 from trainer_svc.evaluation import EvaluationPlan, Evaluator, to_proto
@@ -125,12 +125,6 @@ def _settings(request: trainer_pb2.EvaluateRequest) -> tuple[EvaluationSettings,
         raise ConfigError(f"evaluation: {explain(error)}") from error
     if settings.n == 0:
         raise ConfigError("evaluation: settings.n is 0; ask for at least one sample")
-    asked = {
-        "audit_calculator_ids": settings.audit_calculator_ids,
-    }
-    for name, value in asked.items():
-        if value:
-            raise ConfigError(f"evaluation: {UNSERVED[name]}")
     return settings, counts
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer_svc.audits import audits_of, summary_of
 from trainer_svc.conditions import Conditions
 from trainer_svc.config import Cleanup, EvaluationSettings, RolloutSampler
 from trainer_svc.continuous import continuous_metrics
@@ -18,6 +19,7 @@ from trainer_svc.policy_link import PolicyLink
 from trainer_svc.samples import Samples
 from trainer_svc.scoring import HEADLINE, Relaxed, Scorer
 from trainer_svc.seeds import derive_seed
+from xenolith.audit import AuditReport
 from xenolith.crystal import CrystalBatch
 from xenolith.v1 import generator_pb2, oracle_pb2, trainer_pb2
 
@@ -43,6 +45,8 @@ class EvaluationPlan:
     cleanup: Cleanup | None = None
     relax: dict[str, Any] | None = None
     """The contract's RelaxOptions in JSON form; None: no relaxed metrics."""
+    audit_calculator_ids: tuple[str, ...] = ()
+    """Second calculators that judge the samples."""
 
     @classmethod
     def of(
@@ -61,6 +65,7 @@ class EvaluationPlan:
             ),
             cleanup=settings.cleanup,
             relax=settings.relax,
+            audit_calculator_ids=settings.audit_calculator_ids,
         )
 
 
@@ -74,6 +79,7 @@ class Evaluated:
     estimates: dict[str, Estimate]
     provenance: oracle_pb2.ScoreProvenance
     oracle_calls: int
+    audits: tuple[AuditReport, ...]
     wall_s: float
     relaxed: "EvaluatedRelaxed | None" = None
 
@@ -124,7 +130,9 @@ class Evaluator:
             relaxed = await self._relaxed(
                 samples.crystals, plan, plan.relax, lambda done: on_progress("relax", done, total)
             )
+        ids = plan.audit_calculator_ids
         return Evaluated(
+            audits=await audits_of(self._scorer, samples.crystals, scored.measured, ids),
             policy_version=samples.policy_version,
             crystals=samples.crystals,
             measured=scored.measured,
@@ -215,6 +223,7 @@ def to_proto(evaluated: Evaluated) -> trainer_pb2.Evaluation:
         message.metrics["e_above_hull_mean"] = float(np.nanmean(energies))
     for name, value in continuous_metrics(evaluated.measured).items():
         message.metrics[name] = value
+    message.audits.extend(summary_of(report) for report in evaluated.audits)
     for status in evaluated.measured.status:
         message.statuses[STATUS_PREFIX + status] += 1
     return message

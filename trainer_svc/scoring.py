@@ -166,6 +166,15 @@ class Scorer:
             crystals=CrystalBatch.from_crystals(result), ok=np.array(ok), converged=np.array(converged)
         )
 
+    async def second_opinions(
+        self, crystals: CrystalBatch, calculator_ids: Sequence[str]
+    ) -> oracle_pb2.ScoreResponse:
+        """Have other calculators judge a batch; the scale of the run is not touched."""
+        settings = oracle_pb2.ScoreSettings()
+        settings.CopyFrom(self._settings)
+        settings.audit_calculator_ids[:] = calculator_ids
+        return await self._ask(crystals, (oracle_pb2.COMPONENT_AUDIT,), settings)
+
     async def _ask(
         self,
         crystals: CrystalBatch,

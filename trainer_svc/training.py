@@ -14,6 +14,7 @@ from trainer_svc.draws import AtomCountPrior
 from trainer_svc.errors import ConfigError, SourceChangedError
 from trainer_svc.evaluation import Evaluated, EvaluationPlan, Evaluator, to_proto
 from trainer_svc.learner import Learner, step_event
+from trainer_svc.offers import check_offers, properties_of
 from trainer_svc.patience import Patience
 from trainer_svc.policy_link import PolicyLink, build_denoiser, tensors_of, version_of
 from trainer_svc.remote import Generator, Oracle
@@ -122,6 +123,7 @@ class Training:
         source = await self._patience.call("generator", self._generator.describe)
         measures = await self._patience.call("oracle", self._oracle.describe)
         self._check_source(source)
+        check_offers(self._config, measures)
         write_json(
             self._directory.versions, {"software": software_versions(), **source_versions(source, measures)}
         )
@@ -130,7 +132,10 @@ class Training:
         _, base = self._checkpoints.weights(0)
         learner, state = await self._worker.run(self._restore, source, base)
         link = PolicyLink(self._generator, self._patience, source)
-        scorer = Scorer(self._oracle, self._patience, self._config.score_settings)
+        # Named in all calls: no other property can fail a structure, and its predictor is part of the scale.
+        wanted = properties_of(self._config.reward)
+        named = {"properties": list(wanted)} if wanted else {}
+        scorer = Scorer(self._oracle, self._patience, {**named, **self._config.score_settings})
         if self._log.run.score_provenance.settings_digest:
             scorer.pin(self._log.run.score_provenance)
         prior = AtomCountPrior(source.atom_count_prior, self._config.atom_counts, source.max_atoms)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from google.protobuf import json_format
+
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["HEADLINES", "evaluation_summary", "run_summary"]
@@ -17,6 +19,10 @@ def evaluation_summary(evaluation: trainer_pb2.Evaluation) -> dict[str, Any]:
         summary[name] = estimate.value
         summary[f"{name}_ci95"] = [estimate.low, estimate.high]
     summary["policy_version"] = evaluation.policy_version
+    if evaluation.audits:
+        summary["audits"] = [
+            json_format.MessageToDict(audit, preserving_proto_field_name=True) for audit in evaluation.audits
+        ]
     return summary | dict(evaluation.metrics)
 
 

@@ -7,6 +7,7 @@ import sys
 from types import FrameType
 
 from xenolith.cli import (
+    audit,
     bundle,
     conformance,
     data,
@@ -27,8 +28,8 @@ from xenolith.errors import XenolithError
 __all__ = ["main"]
 
 _COMMANDS = (
-    quickstart, up, generate, score, operation, train, evaluate, report, bundle, reference, data, pretrain,
-    conformance,
+    quickstart, up, generate, score, audit, operation, train, evaluate, report, bundle, reference, data,
+    pretrain, conformance,
 )  # fmt: skip
 _INTERRUPTED = 130
 

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,18 @@ def options_of(given: argparse.Namespace, **more: Any) -> Options:
 
 @contextmanager
 def services(
-    given: argparse.Namespace, wanted: str, console: Any, *, also: tuple[str, ...] = (), **options: Any
+    given: argparse.Namespace,
+    wanted: str,
+    console: Any,
+    *,
+    also: tuple[str, ...] = (),
+    environment: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> Iterator[Client]:
     """Yield a client for the service `wanted`, started here with what it needs if it has no address.
 
-    `also` names services that this command needs beyond the usual ones.
+    `also` names services that this command needs beyond the usual ones; `environment` is for services that
+    are started here.
     """
     addresses = addresses_of(given)
     if wanted in addresses:
@@ -78,6 +85,7 @@ def services(
         home=given.stack_dir,
         cache=given.cache,
         addresses=addresses,
+        environment=dict(environment or {}),
     )
     stack = Stack(settings, on_event=lambda line: console.print(line, style="dim", markup=False))
     with status(console, f"starting {', '.join(missing)} (logs in {settings.home / 'logs'})"):

@@ -9,6 +9,7 @@ from xenolith.cli._progress import Progress
 from xenolith.cli._runs import rows
 from xenolith.cli._services import add_service_arguments, services
 from xenolith.client.runs import evaluation_dict, message_dict
+from xenolith.v1 import trainer_pb2
 
 __all__ = ["add_parser", "run"]
 
@@ -25,6 +26,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("-n", type=int, default=1000, help="samples (default: 1000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--relax", action="store_true", help="relax, and report relaxed metrics too")
+    parser.add_argument(
+        "--audit",
+        action="append",
+        default=[],
+        metavar="CALCULATOR",
+        help="have a second calculator of the oracle judge the samples, such as chgnet-r2scan",
+    )
     add_cleanup(parser)
     add_service_arguments(parser, "generator", "oracle", "trainer")
     add_json(parser, "the metrics")
@@ -37,6 +45,8 @@ def run(given: argparse.Namespace) -> int:
     settings: dict[str, Any] = {"relax": {}} if given.relax else {}
     if cleanup := cleanup_settings(given):
         settings["cleanup"] = cleanup
+    if given.audit:
+        settings["audit_calculator_ids"] = given.audit
     with services(given, "trainer", out) as client, Progress(out) as progress:
         evaluation = client.trainer.evaluate(
             given.name,
@@ -49,4 +59,18 @@ def run(given: argparse.Namespace) -> int:
     write_json(given.json, {**evaluation_dict(evaluation), "details": message_dict(evaluation)})
     if given.json != "-":
         out.print(table(f"policy {evaluation.policy_version}", ["", "value [95 %]"], rows(evaluation)))
+        for audit in evaluation.audits:
+            out.print(_told(audit), markup=False)
     return 0
+
+
+def _told(audit: trainer_pb2.AuditSummary) -> str:
+    """Say in a line what a second calculator found."""
+    rank = f"{audit.rank_correlation:.2f}" if audit.HasField("rank_correlation") else "-"
+    claims = f"{audit.msun_claims} mSUN claims"
+    if audit.HasField("msun_survival"):
+        claims = f"{audit.msun_survival:.0%} of {claims} survive"
+    return (
+        f"audit by {audit.calculator_id}: {audit.measured} structures, rank correlation {rank}, {claims}, "
+        f"{audit.flagged} flagged"
+    )

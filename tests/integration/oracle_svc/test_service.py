@@ -22,7 +22,7 @@ from xenolith.status import error_from_call
 from xenolith.v1 import crystal_pb2, oracle_pb2, oracle_pb2_grpc
 from xenolith.wire import batch_from_proto, batch_to_proto, tensor_from_proto
 
-ALL = [*range(1, 7), 9]
+ALL = [*range(1, 8), 9]
 OK = crystal_pb2.STRUCTURE_STATUS_OK
 UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
@@ -210,7 +210,8 @@ def test_a_disordered_structure_is_typed_and_its_neighbours_are_scored(stub, cry
         ),
         ({"settings": {"reference_id": "other"}}, "FAILED_PRECONDITION", "not other"),
         ({"expected_settings_digest": "abc"}, "FAILED_PRECONDITION", "not abc"),
-        ({"components": [7]}, "UNIMPLEMENTED", "not predicted"),
+        ({"components": [8]}, "FAILED_PRECONDITION", "no second calculator"),
+        ({"settings": {"properties": ["hardness"]}}, "INVALID_ARGUMENT", "settings.properties[0]"),
         ({"components": [99]}, "INVALID_ARGUMENT", "components[0]"),
         ({"settings": {"relax": {"algorithm": 2}}}, "UNIMPLEMENTED", "not by RELAX_ALGORITHM_LBFGS"),
         ({"settings": {"relax": {"max_steps": 0}}}, "INVALID_ARGUMENT", "settings.relax.max_steps"),

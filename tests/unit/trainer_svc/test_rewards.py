@@ -196,3 +196,13 @@ def test_every_shipped_spec_loads():
     assert "discovery" in builtin_specs()
     for name in builtin_specs():
         assert load_spec(name).name == name
+
+
+def test_the_band_gap_reward_is_best_at_three_electronvolts():
+    spec = load_spec("band_gap")
+    batch = measured(**{"properties.band_gap": [3.0, 2.0, 0.0, np.nan, np.nan], "e_above_hull": [0.0] * 5})
+    values = term(rewards_of(batch, spec), "properties.band_gap").transformed
+    np.testing.assert_allclose(values[:4], [0.0, -1.0, -9.0, -9.0])
+    rewards = rewards_of(batch, spec)
+    assert rewards.total[0] == rewards.total.max()
+    assert rewards.total[4] == -10.0 == rewards.total.min()

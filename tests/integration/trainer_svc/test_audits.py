@@ -1,0 +1,48 @@
+"""Runs whose samples a second calculator judges, and whose reward values a predicted property."""
+
+import json
+
+from xenolith.v1 import trainer_pb2 as pb
+
+
+def test_every_evaluation_is_audited_and_a_property_is_rewarded(lab, small_run, tmp_path):
+    small_run.steps = 2
+    small_run.evaluation.audit_calculator_ids.append("geometry-2")
+    small_run.reward_terms.add(metric="properties.gap", weight=1.0)
+
+    async def scenario(lab):
+        run = await lab.run(small_run)
+        steps = [event.step for event in await lab.watch("small") if event.HasField("step")]
+        return run, steps
+
+    run, steps = lab(scenario)
+    assert run.state == pb.RUN_STATE_SUCCEEDED, run.message
+    # The oracle's gap is 1 eV and the energy above the hull.
+    assert all(step.terms[0].raw_mean > 1.0 for step in steps)
+    assert all(step.terms[0].measured > 0 for step in steps)
+    for evaluation in (run.base, run.tuned):
+        (audit,) = evaluation.audits
+        assert (audit.calculator_id, audit.basis) == ("geometry-2", "hull")
+        assert 0 < audit.measured <= 20
+        assert audit.rank_correlation > -1.0
+        assert audit.mean_shift > 0.09
+        # What it sees a tenth of an eV/atom further up is no longer below a tenth.
+        assert audit.msun_survival == 0.0 or audit.msun_claims == 0
+    summary = json.loads((tmp_path / "runs" / "small" / "summary.json").read_text())
+    assert summary["tuned"]["audits"][0]["calculator_id"] == "geometry-2"
+
+
+def test_what_the_oracle_does_not_offer_fails_the_run_before_its_first_step(lab, small_run):
+    async def scenario(lab):
+        small_run.evaluation.audit_calculator_ids.append("geometry-9")
+        first = await lab.run(small_run)
+        del small_run.evaluation.audit_calculator_ids[:]
+        small_run.name = "other"
+        small_run.reward_terms.add(metric="properties.hardness", weight=1.0)
+        return first, await lab.run(small_run)
+
+    audit, reward = lab(scenario)
+    assert (audit.state, reward.state) == (pb.RUN_STATE_FAILED, pb.RUN_STATE_FAILED)
+    assert "second calculators are geometry-2" in audit.message
+    assert "the oracle predicts gap" in reward.message
+    assert audit.steps_done == reward.steps_done == 0
