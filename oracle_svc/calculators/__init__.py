@@ -40,7 +40,7 @@ def calculator_names() -> list[str]:
     return [*_OWN, *sorted(entry_points(group=ENTRY_POINTS).names - _OWN.keys())]
 
 
-def open_calculator(name: str, **settings: Any) -> Calculator:
+def open_calculator(name: str, /, **settings: Any) -> Calculator:
     """Open a calculator by name.
 
     Raises

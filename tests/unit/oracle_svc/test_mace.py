@@ -86,6 +86,7 @@ def test_bad_structures_fail_alone(calculator: Calculator) -> None:
 def test_is_a_calculator(calculator: Calculator, folder: Path) -> None:
     assert isinstance(calculator, Calculator)
     assert calculator.elements == {11, 17}
+    assert open_calculator("mace", path=str(folder), name="mine").id == "mine"
     assert open_calculator("mace", path=str(folder)).settings_digest != calculator.settings_digest
 
 
