@@ -5,8 +5,8 @@ and with a model of MACE-MPA-0's architecture and random weights, each on one co
 structures go through the serial path of `oracle_parts/serial.py` on the same core, one tool after the other.
 Then the oracle runs as a service: warm from Redis through gRPC, and as two replicas on two cores.
 
-    python benchmarks/oracle.py --json oracle.json --plot oracle.png       # about eight minutes on two cores
-    python benchmarks/oracle.py --quick                                    # a check that it runs
+    python -m benchmarks.oracle --json oracle.json --plot oracle.png       # about eight minutes on two cores
+    python -m benchmarks.oracle --quick                                    # a check that it runs
 
 Needs XENOLITH_DATA (mp20.parquet), redis-server, and the `amd` package. Times depend on the machine and its
 load; the ratios much less, since their two sides are measured in turn.
@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from oracle_parts import ours, served
-from oracle_parts.clock import clock_of
-from oracle_parts.inputs import mp20, mpa0_with_random_weights, perturbed
-from oracle_parts.plots import draw
-from oracle_parts.serial import Clock, SerialPath, mmd_constant
 
+from benchmarks.oracle_parts import ours, served
+from benchmarks.oracle_parts.clock import clock_of
+from benchmarks.oracle_parts.inputs import mp20, mpa0_with_random_weights, perturbed
+from benchmarks.oracle_parts.plots import draw
+from benchmarks.oracle_parts.serial import Clock, SerialPath, mmd_constant
 from oracle_svc.structures import StructureTable
 from xenolith.crystal import CrystalBatch
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from oracle_parts.clock import clock_of
+from benchmarks.oracle_parts.clock import clock_of
 from oracle_svc.background import Background
 from oracle_svc.cache import open_cache
 from oracle_svc.evaluators import CalculatorPool

@@ -14,7 +14,7 @@ def draw(report: dict[str, Any], references: dict[str, Any] | None, path: Path) 
     report
         Of `benchmarks/oracle.py`.
     references
-        Of `reference_scaling.py`: `sizes` with, per number of references, ms per structure by part.
+        Of `benchmarks.reference_scaling`.
     """
     from matplotlib.figure import Figure
 
@@ -28,10 +28,10 @@ def draw(report: dict[str, Any], references: dict[str, Any] | None, path: Path) 
     axes[0, 0].set(xlabel="structures in a batch", ylabel="ms per structure, cold, one core")
     axes[0, 0].legend()
     if references:
-        sizes = references["sizes"]
-        for part in sorted({part for costs in sizes.values() for part in costs}):
-            points = [(int(size), costs[part]) for size, costs in sizes.items() if part in costs]
-            axes[0, 1].loglog(*zip(*points, strict=True), "o-", label=part)
+        sizes = [row["structures"] for row in references["sizes"]]
+        for part in ("novelty_s", "composition_s", "graded_s"):
+            costs = [1e3 * row[part] for row in references["sizes"]]
+            axes[0, 1].loglog(sizes, costs, "o-", label=part.removesuffix("_s"))
         axes[0, 1].set(xlabel="references", ylabel="ms per structure")
         axes[0, 1].legend()
     figure.tight_layout()

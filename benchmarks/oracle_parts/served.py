@@ -15,7 +15,7 @@ from typing import Any
 
 import grpc
 
-from oracle_parts.clock import clock_of, family
+from benchmarks.oracle_parts.clock import clock_of, family
 from xenolith.crystal import CrystalBatch
 from xenolith.serving.healthcheck import check
 from xenolith.stack.ports import choose_ports
