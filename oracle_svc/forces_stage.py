@@ -6,9 +6,11 @@ Both are computed for the distinct crystals of a batch, kept in the cache, and t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import structlog
 
 from oracle_svc.calculators.base import digest_of
 from oracle_svc.canonical import CanonicalForm
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ForcesStage"]
 
+log = structlog.get_logger(__name__)
+_LOST = "its relaxed crystal cannot be told in the cell that was sent; send a smaller cell"
 _DESCRIPTION = ("lattice", "numbers", "frac_coords")
 _NUMBERS = ("energy_per_atom", "max_force", "rmsd", "volume_ratio")
 
@@ -80,7 +84,9 @@ class ForcesStage:
         for index, row in form_of.items():
             record = records[row]
             if record is not None:
-                place = Placement.of(batch[index], _computed(record, self._forms[row]))
+                place = _placement(batch[index], record, self._forms[row])
+                if place is None:
+                    continue
                 scores[index].forces = place.forces(record["forces"])
                 scores[index].stress = place.stress(record["stress"]) if "stress" in record else None
 
@@ -120,10 +126,13 @@ class ForcesStage:
                 outcome = Relaxed(status=failure.status, message=failure.message)
             relaxation = scores[index].relaxation = RelaxedScore(outcome=outcome)
             if self._options.return_relaxed and outcome.crystal is not None:
-                computed = _computed(records[row], self._forms[row])
-                relaxation.crystal = Placement.of(batch[index], computed).crystal(
-                    outcome.crystal.lattice, outcome.crystal.frac_coords, batch[index].numbers
-                )
+                place = _placement(batch[index], records[row], self._forms[row])
+                if place is None:
+                    relaxation.outcome = replace(outcome, status=Status.CALCULATOR_FAILED, message=_LOST)
+                else:
+                    relaxation.crystal = place.crystal(
+                        outcome.crystal.lattice, outcome.crystal.frac_coords, batch[index].numbers
+                    )
         self._place(batch, scores)
 
     def _relaxations(self, rows: list[int]) -> Iterator[Mapping[int, Record]]:
@@ -176,6 +185,15 @@ class ForcesStage:
 def _described(form: CanonicalForm) -> Record:
     """The description in which something is computed: whoever finds it may have another."""
     return {f"computed.{name}": getattr(form, name) for name in _DESCRIPTION}
+
+
+def _placement(crystal: Crystal, record: Record | None, form: CanonicalForm) -> Placement | None:
+    """Where a crystal's atoms are in the description that was computed; None if rounding hides it."""
+    try:
+        return Placement.of(crystal, _computed(record, form))
+    except ValueError as error:
+        log.warning("no forces or relaxed crystal told", formula=crystal.formula, error=str(error))
+        return None
 
 
 def _computed(record: Record | None, form: CanonicalForm) -> CanonicalForm:

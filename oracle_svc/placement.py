@@ -97,7 +97,10 @@ def _shifts(crystal: Crystal, frac: np.ndarray, form: CanonicalForm) -> list[np.
     """Translations that take an atom of the form's rarest element onto the first given one."""
     species, counts = np.unique(form.numbers, return_counts=True)
     rarest = species[np.argmin(counts)]
-    first = frac[np.flatnonzero(crystal.numbers == rarest)[0]]
+    found = np.flatnonzero(crystal.numbers == rarest)
+    if len(found) == 0:
+        return []
+    first = frac[found[0]]
     return [first - other for other in form.frac_coords[form.numbers == rarest]]
 
 
