@@ -52,7 +52,9 @@ def _scatter(report: AuditReport) -> str:
         return "<p>Nothing was measured by both.</p>"
     # Flagged points come last: they are kept, and drawn on top.
     shown = points[-_MOST_POINTS:]
-    values = np.array([point[:2] for point in shown], dtype=np.float64)
+    # What is flagged may lie anywhere: it is drawn at the edge, and does not squeeze the others.
+    calm = [point[:2] for point in shown if not point[2]] or [point[:2] for point in shown]
+    values = np.array(calm, dtype=np.float64)
     low = float(min(np.quantile(values, 0.01), -0.1)) - 0.05
     high = float(max(np.quantile(values, 0.99), METASTABLE_BELOW)) + 0.05
 
