@@ -26,6 +26,7 @@ from oracle_svc.relaxation.batch import obstacle as relaxation_obstacle
 from oracle_svc.results import Component, Outcome, Provenance, ScoredBatch, ScoreOptions
 from oracle_svc.status import Status
 from oracle_svc.store import CrystalStore, Kind
+from oracle_svc.totals import Totals
 from oracle_svc.validity import ValidityLimits
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import FailedPreconditionError, invalid_field
@@ -82,6 +83,7 @@ class Scorer:
             if auditor.settings_digest != calculators.identity.settings_digest
         }
         self.store = CrystalStore(cache)
+        self.totals = Totals()
         self.recogniser = Recogniser(limits, calculators.identity.elements, cache)
         if background is not None and background.hull is not None:
             background.hull.share(cache, background.digest)
@@ -143,7 +145,9 @@ class Scorer:
         """
         chosen = self._chosen(options)
         provenance = chosen.provenance(options)
-        return BatchRun(chosen, batch, options, provenance, stop, refused or {}, journal).run()
+        scored = BatchRun(chosen, batch, options, provenance, stop, refused or {}, journal).run()
+        self.totals.add(scored)
+        return scored
 
     def close(self) -> None:
         """End the worker processes and close the cache."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import structlog
@@ -26,6 +26,7 @@ from xenolith.errors import (
     invalid_field,
 )
 from xenolith.serving import Stop, Worker
+from xenolith.serving.measurement import Measurement
 from xenolith.v1 import oracle_pb2, oracle_pb2_grpc
 
 __all__ = ["OracleService"]
@@ -69,6 +70,10 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         if operations is not None:
             identity = scorer.calculators.identity
             self._kept = Operations(self, operations, oracle=scorer.scale, calculator=identity.id)
+
+    def measurements(self) -> Iterator[Measurement]:
+        """What it has done since it started, for `/metrics`."""
+        return self._scorer.totals.measurements(self._scorer.store.cache)
 
     def close(self) -> None:
         """End the worker processes and close the cache."""

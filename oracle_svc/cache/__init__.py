@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import structlog
+
 from oracle_svc.cache.base import Cache, NoCache
 
 __all__ = ["Cache", "NoCache", "open_cache"]
+
+log = structlog.get_logger(__name__)
 
 
 def open_cache(url: str, *, max_bytes: int = 2**30, ttl_s: float = 30 * 86400.0) -> Cache:
@@ -31,7 +35,10 @@ def open_cache(url: str, *, max_bytes: int = 2**30, ttl_s: float = 30 * 86400.0)
     if scheme in {"redis", "rediss", "unix"} and rest:
         from oracle_svc.cache.redis_ import RedisCache
 
-        return RedisCache(url, ttl_s=ttl_s)
+        shared = RedisCache(url, ttl_s=ttl_s)
+        if advice := shared.advice():
+            log.warning("redis is not set up as a cache", advice=advice)
+        return shared
     if url and (scheme == "sqlite" or "://" not in url):
         from oracle_svc.cache.sqlite import SqliteCache
 

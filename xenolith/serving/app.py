@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,8 @@ class RunningServer:
     """The server itself."""
     health: health.aio.HealthServicer
     """Its health; the empty service name stands for the whole process."""
+    metrics_port: int | None = None
+    """Port of ``/metrics``, if it is served."""
 
     async def set_serving(self, serving: bool) -> None:
         """Tell health checks whether calls are welcome."""
@@ -118,8 +120,10 @@ async def running_server(
     ...     client = AsyncClient.connect(oracle=running.address)
     """
     settings = settings or ServingSettings(grace_s=1.0)
+    metrics = _metrics(servicers, settings)
     server = grpc.aio.server(
         interceptors=[
+            *([AroundInterceptor(metrics.around())] if metrics else []),
             AroundInterceptor(identity()),
             AroundInterceptor(rich_errors()),
             AroundInterceptor(authentication(settings.bearer_token())),
@@ -138,10 +142,21 @@ async def running_server(
         await checker.set(service, health_pb2.HealthCheckResponse.SERVING)
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "[::]"} else settings.host  # noqa: S104  # compared only
     try:
-        yield RunningServer(address=f"{host}:{port}", port=port, server=server, health=checker)
+        with metrics.served(settings.host, settings.metrics_port or 0) if metrics else nullcontext() as at:
+            yield RunningServer(
+                address=f"{host}:{port}", port=port, server=server, health=checker, metrics_port=at
+            )
     finally:
         await checker.enter_graceful_shutdown()
         await server.stop(settings.grace_s)
+
+
+def _metrics(servicers: Sequence[object], settings: ServingSettings) -> Any:
+    if settings.metrics_port is None:
+        return None
+    from xenolith.serving.metrics import Metrics  # a library that only this needs
+
+    return Metrics(servicers)
 
 
 def _register(servicer: object, server: grpc.aio.Server) -> str:

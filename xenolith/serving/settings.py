@@ -39,6 +39,9 @@ class ServingSettings(BaseModel):
     tls_client_ca: Path | None = Field(
         None, description="authority (PEM) whose certificate callers must show"
     )
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="port of /metrics for Prometheus; 0 for any free one, default none"
+    )
     log_format: Literal["console", "json"] = Field("console", description="how log lines are written")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
     parent_pid: int | None = Field(
