@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ def build_from_files(
         vertices=reduce_to_vertices(kept),
         num_entries=len(kept),
         calculator=source if kept or calculator is not None else None,
-        source=plan.source,
+        source=_attributed(plan.source, given),
         settings={
             "amd_tolerance": plan.amd_tolerance,
             "skipped": len(gathered.skipped),
@@ -116,6 +116,15 @@ def build_from_files(
     (plan.out / SKIPPED).write_text(json.dumps(gathered.skipped, indent=1) + "\n")
     shutil.rmtree(plan.work, ignore_errors=True)
     return BuiltReference(info=info, skipped=gathered.skipped, uncovered=uncovered)
+
+
+def _attributed(source: DataSource, given: Reference | None) -> DataSource:
+    """What is taken over keeps its licence, beside that of what is new."""
+    if given is None:
+        return source
+    licences = dict.fromkeys(filter(None, (source.licence, str(given.info["licence"]))))
+    names = dict.fromkeys(filter(None, (source.attribution, str(given.info["attribution"]))))
+    return replace(source, licence=" and ".join(licences), attribution=" and ".join(names))
 
 
 def _energy_source(given: Reference | None, calculator: Calculator | None) -> EnergySource | None:

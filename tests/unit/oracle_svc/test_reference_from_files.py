@@ -156,10 +156,12 @@ def test_energies_and_the_hull_that_follows(folder: Path, tmp_path: Path) -> Non
     assert larger.hull is not None and larger.hull.elements == {11, 14, 17, 19}
     with pytest.raises(FailedPreconditionError, match=r"is of lj-1, scheme 'Lennard-Jones'.*lj-2, scheme"):
         build_from_files(plan_of(more, hull=reference.path, out=tmp_path / "mixed"), lennard_jones(2.0))
-    taken = plan_of(more, hull=reference.path, out=tmp_path / "taken")
+    theirs = DataSource(name="t", hull_name="t", licence="MIT", attribution="me")
+    taken = plan_of(more, source=theirs, hull=reference.path, out=tmp_path / "taken")
     build_from_files(taken, None)
     copy = Reference.read(tmp_path / "taken")
     assert copy.hull is not None and copy.hull.elements == reference.hull.elements
+    assert copy.licence == "MIT and CC0-1.0; me and nobody"
     assert (copy.ids, copy.calculator_digest) == (("k.cif",), calculator.settings_digest)
 
 
