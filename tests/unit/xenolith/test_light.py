@@ -37,14 +37,15 @@ def test_the_command_line_needs_none_of_the_services_libraries() -> None:
 
 def test_a_stack_without_its_libraries_says_what_to_install(tmp_path: Path) -> None:
     code = (
-        "import sys; sys.modules['torch'] = None\n"
-        "from xenolith.cli import main; sys.exit(main(['score', 'x.cif']))"
+        "import sys; sys.modules['chgnet'] = None\n"
+        "from xenolith.cli import main; sys.exit(main(['score', 'POSCAR']))"
     )
+    (tmp_path / "POSCAR").write_text("Cu\n1.0\n0 1.8 1.8\n1.8 0 1.8\n1.8 1.8 0\nCu\n1\nDirect\n0 0 0\n")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("XENOLITH_")}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
     assert done.returncode == 1
-    assert "the oracle needs torch: pip install 'xenolith[oracle]'" in done.stderr
+    assert "the oracle needs chgnet: pip install 'xenolith[oracle]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
