@@ -116,7 +116,7 @@ def test_a_relaxation_without_success_leaves_the_raw_values(make_scorer, crystal
 def test_time_up_is_told_and_not_remembered(make_scorer, crystals):
     batch = pack(rattled(crystals["NaCl-rocksalt"]))
     hasty = ScoreOptions(
-        components=STABILITY, relax=RelaxSettings(fmax=1e-6, max_steps=10**6), structure_limit_s=3.0
+        components=STABILITY, relax=RelaxSettings(fmax=1e-12, max_steps=10**6), structure_limit_s=3.0
     )
     scorer = make_scorer()
     scored = scorer.score(batch, hasty, stop=never)
@@ -127,7 +127,7 @@ def test_time_up_is_told_and_not_remembered(make_scorer, crystals):
 
 def test_a_caller_may_stop_a_relaxation(make_scorer, crystals):
     stop = threading.Event()
-    endless = ScoreOptions(components=STABILITY, relax=RelaxSettings(fmax=1e-9, max_steps=10**6))
+    endless = ScoreOptions(components=STABILITY, relax=RelaxSettings(fmax=1e-12, max_steps=10**6))
     threading.Timer(1.0, stop.set).start()
     with pytest.raises(WorkerStoppedError):
         make_scorer().score(pack(rattled(crystals["NaCl-rocksalt"])), endless, stop=stop.is_set)
