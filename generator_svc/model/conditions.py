@@ -44,6 +44,8 @@ class ConditionsConfig:
     """Scalar columns."""
     max_atomic_number: int = 100
     """Elements 1 to this one have an input."""
+    element_prior: bool = False
+    """Whether wanted elements also tell each atom what latent to expect, see `element_prior`."""
 
     def __post_init__(self) -> None:
         names = [scalar.name for scalar in self.scalars]

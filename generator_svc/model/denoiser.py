@@ -20,6 +20,7 @@ from generator_svc.model.conditions import (
     ConditionsConfig,
     ScalarCondition,
 )
+from generator_svc.model.element_prior import ElementPrior
 from generator_svc.model.ragged import Ragged
 from generator_svc.model.transformer import AdaptiveBlock, attention_mask
 
@@ -65,6 +66,10 @@ class Denoiser(nn.Module):
         self.time = nn.Sequential(nn.Linear(config.time_features, width), nn.SiLU(), nn.Linear(width, width))
         self.count = nn.Embedding(config.max_atoms + 1, width)
         self.conditions = None if config.conditions is None else ConditionEmbedding(config.conditions, width)
+        self.element_prior: ElementPrior | None = None
+        if config.conditions is not None and config.conditions.element_prior:
+            elements = config.conditions.max_atomic_number
+            self.element_prior = ElementPrior(elements, config.latent_dim, width)
         self.blocks = nn.ModuleList(AdaptiveBlock(width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation = nn.Linear(width, 2 * width)
@@ -78,7 +83,8 @@ class Denoiser(nn.Module):
     ) -> Tensor:
         """Velocity (T, latent_dim) of latents (T, latent_dim) at times (B,) in [0, 1].
 
-        The embedding of `condition`, of B structures, is added to that of time and atom count.
+        The embedding of `condition`, of B structures, is added to that of time and atom count; what its
+        elements say of each latent, to the latent's own.
         """
         context = self.time(time_features(time, self.config.time_features)) + self.count(ragged.num_atoms)
         if condition is not None:
@@ -86,6 +92,8 @@ class Denoiser(nn.Module):
                 raise ValueError("this denoiser was built without conditions; leave `condition` out")
             context = context + self.conditions(condition, ragged)
         x = self.embed(latents).float()  # under autocast the sums over blocks keep their digits
+        if condition is not None and self.element_prior is not None:
+            x = x + self.element_prior(latents, time, ragged, condition)
         mask = attention_mask(ragged)
         for block in self.blocks:
             x = block(x, context, ragged, mask)

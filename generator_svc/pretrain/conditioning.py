@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from generator_svc.data.table import CrystalTable, DataError
+from generator_svc.model.autoencoder import Autoencoder
 from generator_svc.model.conditions import Conditions, ConditionsConfig, ScalarCondition, conditions_of
 from generator_svc.model.denoiser import Denoiser
 from generator_svc.model.lora import LoraConfig, add_adapter
@@ -48,6 +49,7 @@ def learnt_conditions(
         chemical_system=settings.chemical_system is not None,
         scalars=tuple(scalars),
         max_atomic_number=max_atomic_number,
+        element_prior=settings.composition is not None or settings.chemical_system is not None,
     )
 
 
@@ -61,6 +63,42 @@ def table_conditions(table: CrystalTable, config: ConditionsConfig, device: torc
         torch.from_numpy(scalars).to(device),
         config.max_atomic_number,
     )
+
+
+@torch.no_grad()
+def latents_by_element(
+    autoencoder: Autoencoder,
+    table: CrystalTable,
+    statistics: tuple[Tensor, Tensor],
+    elements: int,
+    batch: int = 512,
+) -> tuple[Tensor, Tensor]:
+    """Mean and variance (elements, latent_dim) of each element's normalised latents over a table.
+
+    A variance counts one pseudo-latent at variance 1, so that rare elements do not seem certain; elements
+    that the table lacks have mean 0 and variance 1.
+
+    Parameters
+    ----------
+    autoencoder : encodes, on the device that the result is on.
+    table : training crystals.
+    statistics : mean and standard deviation (latent_dim,) that normalise latents.
+    elements : rows of the result, index = atomic number - 1.
+    """
+    mean, std = statistics
+    totals = torch.zeros(3, elements, autoencoder.config.latent_dim, dtype=torch.float64, device=mean.device)
+    for start in range(0, len(table), batch):
+        crystals = table.take(np.arange(start, min(start + batch, len(table)))).tensors(mean.device)
+        centre, log_variance = autoencoder.encode(crystals)
+        latents = ((centre - mean) / std).double()
+        spread = (log_variance.exp() / std.square()).double()
+        rows = crystals.numbers - 1
+        for index, value in enumerate((torch.ones_like(latents), latents, latents.square() + spread)):
+            totals[index].index_add_(0, rows, value)
+    count, first, second = totals
+    centre = first / count.clamp_min(1)
+    variance = (second - count * centre.square() + 1) / (count + 1)
+    return centre.float(), variance.float()
 
 
 def draw_kept(settings: ConditionSettings, size: int, device: torch.device) -> Tensor:
@@ -120,6 +158,8 @@ def adapt(model: Denoiser, config: LoraConfig, fresh: set[str], seed: int) -> No
 def _condition_module(name: str) -> str | None:
     """Which condition's network a tensor belongs to: composition, chemical_system or a scalar's name."""
     parts = name.split(".")
+    if parts[0] == "element_prior":
+        return parts[0]
     if parts[0] != "conditions":
         return None
     return parts[2] if parts[1] == "scalars" else parts[1]

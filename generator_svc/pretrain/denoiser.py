@@ -23,6 +23,7 @@ from generator_svc.pretrain.checkpoint import load_weights, save_tensors
 from generator_svc.pretrain.conditioning import (
     adapt,
     draw_kept,
+    latents_by_element,
     learnt_conditions,
     load_initial_weights,
     one_kind,
@@ -63,6 +64,11 @@ class DenoiserTask:
             if run.adapter is not None:
                 adapt(self.model, run.adapter, fresh, run.loop.seed)
         self.mean, self.std = latent_statistics(self.autoencoder, self.table, self.device)
+        prior = self.model.element_prior
+        if prior is not None:
+            known = latents_by_element(self.autoencoder, self.table, (self.mean, self.std), len(prior.mean))
+            prior.mean.copy_(known[0])
+            prior.variance.copy_(known[1])
 
     def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean squared error of the velocity at times stratified over the batch."""

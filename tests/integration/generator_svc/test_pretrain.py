@@ -149,6 +149,8 @@ def test_conditions_are_learnt_resumed_and_shipped(
     learnt = load_bundle(bundle).denoiser.config.conditions
     assert learnt is not None
     assert learnt.kinds == ("composition", "gap")
+    assert learnt.element_prior
+    assert whole["element_prior.mean"][10].abs().max() > 0
     labels = np.array([4.0, 6.6, 5.5], dtype=np.float32)
     assert learnt.scalars[0].mean == pytest.approx(labels.mean())
     assert (learnt.scalars[0].unit, learnt.scalars[0].std) == ("eV", pytest.approx(labels.std()))

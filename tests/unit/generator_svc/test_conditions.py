@@ -11,21 +11,31 @@ import torch
 from safetensors.torch import save_file
 
 from generator_svc.diffusion.sampler import SamplerSettings, transition
+from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig
 from generator_svc.model.conditions import Conditions, ConditionsConfig, ScalarCondition, conditions_of
 from generator_svc.model.denoiser import Denoiser, DenoiserConfig
+from generator_svc.model.element_prior import ElementPrior
 from generator_svc.model.ragged import Ragged
-from generator_svc.pretrain.conditioning import WeightsError, draw_kept, load_initial_weights, one_kind
+from generator_svc.pretrain.conditioning import (
+    WeightsError,
+    draw_kept,
+    latents_by_element,
+    load_initial_weights,
+    one_kind,
+)
 from generator_svc.pretrain.settings import (
     ConditionSettings,
     DenoiserRun,
     ScalarSettings,
     read_settings,
 )
+from tests.tiny_bundle import crystal_table
 
 LEARNT = ConditionsConfig(
     composition=True,
     chemical_system=True,
     scalars=(ScalarCondition(name="band_gap", unit="eV", mean=1.0, std=2.0),),
+    element_prior=True,
 )
 PLAIN = DenoiserConfig(width=16, heads=2, layers=2)
 NUMBERS = torch.tensor([11, 17, 22, 8, 8, 14])
@@ -84,6 +94,40 @@ def test_initial_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
     save_file(tensors, path)
     with pytest.raises(WeightsError, match="is not of this run"):
         load_initial_weights(denoiser(PLAIN, random=False), path)
+
+
+def test_wanted_elements_tell_what_latents_to_expect() -> None:
+    prior = ElementPrior(100, 2, 4)
+    prior.mean[[10, 16]] = torch.tensor([[3.0, 0.0], [-3.0, 0.0]])  # Na and Cl
+    prior.mean[7] = torch.tensor([3.0, 0.1])  # O, near Na, and not wanted
+    prior.variance.fill_(0.1)
+    torch.nn.init.eye_(prior.project.weight)
+    ragged = Ragged(torch.tensor([2, 1]))
+    wanted = conditions_of(torch.tensor([11, 17, 14]), ragged, torch.empty(2, 0))
+    wanted = wanted.keep(torch.tensor([[True, False], [False, False]]))
+    latents = torch.tensor([[2.5, 0.1], [-2.0, 0.0], [1.0, 1.0]])
+    near = prior(latents, torch.tensor([0.02, 0.02]), ragged, wanted)
+    torch.testing.assert_close(near[:2, :2], torch.tensor([[3.0, 0.0], [-3.0, 0.0]]), rtol=0, atol=1e-3)
+    assert near[2].eq(0).all()  # nothing wanted, nothing said
+    blind = prior(latents, torch.tensor([1.0, 1.0]), ragged, wanted)
+    torch.testing.assert_close(blind[:2, :2], torch.zeros(2, 2), rtol=0, atol=1e-3)  # half Na, half Cl
+
+
+def test_latents_are_summed_up_by_element() -> None:
+    torch.manual_seed(0)
+    sizes = AutoencoderConfig(width=16, heads=2, encoder_layers=1, decoder_layers=1, refine_layers=1)
+    autoencoder, table = Autoencoder(sizes).eval(), crystal_table(size=30)
+    statistics = (torch.full((8,), 0.1), torch.full((8,), 2.0))
+    mean, variance = latents_by_element(autoencoder, table, statistics, 100, batch=7)
+    with torch.no_grad():
+        centre, log_variance = autoencoder.encode(table.tensors())
+    oxygen = torch.from_numpy(table.numbers) == 8
+    latents, count = ((centre - 0.1) / 2)[oxygen], int(oxygen.sum())
+    torch.testing.assert_close(mean[7], latents.mean(0), rtol=1e-4, atol=1e-5)
+    within = latents.var(0, correction=0) + (log_variance.exp() / 4)[oxygen].mean(0)
+    torch.testing.assert_close(variance[7], (count * within + 1) / (count + 1), rtol=1e-4, atol=1e-5)
+    assert mean[91].eq(0).all()
+    assert variance[91].eq(1).all()
 
 
 def test_what_a_structure_does_not_carry_changes_nothing(trained: Denoiser) -> None:
