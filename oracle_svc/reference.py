@@ -21,17 +21,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from oracle_svc.amd_store import AmdStore
 from oracle_svc.crystal_columns import CrystalColumns
 from oracle_svc.hull import Hull, HullEntry
 from oracle_svc.known_index import KnownIndex, KnownStructures
+from oracle_svc.reference_index import BadReferenceError, index_of_columns, no_structures
 from xenolith.bundle import sha256
 from xenolith.elements import SYMBOLS
 
@@ -46,10 +45,6 @@ _READS = (1, 2)
 MANIFEST, STRUCTURES, HULL = "reference.json", "structures.parquet", "hull.parquet"
 AMD, CRYSTALS = "amd.npy", "crystals.parquet"
 _PARTS = {"structures": STRUCTURES, "amd": AMD, "crystals": CRYSTALS, "hull": HULL}
-
-
-class BadReferenceError(ValueError):
-    """A reference that is missing or damaged; the message says what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,28 +195,12 @@ class Reference:
             The structures are not sorted by formula.
         """
         if not len(self):
-            nothing = np.zeros(0, dtype=np.int64)
-            return KnownIndex(
-                ids=(), formulas=nothing.astype(str), starts=np.zeros(1, dtype=np.int64),
-                amd=np.zeros((0, 0)), elements=nothing, counts=nothing, offsets=np.zeros(1, dtype=np.int64),
-            )  # fmt: skip
-        runs = pc.run_end_encode(self._column("formula"))
-        formulas = np.array(runs.values.to_pylist(), dtype=str)
-        starts = np.concatenate([[0], runs.run_ends.to_numpy()]).astype(np.int64)
-        if not (formulas[:-1] < formulas[1:]).all():
-            raise BadReferenceError(f"{self.path / STRUCTURES} is not sorted by formula: build it again")
-        first = pa.array(starts[:-1])
-        elements, counts = (self._column(name).take(first) for name in ("elements", "counts"))
-        lengths = elements.value_lengths().to_numpy()
-        return KnownIndex(
-            ids=_Column(self._column("id")),
-            formulas=formulas,
-            starts=starts,
+            return no_structures()
+        return index_of_columns(
+            self._column,
             amd=self._amd,
-            elements=elements.flatten().to_numpy(),
-            counts=counts.flatten().to_numpy().astype(np.int64),
-            offsets=np.concatenate([[0], np.cumsum(lengths)]),
             crystal=CrystalColumns(self.path / CRYSTALS).crystal if self.info.get("crystals") else None,
+            file=self.path / STRUCTURES,
         )
 
     def rows(self, formula: str) -> KnownStructures:
@@ -258,25 +237,6 @@ class Reference:
 
     def _column(self, name: str) -> Any:
         return pq.read_table(self.path / STRUCTURES, columns=[name])[name].combine_chunks()
-
-
-class _Column(Sequence[str]):
-    """A column of strings, which stay where Arrow keeps them."""
-
-    def __init__(self, column: Any) -> None:
-        self._column = column
-
-    def __len__(self) -> int:
-        return len(self._column)
-
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return list(self._column[index].to_pylist())
-        return str(self._column[index].as_py())
 
 
 def _manifest(file: Path) -> dict[str, Any]:
