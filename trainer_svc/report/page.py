@@ -9,6 +9,7 @@ from plotly.offline import get_plotlyjs
 from trainer_svc.report import charts
 from trainer_svc.report.blocks import cards, comparison, gallery, provenance, verdict, warnings_list
 from trainer_svc.report.data import ReportData, read_report_data
+from trainer_svc.report.second_opinion import second_opinions
 from trainer_svc.runs.directory import RunDirectory
 from xenolith.files import write_bytes
 
@@ -60,6 +61,9 @@ def _sections(data: ReportData) -> list[str]:
                 comparison(data.policies),
             )
         )
+    if audited := second_opinions(data.policies):
+        hint = "Calculators that did not score judge the same samples, each above its own hull."
+        parts.append(_section("Second opinion", hint, audited))
     if data.steps:
         parts.append(
             _grid(

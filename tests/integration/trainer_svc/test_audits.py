@@ -28,6 +28,9 @@ def test_every_evaluation_is_audited_and_a_property_is_rewarded(lab, small_run, 
         assert audit.mean_shift > 0.09
         # What it sees a tenth of an eV/atom further up is no longer below a tenth.
         assert audit.msun_survival == 0.0 or audit.msun_claims == 0
+    page = (tmp_path / "runs" / "small" / "report.html").read_text()
+    assert "Second opinion" in page
+    assert "geometry-2" in page
     summary = json.loads((tmp_path / "runs" / "small" / "summary.json").read_text())
     assert summary["tuned"]["audits"][0]["calculator_id"] == "geometry-2"
 
