@@ -92,7 +92,7 @@ def test_descriptions_of_a_crystal_have_one_entry_and_one_score(make_scorer, cry
 def test_descriptions_of_a_crystal_agree_without_a_cache(make_scorer, crystals, redescribe):
     rng = np.random.default_rng(1)
     scorer = make_scorer("none:")
-    options = ScoreOptions(components=frozenset(Component), use_cache=False)
+    options = ScoreOptions(components=EVERYTHING.components, use_cache=False)
     for name in ("NaCl-rocksalt", "SrTiO3"):
         first = scorer.score(pack(crystals[name]), options, stop=never).scores[0]
         again = scorer.score(pack(redescribe(crystals[name], rng)), options, stop=never)
@@ -225,7 +225,7 @@ def test_a_killed_worker_costs_nobody_a_score(make_scorer, crystals, calculators
     batch = pack(*(stretched(crystal, 1.013) for crystal in crystals.values()))
     scorer = make_scorer()
     expected = [score.energy_per_atom for score in scorer.score(batch, EVERYTHING, stop=never).scores]
-    options = ScoreOptions(components=frozenset(Component), use_cache=False)
+    options = ScoreOptions(components=EVERYTHING.components, use_cache=False)
     killed: list[int] = []
     done = threading.Event()
 
