@@ -25,7 +25,15 @@ print(*sorted({name.split(".")[0] for name in sys.modules}))
 
 
 @pytest.mark.parametrize(
-    "module", ["xenolith", "xenolith.client", "xenolith.convert", "xenolith.wire", "xenolith.cli"]
+    "module",
+    [
+        "xenolith",
+        "xenolith.client",
+        "xenolith.convert",
+        "xenolith.wire",
+        "xenolith.cli",
+        "xenolith.conformance",
+    ],
 )
 def test_import_is_light(module: str) -> None:
     done = subprocess.run([sys.executable, "-c", PROBE, module], capture_output=True, text=True, check=True)

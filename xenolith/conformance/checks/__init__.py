@@ -4,6 +4,7 @@ from xenolith.conformance._check import Check
 from xenolith.conformance.checks import (
     calls,
     describe,
+    forces,
     limits,
     malformed,
     operations,
@@ -32,6 +33,7 @@ CHECKS: tuple[Check, ...] = tuple(
         provenance,
         streams,
         calls,
+        forces,
         operations,
     )
     for check in theme.CHECKS.checks
