@@ -35,12 +35,15 @@ def reconstruction(given: argparse.Namespace, bundle: Bundle, out: Any) -> dict[
 def sampling(given: argparse.Namespace, bundle: Bundle, out: Any) -> dict[str, Any]:
     """Measure ``-n`` samples of the base policy, with the bundle's own sampler."""
     given.bundle, sampler = str(bundle.path), bundle.manifest["sampler"]
+    settings: dict[str, Any] = {"sampler": {key: sampler[key] for key in ("steps", "eta")}}
+    if given.relax:
+        settings["relax"] = {}
     with services(given, "trainer", out) as client, Progress(out) as progress:
         evaluation = client.trainer.evaluate(
             "",
             n=given.n,
             seed=given.seed,
-            settings={"sampler": {key: sampler[key] for key in ("steps", "eta")}},
+            settings=settings,
             on_progress=lambda stage, done, total: progress.update(stage, done, total or None),
         )
     return {**evaluation_dict(evaluation), "sampler": sampler, "seed": given.seed}

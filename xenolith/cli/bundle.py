@@ -46,6 +46,7 @@ def add_parser(commands: Any) -> None:
     _add_bundle(card)
     card.add_argument("-n", type=int, default=2000, help="samples of the base model (default: 2000)")
     card.add_argument("--seed", type=int, default=0)
+    card.add_argument("--relax", action="store_true", help="relax the samples too; takes much longer")
     card.add_argument("--trained-on", default="", help="what the card says of the training data")
     card.add_argument("--licence", default="", help="what the card says of the licence")
     _add_measuring(card)
@@ -125,6 +126,7 @@ def _verify(given: argparse.Namespace) -> int:
                 f"{bundle.path} has no measured card to compare with: xenolith bundle card {bundle.name}"
             )
         given.n, given.seed = int(card["base"]["n"]), int(card["base"].get("seed", 0))
+        given.relax = "relaxed" in card["base"]
         figures = {"autoencoder": reconstruction(given, bundle, out), "base": sampling(given, bundle, out)}
         compared = compare(card, figures)
         problems = [entry.sentence for entry in compared if not entry.agrees]
