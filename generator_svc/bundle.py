@@ -21,6 +21,7 @@ from generator_svc.pretrain.checkpoint import save_tensors
 from generator_svc.pretrain.denoiser import load_autoencoder
 from generator_svc.pretrain.folder import read_run
 from generator_svc.pretrain.settings import DenoiserRun
+from generator_svc.weights import Storage, pack, unpack
 from xenolith.bundle import CARD, FORMAT, MANIFEST, Bundle, BundleError, read_bundle, sha256
 from xenolith.files import without_nan, write_json
 
@@ -72,9 +73,9 @@ def load_bundle(bundle: Bundle, device: torch.device | str = "cpu") -> LoadedBun
         raise BundleError("; ".join(problems))
     manifest = bundle.manifest
     autoencoder = Autoencoder(AutoencoderConfig(**manifest["autoencoder"]["config"]))
-    autoencoder.load_state_dict(_float32(load_file(bundle.file("autoencoder"))))
+    autoencoder.load_state_dict(unpack(load_file(bundle.file("autoencoder"))))
     denoiser = Denoiser(denoiser_config(manifest["denoiser"]["config"]))
-    denoiser.load_state_dict(_float32(load_file(bundle.file("denoiser"))))
+    denoiser.load_state_dict(unpack(load_file(bundle.file("denoiser"))))
     prior = manifest["atom_count_prior"]
     probabilities = np.array(list(prior.values()), dtype=float)
     return LoadedBundle(
@@ -88,14 +89,47 @@ def load_bundle(bundle: Bundle, device: torch.device | str = "cpu") -> LoadedBun
     )
 
 
-def build_bundle(denoiser_run: Path, folder: Path, name: str) -> Bundle:
-    """Assemble a bundle from a finished denoiser run; reference and card are left as they are."""
+def build_bundle(
+    denoiser_run: Path,
+    folder: Path,
+    name: str,
+    *,
+    storage: Storage = "float16",
+    autoencoder_run: Path | None = None,
+) -> Bundle:
+    """Assemble a bundle from a finished denoiser run; reference and card are left as they are.
+
+    Parameters
+    ----------
+    denoiser_run : folder of `xenolith pretrain denoiser`.
+    folder, name : where the bundle goes, and its name.
+    storage : how the denoiser's matrices are stored.
+    autoencoder_run : run of an autoencoder with the same encoder, such as one whose decoder was trained
+        further (`freeze_encoder`); the denoiser's own by default.
+
+    Raises
+    ------
+    BundleError : the encoder of `autoencoder_run` is another one.
+    """
     run = read_run(denoiser_run, DenoiserRun)
     table = load_crystals(run.data)
     denoiser = Denoiser(run.model)
     denoiser.load_state_dict(load_file(denoiser_run / "denoiser.safetensors"))
     statistics = json.loads((denoiser_run / "latents.json").read_text())
-    return write_bundle(folder, name, load_autoencoder(run.autoencoder), denoiser, statistics, table)
+    autoencoder = load_autoencoder(run.autoencoder)
+    if autoencoder_run is not None:
+        own, autoencoder = autoencoder, load_autoencoder(autoencoder_run)
+        _expect_same_encoder(own, autoencoder, autoencoder_run)
+    return write_bundle(folder, name, autoencoder, denoiser, statistics, table, storage)
+
+
+def _expect_same_encoder(own: Autoencoder, other: Autoencoder, run: Path) -> None:
+    """Another encoder would give the denoiser's latents another meaning."""
+    ours, theirs = own.encoder.state_dict(), other.encoder.state_dict()
+    if ours.keys() != theirs.keys() or any(not torch.equal(ours[name], theirs[name]) for name in ours):
+        raise BundleError(
+            f"{run} has another encoder than the denoiser was trained on; train with freeze_encoder = true"
+        )
 
 
 def write_bundle(
@@ -105,15 +139,16 @@ def write_bundle(
     denoiser: Denoiser,
     latents: dict[str, list[float]],
     table: CrystalTable,
+    storage: Storage = "float16",
 ) -> Bundle:
     """Write weights and manifest; `table` gives the atom-count prior and the elements.
 
-    Weights are stored in float16, half the size; what is stored is what is loaded and measured.
+    `storage` is how the denoiser's matrices are kept; what is stored is what is loaded and measured.
     """
     counts, occurrences = np.unique(table.num_atoms, return_counts=True)
     (folder / CARD).unlink(missing_ok=True)  # its figures are of the weights that are replaced now
-    save_tensors(folder / "autoencoder.safetensors", _float16(autoencoder.state_dict()))
-    save_tensors(folder / "denoiser.safetensors", _float16(denoiser.state_dict()))
+    save_tensors(folder / "autoencoder.safetensors", pack(autoencoder.state_dict()))
+    save_tensors(folder / "denoiser.safetensors", pack(denoiser.state_dict(), storage))
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
@@ -143,11 +178,3 @@ def write_card(bundle: Bundle, figures: dict[str, Any]) -> None:
 def _part(folder: Path, part: str, config: dict[str, Any]) -> dict[str, Any]:
     file = f"{part}.safetensors"
     return {"file": file, "sha256": sha256(folder / file), "config": config}
-
-
-def _float16(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
-
-
-def _float32(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}

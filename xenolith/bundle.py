@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = 2
-"""Format that is written. 2 added the denoiser's conditions; 1 is read as a denoiser without any."""
+"""Format that is written. 2 added the denoiser's conditions and eight-bit weights; 1 has neither."""
 READABLE_FORMATS = (1, 2)
 DEFAULT_BUNDLE = "mp20-small"
 MANIFEST, CARD, REFERENCE, PREDICTORS = "bundle.json", "card.json", "reference", "predictors"

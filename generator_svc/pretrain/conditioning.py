@@ -17,6 +17,7 @@ from generator_svc.model.denoiser import Denoiser
 from generator_svc.model.lora import LoraConfig, add_adapter
 from generator_svc.model.ragged import Ragged
 from generator_svc.pretrain.settings import ConditionSettings
+from generator_svc.weights import unpack
 from xenolith.errors import InvalidArgumentError
 
 log = structlog.get_logger()
@@ -127,7 +128,7 @@ def load_initial_weights(model: Denoiser, path: Path) -> set[str]:
     ------
     WeightsError : a tensor is missing, unknown or of another shape.
     """
-    given = {name: value.float() for name, value in load_file(path).items()}
+    given = unpack(load_file(path))
     wanted = model.state_dict()
     missing, unknown = wanted.keys() - given.keys(), given.keys() - wanted.keys()
     fresh = {module for module in map(_condition_module, wanted) if module} - {

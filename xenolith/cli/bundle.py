@@ -36,6 +36,12 @@ def add_parser(commands: Any) -> None:
     build.add_argument(
         "--out", type=Path, default=Path("bundles"), help="where its folder goes (default: bundles)"
     )
+    build.add_argument(
+        "--storage", choices=("float16", "int8"), default="float16", help="of the denoiser's matrices"
+    )
+    build.add_argument(
+        "--autoencoder", type=Path, help="another run with the same encoder, whose decoder is better"
+    )
     add_json(build, "the result")
     add = actions.add_parser("add-predictor", help="let a property predictor come with a bundle")
     _add_bundle(add, optional=False)
@@ -143,7 +149,13 @@ def _verify(given: argparse.Namespace) -> int:
 
 def _build(given: argparse.Namespace) -> int:
     maker: Any = require("generator_svc.bundle", "generator")
-    bundle: Bundle = maker.build_bundle(given.denoiser_run, given.out / given.name, given.name)
+    bundle: Bundle = maker.build_bundle(
+        given.denoiser_run,
+        given.out / given.name,
+        given.name,
+        storage=given.storage,
+        autoencoder_run=given.autoencoder,
+    )
     write_json(given.json, _summary(bundle))
     console(given.json).print(f"{bundle.path}: digest {bundle.digest}")
     return 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
@@ -19,7 +21,9 @@ from generator_svc.model.autoencoder import AutoencoderConfig
 from generator_svc.model.denoiser import DenoiserConfig
 from generator_svc.model.lora import LoraConfig
 from generator_svc.pretrain import autoencoder as stage_one
+from generator_svc.pretrain.checkpoint import save_tensors
 from generator_svc.pretrain.denoiser import DenoiserTask, load_autoencoder, run_denoiser
+from generator_svc.pretrain.folder import read_run
 from generator_svc.pretrain.settings import (
     AutoencoderRun,
     ConditionSettings,
@@ -253,3 +257,22 @@ def test_a_folder_without_a_training_says_what_to_run(parquet: Path, tmp_path: P
     (folder / "autoencoder.safetensors").unlink()
     with pytest.raises(NotFoundError, match="run `xenolith pretrain autoencoder`"):
         load_autoencoder(folder)
+
+
+def test_a_bundle_takes_a_better_decoder_and_no_other_encoder(trained, tmp_path):
+    folder = trained.path.parent.parent / "denoiser"
+    run = read_run(folder, DenoiserRun)
+    before = load_file(Path(run.autoencoder) / "autoencoder.safetensors")
+    for part in ("decoder", "encoder"):
+        other = tmp_path / part
+        shutil.copytree(run.autoencoder, other)
+        changed = {k: v + 0.1 if k.startswith(part) and v.dim() > 1 else v for k, v in before.items()}
+        save_tensors(other / "autoencoder.safetensors", changed)
+    bundle = build_bundle(
+        folder, tmp_path / "b", "better", storage="int8", autoencoder_run=tmp_path / "decoder"
+    )
+    weights = load_bundle(bundle).autoencoder.state_dict()
+    name = next(k for k, v in before.items() if k.startswith("decoder") and v.dim() > 1)
+    torch.testing.assert_close(weights[name], before[name] + 0.1, atol=1e-3, rtol=1e-3)
+    with pytest.raises(BundleError, match="another encoder"):
+        build_bundle(folder, tmp_path / "c", "other", autoencoder_run=tmp_path / "encoder")
