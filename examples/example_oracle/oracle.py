@@ -128,6 +128,8 @@ class ExampleOracle(oracle_pb2_grpc.OracleServiceServicer):
 
     def score(self, request: oracle_pb2.ScoreRequest, stop: serving.Stop) -> oracle_pb2.ScoreResponse:
         components = serving.check_score_request(request, DESCRIPTION, DIGEST)
+        if request.settings.return_forces:
+            raise UnimplementedError("this oracle returns no forces; score without return_forces")
         batch = batch_from_proto(request.crystals)
         response = oracle_pb2.ScoreResponse(
             provenance=oracle_pb2.ScoreProvenance(
