@@ -28,7 +28,9 @@ class PropertyHead(nn.Module):
     Parameters
     ----------
     config : its size.
-    features : channels of every atom.
+    features : channels of every atom that are plain numbers.
+    elements : channels behind them that are probabilities of elements 1, 2, ..., which get learnt vectors:
+        what an element is counts for most, and the latent's code tells it poorly.
     """
 
     feature_mean: Tensor
@@ -36,15 +38,19 @@ class PropertyHead(nn.Module):
     target_mean: Tensor
     target_std: Tensor
 
-    def __init__(self, config: HeadConfig, features: int) -> None:
+    def __init__(self, config: HeadConfig, features: int, elements: int = 0) -> None:
         super().__init__()
         width = config.width
-        self.config, self.features = config, features
+        self.config, self.features, self.elements = config, features, elements
         for name, start in (("feature_mean", torch.zeros(features)), ("feature_std", torch.ones(features))):
             self.register_buffer(name, start)
         for name, start in (("target_mean", torch.zeros(())), ("target_std", torch.ones(()))):
             self.register_buffer(name, start)
-        self.atom = nn.Sequential(nn.Linear(features, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.element = nn.Linear(elements, width, bias=False) if elements else None
+        if self.element is not None:
+            nn.init.normal_(self.element.weight)
+        inputs = features + (width if elements else 0)
+        self.atom = nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.weight = nn.Linear(width, config.pools)
         self.out = nn.Sequential(
             nn.LayerNorm((1 + config.pools) * width + 1),
@@ -57,8 +63,12 @@ class PropertyHead(nn.Module):
         )
 
     def forward(self, features: Tensor, ragged: Ragged) -> Tensor:
-        """(B,) standardised predictions of atoms (T, features)."""
-        x = self.atom((features - self.feature_mean) / self.feature_std)
+        """(B,) standardised predictions of atoms (T, features + elements)."""
+        plain, elements = features.split([self.features, self.elements], dim=-1)
+        given = (plain - self.feature_mean) / self.feature_std
+        if self.element is not None:
+            given = torch.cat([given, self.element(elements)], dim=-1)
+        x = self.atom(given)
         weights = self.weight(x).float().sigmoid() + 1e-3
         weights = weights / ragged.expand(ragged.sum(weights))
         pooled = [ragged.mean(x)] + [ragged.sum(weights[:, k : k + 1] * x) for k in range(self.config.pools)]

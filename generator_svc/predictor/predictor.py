@@ -84,9 +84,19 @@ class Predictor:
 
 @torch.no_grad()
 def atom_features(autoencoder: Autoencoder, latents: Tensor, ragged: Ragged) -> Tensor:
-    """(T, latent_dim + width): each atom's latent, and the decoder's hidden state, which sees the others."""
-    hidden, _ = autoencoder.decoder.read(latents, ragged)
-    return torch.cat([latents, hidden], dim=-1)
+    """What an atom's latent says, (T, latent_dim + width + 6 + max_atomic_number).
+
+    The latent, the decoder's hidden state, which sees the other atoms, the cell it reads from them, and the
+    probabilities of the elements.
+    """
+    hidden, coarse = autoencoder.decoder.read(latents, ragged)
+    return torch.cat([latents, hidden, ragged.expand(coarse.cell), coarse.logits.softmax(dim=-1)], dim=-1)
+
+
+def new_head(config: HeadConfig, autoencoder: Autoencoder) -> PropertyHead:
+    """A head, untrained, that reads the `atom_features` of an autoencoder."""
+    size = autoencoder.config
+    return PropertyHead(config, size.latent_dim + size.width + 6, size.max_atomic_number)
 
 
 def autoencoder_digest(autoencoder: Autoencoder) -> str:
@@ -109,7 +119,6 @@ def save_predictor(folder: Path, predictor: Predictor) -> None:
         "column": predictor.column,
         "unit": predictor.unit,
         "head": dataclasses.asdict(predictor.head.config),
-        "features": predictor.head.features,
         "sha256": sha256(folder / WEIGHTS),
         "autoencoder_sha256": autoencoder_digest(predictor.autoencoder),
         "figures": predictor.figures,
@@ -135,7 +144,7 @@ def load_predictor(folder: Path, autoencoder: Autoencoder) -> Predictor:
         )
     if sha256(folder / WEIGHTS) != about["sha256"]:
         raise FailedPreconditionError(f"{folder / WEIGHTS} does not have the digest that {ABOUT} gives")
-    head = PropertyHead(HeadConfig(**about["head"]), about["features"])
+    head = new_head(HeadConfig(**about["head"]), autoencoder)
     load_weights(head, folder / WEIGHTS)
     device = next(autoencoder.parameters()).device
     return Predictor(

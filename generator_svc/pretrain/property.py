@@ -17,7 +17,7 @@ from generator_svc.data.table import CrystalTable, DataError
 from generator_svc.model.autoencoder import Autoencoder
 from generator_svc.model.ragged import Ragged
 from generator_svc.predictor.model import CompositionHead, PropertyHead
-from generator_svc.predictor.predictor import Predictor, atom_features, save_predictor
+from generator_svc.predictor.predictor import Predictor, atom_features, new_head, save_predictor
 from generator_svc.pretrain.denoiser import load_autoencoder
 from generator_svc.pretrain.folder import RUN_FILE, check_run, read_run, write_run
 from generator_svc.pretrain.loop import train
@@ -39,8 +39,7 @@ class LatentTask:
         self.run, self.device, self.autoencoder = run, device, autoencoder
         self.table, self.validation = data.train, data.validation
         torch.manual_seed(run.loop.seed)
-        features = autoencoder.config.latent_dim + autoencoder.config.width
-        self.model = PropertyHead(run.model, features).to(device)
+        self.model = new_head(run.model, autoencoder).to(device)
         set_target(self.model, data.train.scalars[run.column])
         self._posterior = self._encoded(data.train)
         mean, std = self._statistics()
@@ -81,10 +80,10 @@ class LatentTask:
 
     @torch.no_grad()
     def _statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of every feature over at most 4,096 training crystals."""
+        """Mean and deviation of every plain feature over at most 4,096 training crystals."""
         rows = np.random.default_rng(self.run.loop.seed).permutation(len(self.table))[:4096]
         parts = [self._features(part)[0] for part in _parts(self.table.take(rows))]
-        features = torch.cat(parts)
+        features = torch.cat(parts)[:, : self.model.features]
         return features.mean(0), features.std(0).clamp_min(1e-3)
 
 

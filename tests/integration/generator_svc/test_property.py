@@ -58,7 +58,7 @@ def trained(salts: Path, autoencoder: Path, tmp_path_factory: pytest.TempPathFac
     config = folder / "run.toml"
     config.write_text(
         f'unit = "A"\ntest_split = "val"\n[data]\npath = "{salts}"\n[model]\nwidth = 32\ndropout = 0.0\n'
-        "[loop]\nepochs = 60\nbatch_size = 3\nwarmup_steps = 5\nvalidate_every = 200\nlearning_rate = 1e-2\n"
+        "[loop]\nepochs = 200\nbatch_size = 3\nwarmup_steps = 5\nvalidate_every = 200\nlearning_rate = 3e-3\n"
         "ema_decay = 0.9\n"
     )
     command = ["pretrain", "property", str(config), "--column", "gap", "--autoencoder", str(autoencoder)]
