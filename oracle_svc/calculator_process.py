@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from oracle_svc.calculators.base import Calculator, Evaluation
@@ -37,11 +37,20 @@ class CalculatorIdentity:
     """Whether it can give forces."""
     offers_stress: bool
     """Whether it can give stress."""
+    long_running: bool = False
+    """Whether a structure takes minutes or more."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Names of its settings, each with a description."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Their values, resolved: JSON."""
 
     @classmethod
     def unpack(cls, answer: Mapping[str, Any]) -> CalculatorIdentity:
         """Identity that a process told."""
         return cls(**{**answer, "elements": frozenset(answer["elements"])})
+
+
+_TOLD = tuple(CalculatorIdentity.__dataclass_fields__)
 
 
 def worker(*, calculator: str, settings: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -52,8 +61,8 @@ def worker(*, calculator: str, settings: dict[str, Any]) -> Callable[[dict[str, 
 
     def evaluate(request: dict[str, Any]) -> dict[str, Any]:
         if "describe" in request:
-            names = CalculatorIdentity.__dataclass_fields__
-            return {name: getattr(loaded, name) for name in names} | {"elements": sorted(loaded.elements)}
+            own = {name: getattr(loaded, name) for name in _TOLD if hasattr(loaded, name)}
+            return own | {"elements": sorted(loaded.elements)}
         with_forces = request.pop("with_forces")
         evaluation = loaded.evaluate(CrystalBatch(**request), with_forces=with_forces)
         return pack_evaluation(evaluation)

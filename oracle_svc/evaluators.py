@@ -11,6 +11,7 @@ import structlog
 
 from oracle_svc.calculator_process import CalculatorIdentity, pack_batch, unpack_evaluation
 from oracle_svc.calculators.base import Evaluation, EvaluationBuilder
+from oracle_svc.jobs import JobPool, JobSettings, open_backend
 from oracle_svc.pool import WorkerDiedError, WorkerPool, WorkerTimeoutError
 from oracle_svc.relaxation import Relaxed, RelaxSettings
 from oracle_svc.relaxation.batch import WalkQueue
@@ -44,6 +45,8 @@ class CalculatorPool:
         Time limit of a structure, seconds.
     relaxation_limit_s
         The same for its relaxation.
+    jobs
+        Evaluate each structure as a job of its own, `workers` at once; None: in worker processes.
     """
 
     def __init__(
@@ -56,14 +59,22 @@ class CalculatorPool:
         atoms_per_batch: int = 256,
         structure_limit_s: float = 60.0,
         relaxation_limit_s: float = 600.0,
+        jobs: JobSettings | None = None,
     ) -> None:
-        self._pool = WorkerPool(
-            handler="oracle_svc.calculator_process:worker",
-            options={"calculator": calculator, "settings": dict(settings or {})},
-            size=workers,
-            threads=threads,
-        )
-        self._atoms_per_batch = atoms_per_batch
+        self._pool: WorkerPool | JobPool
+        if jobs is None:
+            self._pool = WorkerPool(
+                handler="oracle_svc.calculator_process:worker",
+                options={"calculator": calculator, "settings": dict(settings or {})},
+                size=workers,
+                threads=threads,
+            )
+        else:
+            self._pool = JobPool(
+                open_backend(jobs), jobs.folder, calculator=calculator, settings=settings or {}, size=workers
+            )
+        # A job is one structure: what another one needs is no reason to lose it.
+        self._atoms_per_batch = atoms_per_batch if jobs is None else 1
         self._limit_s = structure_limit_s
         self._relaxation_limit_s = relaxation_limit_s
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="calculator")
@@ -171,6 +182,11 @@ class CalculatorPool:
             limit_s=limit,
             atoms_at_once=min(self._atoms_per_batch, max(1, share)),
         )
+
+    def leave(self) -> None:
+        """The service is about to end: jobs in a queue are left to it."""
+        if isinstance(self._pool, JobPool):
+            self._pool.leave()
 
     def close(self) -> None:
         """End the processes."""

@@ -60,7 +60,6 @@ def options_of(request: oracle_pb2.ScoreRequest) -> ScoreOptions:
         Something is asked for that the contract has and this oracle does not; says what to do instead.
     """
     settings = request.settings
-    _refuse_what_is_not_served(settings)
     sameness = settings.sameness
     if sameness.metric not in oracle_pb2.SamenessMetric.values():
         raise invalid_field(
@@ -165,6 +164,8 @@ def _provenance(provenance: Provenance, service_version: str) -> oracle_pb2.Scor
         diversity_features=provenance.diversity_features,
         property_digests=provenance.property_digests,
     )
+    if provenance.calculator_settings:
+        message.calculator_settings.update(dict(provenance.calculator_settings))
     sameness = message.sameness
     sameness.metric = oracle_pb2.SAMENESS_METRIC_AMD
     sameness.amd_tolerance = provenance.amd_tolerance
@@ -190,14 +191,6 @@ def _components(asked: Sequence[int]) -> frozenset[Component]:
             raise invalid_field(f"components[{position}]", f"is {number}, no known component")
         chosen.add(Component(number))
     return frozenset(chosen | {Component.VALIDITY}) if chosen else _DEFAULTS
-
-
-def _refuse_what_is_not_served(settings: oracle_pb2.ScoreSettings) -> None:
-    if len(settings.calculator_settings.fields):
-        names = ", ".join(sorted(settings.calculator_settings.fields))
-        raise invalid_field(
-            "settings.calculator_settings", f"holds {names}, but the calculator takes none here"
-        )
 
 
 def _matcher_options(sameness: oracle_pb2.SamenessOptions) -> MatcherOptions:

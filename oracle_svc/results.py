@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -158,6 +159,8 @@ class Provenance:
     """What structure diversity compares; empty if it was not asked for."""
     property_digests: Mapping[str, str] = field(default_factory=dict)
     """Digest of each property asked for."""
+    calculator_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the calculator, resolved: JSON."""
 
 
 @dataclass(kw_only=True)

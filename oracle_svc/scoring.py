@@ -329,6 +329,7 @@ class Scorer:
             property_digests=digests,
             calculator_id=identity.id,
             calculator_version=identity.version,
+            calculator_settings=identity.parameters,
             reference_id=background.id if background else "",
             hull_id=background.hull_id if background else "",
             settings_digest=digest_of(settings),

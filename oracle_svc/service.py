@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from oracle_svc.calculator_settings import check_calculator_settings
 from oracle_svc.journal import Journal
 from oracle_svc.messages import crystals_of, options_of, response_of
 from oracle_svc.operations import Operations, OperationSettings, Prepared
@@ -77,6 +78,7 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
 
     def close(self) -> None:
         """End the worker processes and close the cache."""
+        self._scorer.calculators.leave()
         self._worker.close()
         if self._kept:
             self._kept.close()
@@ -157,6 +159,7 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
             It cannot be scored here; the message says why.
         """
         self._check(request)
+        check_calculator_settings(request.settings.calculator_settings, self._scorer.calculators.identity)
         options = options_of(request)
         digest = self._scorer.provenance(options).settings_digest
         if request.expected_settings_digest not in {"", digest}:

@@ -72,11 +72,21 @@ class OracleSettings(BaseModel):
     )
     worker_threads: int = Field(1, ge=1, description="threads of each calculator process")
     atoms_per_batch: int = Field(256, ge=1, description="atoms handed to a calculator process at a time")
-    structure_limit_s: float = Field(
-        60.0, gt=0, description="seconds the calculator may take for a structure"
+    structure_limit_s: float | None = Field(
+        None,
+        gt=0,
+        description="seconds the calculator may take for a structure; default: 60, or 14400 for jobs",
     )
-    relaxation_limit_s: float = Field(
-        600.0, gt=0, description="seconds the relaxation of a structure may take"
+    relaxation_limit_s: float | None = Field(
+        None, gt=0, description="the same for its relaxation; default: 600, or 14400 for jobs"
+    )
+    jobs: str = Field(
+        "auto",
+        description="what runs a structure: none (worker processes), local or slurm (jobs), or a plug-in's"
+        " name; auto: local for DFT, none for the rest",
+    )
+    job_options: Json[dict[str, Any]] = Field(
+        default_factory=dict, description="options of it, as a JSON object; see docs/dft.md"
     )
     matcher_workers: int = Field(
         1, ge=1, description="StructureMatcher processes; they start when first needed"

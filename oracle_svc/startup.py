@@ -11,8 +11,9 @@ from oracle_svc.amd_engines import open_amd_engine
 from oracle_svc.auditors import open_auditors
 from oracle_svc.background import Background
 from oracle_svc.cache import open_cache
-from oracle_svc.calculators import prepare_calculator
+from oracle_svc.calculators import prepare_calculator, takes_long
 from oracle_svc.evaluators import CalculatorPool
+from oracle_svc.jobs import JobSettings
 from oracle_svc.matcher import PairMatcher
 from oracle_svc.operations import OperationSettings
 from oracle_svc.properties.shelf import PropertyShelf
@@ -27,6 +28,9 @@ from xenolith.v1 import oracle_pb2
 __all__ = ["describe", "open_service"]
 
 log = structlog.get_logger(__name__)
+_LIMIT_S = 60.0
+_RELAXATION_LIMIT_S = 600.0
+_JOB_LIMIT_S = 14400.0
 
 
 def open_service(settings: OracleSettings) -> OracleService:
@@ -47,14 +51,16 @@ def open_service(settings: OracleSettings) -> OracleService:
         settings.cache, max_bytes=settings.cache_max_mb * 2**20, ttl_s=settings.cache_ttl_days * 86400.0
     )
     prepare_calculator(settings.calculator, settings.calculator_settings)
+    jobs = _jobs(settings)
     calculators = CalculatorPool(
         calculator=settings.calculator,
         settings=settings.calculator_settings,
         workers=settings.workers,
         threads=settings.worker_threads,
         atoms_per_batch=settings.atoms_per_batch,
-        structure_limit_s=settings.structure_limit_s,
-        relaxation_limit_s=settings.relaxation_limit_s,
+        structure_limit_s=settings.structure_limit_s or (_JOB_LIMIT_S if jobs else _LIMIT_S),
+        relaxation_limit_s=settings.relaxation_limit_s or (_JOB_LIMIT_S if jobs else _RELAXATION_LIMIT_S),
+        jobs=jobs,
     )
     scorer = Scorer(
         calculators=calculators,
@@ -67,7 +73,7 @@ def open_service(settings: OracleSettings) -> OracleService:
             settings.audit,
             workers=settings.workers,
             atoms_per_batch=settings.atoms_per_batch,
-            structure_limit_s=settings.structure_limit_s,
+            structure_limit_s=settings.structure_limit_s or _LIMIT_S,
         ),
         properties=PropertyShelf(
             settings.properties,
@@ -96,6 +102,20 @@ def open_service(settings: OracleSettings) -> OracleService:
     except BaseException:
         scorer.close()
         raise
+
+
+def _jobs(settings: OracleSettings) -> JobSettings | None:
+    """How long calculations run; None for a calculator that lives in worker processes."""
+    backend = settings.jobs
+    if backend == "auto":
+        backend = "local" if takes_long(settings.calculator, settings.calculator_settings) else "none"
+    if backend == "none":
+        return None
+    if settings.state == "none":
+        raise ValueError(
+            f"{settings.calculator} runs as jobs, which are kept in the state folder: give --state FOLDER"
+        )
+    return JobSettings(folder=Path(settings.state) / "jobs", backend=backend, options=settings.job_options)
 
 
 def _operations(settings: OracleSettings) -> OperationSettings | None:
@@ -142,6 +162,8 @@ def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescr
                 elements=sorted(identity.elements),
                 licence=identity.licence,
                 supports_relaxation=identity.offers_forces,
+                long_running=identity.long_running,
+                settings=identity.settings,
             )
         ],
         max_atoms=limits.max_atoms,

@@ -103,6 +103,16 @@ class Oracle(_Service):
         """Measure a batch."""
         return await self._typed("Score", self._stub.Score(request, **self._options))
 
+    async def submit(self, request: oracle_pb2.SubmitScoreRequest) -> oracle_pb2.Operation:
+        """Have a batch measured that takes long."""
+        answer = await self._typed("SubmitScore", self._stub.SubmitScore(request, **self._options))
+        return answer.operation
+
+    async def wait(self, request: oracle_pb2.WaitOperationRequest) -> oracle_pb2.Operation:
+        """Wait for its end, or for as long as the request says."""
+        answer = await self._typed("WaitOperation", self._stub.WaitOperation(request, **self._options))
+        return answer.operation
+
 
 @dataclass(frozen=True, kw_only=True)
 class Services:

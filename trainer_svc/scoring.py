@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from numpy.typing import NDArray
 
 from trainer_svc.errors import SourceChangedError
+from trainer_svc.long_scoring import LongScoring
 from trainer_svc.measurements import Measurements, measurements_from
 from trainer_svc.patience import Patience
 from trainer_svc.remote import Oracle
@@ -79,7 +80,14 @@ def components_of(spec: RewardSpec) -> tuple[int, ...]:
 class Scorer:
     """Scores batches, all on the scale of the first one."""
 
-    def __init__(self, oracle: Oracle, patience: Patience, settings: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        oracle: Oracle,
+        patience: Patience,
+        settings: dict[str, Any],
+        *,
+        on_progress: Callable[[str, int, int], None] = lambda *_: None,
+    ) -> None:
         """Bind an oracle.
 
         Parameters
@@ -90,8 +98,12 @@ class Scorer:
             For when it is away.
         settings
             The contract's ScoreSettings in JSON form.
+        on_progress
+            Told the stage, the structures finished and those in all, where scoring takes long.
         """
         self._oracle, self._patience = oracle, patience
+        self._long = LongScoring(oracle, patience, on_progress)
+        self._takes_long: bool | None = None
         self._settings = json_format.ParseDict(settings, oracle_pb2.ScoreSettings())
         self._scale: oracle_pb2.ScoreProvenance | None = None
         self.seconds = 0.0
@@ -114,7 +126,9 @@ class Scorer:
 
     async def warm(self, crystals: CrystalBatch) -> None:
         """Have the oracle measure early what does not depend on the rest of the batch."""
-        await self._ask(crystals, _SINGLE)
+        # Of a calculation of hours, sampling is no part worth saving.
+        if not await self._is_long():
+            await self._ask(crystals, _SINGLE)
 
     async def score(self, crystals: CrystalBatch, components: Sequence[int]) -> Scored:
         """Measure a batch.
@@ -186,7 +200,18 @@ class Scorer:
             components=components,  # type: ignore[arg-type]  # ints are an enum's values
             settings=settings or self._settings,
         )
+        if await self._is_long():
+            return await self._long.score(request)
         return await self._patience.call("oracle", lambda: self._oracle.score(request))
+
+    async def _is_long(self) -> bool:
+        """Whether the oracle's calculator takes longer than a call may last."""
+        if self._takes_long is None:
+            can = await self._patience.call("oracle", self._oracle.describe)
+            wanted = self._settings.calculator_id
+            chosen = [c for c in can.calculators if not wanted or c.id == wanted][:1]
+            self._takes_long = can.supports_operations and any(c.long_running for c in chosen)
+        return self._takes_long
 
     def _check(self, provenance: oracle_pb2.ScoreProvenance) -> None:
         if self._scale is None:

@@ -135,7 +135,12 @@ class Training:
         # Named in all calls: no other property can fail a structure, and its predictor is part of the scale.
         wanted = properties_of(self._config.reward)
         named = {"properties": list(wanted)} if wanted else {}
-        scorer = Scorer(self._oracle, self._patience, {**named, **self._config.score_settings})
+        scorer = Scorer(
+            self._oracle,
+            self._patience,
+            {**named, **self._config.score_settings},
+            on_progress=self._log.progress,
+        )
         if self._log.run.score_provenance.settings_digest:
             scorer.pin(self._log.run.score_provenance)
         prior = AtomCountPrior(source.atom_count_prior, self._config.atom_counts, source.max_atoms)

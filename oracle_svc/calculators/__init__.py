@@ -1,4 +1,4 @@
-"""Energy calculators: CHGNet (default), MACE, anything with an ASE calculator, and third parties' own.
+"""Energy calculators: CHGNet (default), MACE, DFT codes, any ASE calculator, and third parties' own.
 
 `open_calculator("chgnet")`, `open_calculator("chgnet-r2scan")`, `open_calculator("mace-mpa-0")`,
 `open_calculator("mace", path="folder")`, `open_calculator("ase", factory="package.module:make")`; or the
@@ -22,6 +22,7 @@ __all__ = [
     "calculator_names",
     "open_calculator",
     "prepare_calculator",
+    "takes_long",
 ]
 
 ENTRY_POINTS: Final = "xenolith.calculators"
@@ -32,12 +33,28 @@ _OWN: Final = {
     "mace": "oracle_svc.calculators.mace:MaceCalculator",
     "mace-mpa-0": "oracle_svc.calculators.mace:mace_mpa_0",
     "ase": "oracle_svc.calculators.ase_:AseCalculator",
+    "gpaw": "oracle_svc.calculators.dft.gpaw:GpawCalculator",
+    "espresso": "oracle_svc.calculators.dft.espresso:EspressoCalculator",
+    "vasp": "oracle_svc.calculators.dft.vasp:VaspCalculator",
 }
+_LONG = frozenset({"gpaw", "espresso", "vasp"})
 
 
 def calculator_names() -> list[str]:
     """Return the names that `open_calculator` knows."""
     return [*_OWN, *sorted(entry_points(group=ENTRY_POINTS).names - _OWN.keys())]
+
+
+def takes_long(name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a structure takes minutes or more, so that each is to be a job of its own.
+
+    A plug-in says so by an attribute `long_running` of its factory; for an ASE calculator, its settings do.
+    """
+    if name in _OWN:
+        return name in _LONG or (name == "ase" and bool(settings.get("long_running")))
+    return bool(entry_points(group=ENTRY_POINTS, name=name)) and bool(
+        getattr(_factory(name), "long_running", False)
+    )
 
 
 def open_calculator(name: str, /, **settings: Any) -> Calculator:
@@ -88,4 +105,6 @@ def _factory(name: str) -> Callable[..., Calculator]:
 
 
 def _extra(name: str) -> str:
+    if name == "gpaw":
+        return name
     return "mace" if name.startswith("mace") else "oracle"

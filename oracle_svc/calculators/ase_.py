@@ -41,6 +41,8 @@ class AseCalculator:
         Licence of the code.
     elements
         Symbols of the elements covered; None for all 118.
+    long_running
+        Whether a structure takes minutes or more, so that each is to be a job of its own.
 
     Raises
     ------
@@ -60,11 +62,13 @@ class AseCalculator:
         scheme: str = "",
         licence: str = "",
         elements: Iterable[str] | None = None,
+        long_running: bool = False,
     ) -> None:
         self.id = id
         self.version = version
         self.scheme = scheme or id
         self.licence = licence
+        self.long_running = long_running
         self.elements = _numbers(elements)
         self.settings_digest = digest_of(
             {

@@ -3,6 +3,8 @@
 import argparse
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,12 @@ def _add_build(actions: Any) -> None:
     build.add_argument("--calculator", default="chgnet", help="calculator of the energies (default: chgnet)")
     build.add_argument(
         "--calculator-settings", type=json.loads, default={}, metavar="JSON", help="its settings"
+    )
+    build.add_argument(
+        "--state",
+        type=Path,
+        metavar="DIR",
+        help="state folder in which results of DFT are kept and found, as of the oracle (default: the same)",
     )
     build.add_argument(
         "--elements", type=Path, nargs="*", default=[], metavar="PATH",
@@ -122,9 +130,29 @@ def _add_out(parser: Any) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the reference that is there")
 
 
+@contextmanager
+def _calculator(given: argparse.Namespace) -> Iterator[Any]:
+    """Yield what computes energies, None if nothing does; DFT runs as jobs, whose results stay."""
+    from oracle_svc.calculators import open_calculator, takes_long
+
+    if not given.energies:
+        yield None
+    elif takes_long(given.calculator, given.calculator_settings):
+        from oracle_svc.jobs.calculator import JobCalculator
+        from oracle_svc.settings import OracleSettings
+
+        state = given.state or Path(OracleSettings().state)
+        jobs = JobCalculator(given.calculator, given.calculator_settings, state=state)
+        try:
+            yield jobs
+        finally:
+            jobs.close()
+    else:
+        yield open_calculator(given.calculator, **given.calculator_settings)
+
+
 def _build(given: argparse.Namespace) -> int:
     from oracle_svc.amd import DEFAULT_TOLERANCE
-    from oracle_svc.calculators import open_calculator
     from oracle_svc.reference_from_files import FilesPlan, build_from_files
     from oracle_svc.startup import reference_paths
 
@@ -140,8 +168,7 @@ def _build(given: argparse.Namespace) -> int:
         hull=reference_paths(given.hull)[0] if given.hull else None,
         overwrite=given.overwrite,
     )
-    calculator = open_calculator(given.calculator, **given.calculator_settings) if given.energies else None
-    with Progress(out) as progress:
+    with _calculator(given) as calculator, Progress(out) as progress:
         built = build_from_files(plan, calculator, progress=progress.update)
     _tell(out, given, built.info, dict(built.skipped))
     for element, count in built.uncovered.items():

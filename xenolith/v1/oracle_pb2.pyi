@@ -406,7 +406,7 @@ class Audit(_message.Message):
     def __init__(self, calculator_id: _Optional[str] = ..., status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., energy_per_atom: _Optional[float] = ..., e_above_hull: _Optional[float] = ..., formation_energy_per_atom: _Optional[float] = ..., hull_id: _Optional[str] = ...) -> None: ...
 
 class ScoreProvenance(_message.Message):
-    __slots__ = ("calculator_id", "calculator_version", "reference_id", "hull_id", "settings_digest", "service_version", "sameness", "diversity_features", "property_digests")
+    __slots__ = ("calculator_id", "calculator_version", "reference_id", "hull_id", "settings_digest", "service_version", "sameness", "diversity_features", "property_digests", "calculator_settings")
     class PropertyDigestsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -423,6 +423,7 @@ class ScoreProvenance(_message.Message):
     SAMENESS_FIELD_NUMBER: _ClassVar[int]
     DIVERSITY_FEATURES_FIELD_NUMBER: _ClassVar[int]
     PROPERTY_DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    CALCULATOR_SETTINGS_FIELD_NUMBER: _ClassVar[int]
     calculator_id: str
     calculator_version: str
     reference_id: str
@@ -432,7 +433,8 @@ class ScoreProvenance(_message.Message):
     sameness: SamenessOptions
     diversity_features: str
     property_digests: _containers.ScalarMap[str, str]
-    def __init__(self, calculator_id: _Optional[str] = ..., calculator_version: _Optional[str] = ..., reference_id: _Optional[str] = ..., hull_id: _Optional[str] = ..., settings_digest: _Optional[str] = ..., service_version: _Optional[str] = ..., sameness: _Optional[_Union[SamenessOptions, _Mapping]] = ..., diversity_features: _Optional[str] = ..., property_digests: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    calculator_settings: _struct_pb2.Struct
+    def __init__(self, calculator_id: _Optional[str] = ..., calculator_version: _Optional[str] = ..., reference_id: _Optional[str] = ..., hull_id: _Optional[str] = ..., settings_digest: _Optional[str] = ..., service_version: _Optional[str] = ..., sameness: _Optional[_Union[SamenessOptions, _Mapping]] = ..., diversity_features: _Optional[str] = ..., property_digests: _Optional[_Mapping[str, str]] = ..., calculator_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class ScoreStats(_message.Message):
     __slots__ = ("cache_hits", "cache_misses", "calculator_calls", "seconds")
