@@ -73,7 +73,11 @@ class Audit:
     energy_per_atom: float | None = None
     """eV/atom, on its own scheme."""
     e_above_hull: float | None = None
-    """eV/atom, against its own hull."""
+    """eV/atom, against its own hull; None if it has none."""
+    formation_energy_per_atom: float | None = None
+    """eV/atom, against its own elements; None if it has no hull."""
+    hull_id: str = ""
+    """Its hull; empty if it has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,8 @@ class Provenance:
     """Digest of everything that influences a value."""
     service_version: str = ""
     """Version of the oracle."""
+    diversity_features: str = ""
+    """What structure diversity compares; empty if it was not asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
