@@ -269,3 +269,14 @@ def test_checks_have_names_of_their_own_and_rules_of_one_sentence() -> None:
     for check in CHECKS:
         assert check.rule.endswith(".")
         assert len(check.rule) < 130
+
+
+def test_a_slow_oracle_is_asked_little() -> None:
+    oracle = Altered(lambda _request, _response: None)
+    asked: list[int] = []
+    oracle.change = lambda request, _response: asked.append(
+        len(request.crystals.num_atoms) if 2 in request.components else 0
+    )
+    report = examined(oracle, quick=True)
+    assert report.conforms, [result.reason for result in report.results if result.outcome == "failed"]
+    assert sum(asked) < 100, "structures whose energy was asked for, broken ones included"
