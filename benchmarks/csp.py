@@ -36,8 +36,8 @@ from generator_svc.model.conditions import conditions_of
 from generator_svc.model.ragged import Ragged
 from generator_svc.service.engine import Engine, SamplePlan
 from generator_svc.service.policy import Policy
-from oracle_svc.charge import charge_neutral
-from oracle_svc.pool import WorkerDiedError, WorkerPool, WorkerTimeoutError
+from oracle_svc.chemistry.charge import charge_neutral
+from oracle_svc.workers.pool import WorkerDiedError, WorkerPool, WorkerTimeoutError
 from xenolith.bundle import find_bundle
 from xenolith.crystal import Crystal
 

@@ -33,7 +33,7 @@ from generator_svc.model.ragged import Ragged
 from generator_svc.pretrain.autoencoder import structures
 from generator_svc.pretrain.denoiser import latent_statistics, load_autoencoder
 from oracle_svc.calculators import open_calculator
-from oracle_svc.validity import ValidityLimits, check_validity
+from oracle_svc.scoring.validity import ValidityLimits, check_validity
 from xenolith.bundle import MANIFEST, read_bundle
 from xenolith.convert import from_pymatgen
 from xenolith.crystal import CrystalBatch

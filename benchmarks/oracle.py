@@ -31,7 +31,7 @@ from benchmarks.oracle_parts.clock import clock_of
 from benchmarks.oracle_parts.inputs import mp20, mpa0_with_random_weights, perturbed
 from benchmarks.oracle_parts.plots import draw
 from benchmarks.oracle_parts.serial import Clock, SerialPath, mmd_constant
-from oracle_svc.structures import StructureTable
+from oracle_svc.references.structures import StructureTable
 from xenolith.crystal import CrystalBatch
 
 

@@ -25,11 +25,11 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from oracle_svc.amd import DEFAULT_K
-from oracle_svc.amd_store import AmdStore
-from oracle_svc.elmd import cumulative
-from oracle_svc.novelty import nearest_of
-from oracle_svc.reference import AMD, FORMAT, MANIFEST, STRUCTURES, Reference
+from oracle_svc.chemistry.elmd import cumulative
+from oracle_svc.geometry.amd import DEFAULT_K
+from oracle_svc.novelty.amd_store import AmdStore
+from oracle_svc.novelty.novelty import nearest_of
+from oracle_svc.references.reference import AMD, FORMAT, MANIFEST, STRUCTURES, Reference
 from xenolith.bundle import sha256
 
 _NOISE = 0.05  # Angstrom

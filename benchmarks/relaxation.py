@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from oracle_svc.calculators import open_calculator
+from oracle_svc.references.structures import read_structures
 from oracle_svc.relaxation import Relaxed, RelaxSettings, relax
-from oracle_svc.structures import read_structures
 from xenolith.crystal import Crystal, CrystalBatch
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from oracle_svc.matcher import MatcherOptions
+from oracle_svc.novelty.matcher import MatcherOptions
 from oracle_svc.relax_messages import fill_forces, relax_settings_of, relaxation_message
-from oracle_svc.results import Audit, Component, Outcome, Provenance, Score, ScoredBatch, ScoreOptions
+from oracle_svc.scoring.results import Audit, Component, Outcome, Provenance, Score, ScoredBatch, ScoreOptions
 from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import UnimplementedError, invalid_field

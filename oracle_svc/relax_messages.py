@@ -8,7 +8,7 @@ import numpy as np
 
 from oracle_svc.relaxation import RelaxSettings
 from oracle_svc.relaxation.settings import GPA
-from oracle_svc.results import RelaxedScore, Score
+from oracle_svc.scoring.results import RelaxedScore, Score
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import UnimplementedError, invalid_field
 from xenolith.v1 import oracle_pb2

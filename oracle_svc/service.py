@@ -9,14 +9,14 @@ from typing import Any
 
 import structlog
 
-from oracle_svc.calculator_settings import check_calculator_settings
-from oracle_svc.journal import Journal
+from oracle_svc.evaluation.calculator_settings import check_calculator_settings
 from oracle_svc.messages import crystals_of, options_of, response_of
 from oracle_svc.operations import Operations, OperationSettings, Prepared
 from oracle_svc.operations.engine import error_message
-from oracle_svc.pool import WorkerError, WorkerStoppedError
-from oracle_svc.results import ScoredBatch
-from oracle_svc.scoring import Scorer
+from oracle_svc.scoring.journal import Journal
+from oracle_svc.scoring.results import ScoredBatch
+from oracle_svc.scoring.scorer import Scorer
+from oracle_svc.workers.pool import WorkerError, WorkerStoppedError
 from xenolith.errors import (
     CancelledError,
     FailedPreconditionError,

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
 
-from oracle_svc.amd_engines import AmdEngineName
+from oracle_svc.geometry.amd_engines import AmdEngineName
 from xenolith.bundle import DEFAULT_BUNDLE
 from xenolith.errors import InvalidArgumentError
 from xenolith.serving import usable_cores

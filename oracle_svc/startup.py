@@ -7,21 +7,21 @@ from pathlib import Path
 
 import structlog
 
-from oracle_svc.amd_engines import open_amd_engine
-from oracle_svc.auditors import open_auditors
-from oracle_svc.background import Background
 from oracle_svc.cache import open_cache
 from oracle_svc.calculators import prepare_calculator, takes_long
-from oracle_svc.evaluators import CalculatorPool
+from oracle_svc.evaluation.auditors import open_auditors
+from oracle_svc.evaluation.evaluators import CalculatorPool
+from oracle_svc.geometry.amd_engines import open_amd_engine
 from oracle_svc.jobs import JobSettings
-from oracle_svc.matcher import PairMatcher
+from oracle_svc.novelty.matcher import PairMatcher
 from oracle_svc.operations import OperationSettings
 from oracle_svc.properties.shelf import PropertyShelf
-from oracle_svc.reference import MANIFEST, Reference
-from oracle_svc.scoring import Scorer
+from oracle_svc.references.reference import MANIFEST, Reference
+from oracle_svc.scoring.background import Background
+from oracle_svc.scoring.scorer import Scorer
+from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.service import OracleService
 from oracle_svc.settings import OracleSettings
-from oracle_svc.validity import ValidityLimits
 from xenolith.bundle import find_bundle
 from xenolith.v1 import oracle_pb2
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oracle_svc.structures import StructureTable, read_structures
+from oracle_svc.references.structures import StructureTable, read_structures
 from xenolith.crystal import Crystal, CrystalBatch
 
 MALFORMED = 0.05

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.oracle_parts.clock import clock_of
-from oracle_svc.background import Background
 from oracle_svc.cache import open_cache
-from oracle_svc.evaluators import CalculatorPool
-from oracle_svc.matcher import PairMatcher
-from oracle_svc.reference import Reference
-from oracle_svc.results import Component, ScoredBatch, ScoreOptions
-from oracle_svc.scoring import Scorer
-from oracle_svc.validity import ValidityLimits
+from oracle_svc.evaluation.evaluators import CalculatorPool
+from oracle_svc.novelty.matcher import PairMatcher
+from oracle_svc.references.reference import Reference
+from oracle_svc.scoring.background import Background
+from oracle_svc.scoring.results import Component, ScoredBatch, ScoreOptions
+from oracle_svc.scoring.scorer import Scorer
+from oracle_svc.scoring.validity import ValidityLimits
 from xenolith.bundle import find_bundle
 from xenolith.crystal import CrystalBatch
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from oracle_svc.hull import Hull
-from oracle_svc.structures import StructureTable
+from oracle_svc.references.structures import StructureTable
 from xenolith.convert.pymatgen_ import to_pymatgen
 from xenolith.crystal import Crystal
 
@@ -75,7 +76,7 @@ class SerialPath:
             return float(atoms.get_potential_energy()) / len(atoms)
 
         one(self.structures[0])  # libraries load on first use
-        return [clock("energy", lambda s=s: one(s)) for s in self.structures]
+        return [clock("energy", partial(one, s)) for s in self.structures]
 
     def above_hull(self, energies: Sequence[float], clock: Clock) -> list[float]:
         from pymatgen.analysis.phase_diagram import PDEntry
@@ -85,26 +86,28 @@ class SerialPath:
             return float(self._diagram.get_e_above_hull(entry, allow_negative=True, on_error="ignore"))
 
         pairs = zip(self.structures, energies, strict=True)
-        return [clock("hull", lambda s=s, e=e: one(s, e)) for s, e in pairs]
+        return [clock("hull", partial(one, s, e)) for s, e in pairs]
 
     def unique(self, clock: Clock) -> list[bool]:
         """Whether no earlier member of the batch is the same."""
-        return [
-            clock("unique", lambda i=i: not any(self._fit(i, self.structures[j]) for j in self._earlier(i)))
-            for i in range(len(self.structures))
-        ]
+
+        def one(index: int) -> bool:
+            return not any(self._fit(index, self.structures[j]) for j in self._earlier(index))
+
+        return [clock("unique", partial(one, i)) for i in range(len(self.structures))]
 
     def novel(self, clock: Clock) -> list[bool]:
         """Whether no reference of the formula is the same."""
-        return [
-            clock("novel", lambda i=i: not any(self._fit(i, other) for other in self._references[i]))
-            for i in range(len(self.structures))
-        ]
+
+        def one(index: int) -> bool:
+            return not any(self._fit(index, other) for other in self._references[index])
+
+        return [clock("novel", partial(one, i)) for i in range(len(self.structures))]
 
     def creativity(self, clock: Clock) -> list[float | None]:
         """Smallest AMD distance to references and earlier members of the formula, through CIF files."""
         _amd(self.structures[0])  # it compiles itself on first use
-        return [clock("creativity", lambda i=i: self._nearest(i)) for i in range(len(self.structures))]
+        return [clock("creativity", partial(self._nearest, i)) for i in range(len(self.structures))]
 
     def dictionary(self, now: Callable[[], float]) -> float:
         """Seconds of grouping the references by formula, from those of a part of them."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oracle_svc.neighbors import find_neighbors
+from oracle_svc.geometry.neighbors import find_neighbors
 
 ATOM_CUTOFF = 6.0
 """Radius of the atom graph in Angstrom (CHGNet 0.3.0)."""

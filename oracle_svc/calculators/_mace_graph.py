@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oracle_svc.neighbors import Neighbors
+from oracle_svc.geometry.neighbors import Neighbors
 
 __all__ = ["Receivers", "SparseGraph", "receivers_of", "sparse_graph"]
 

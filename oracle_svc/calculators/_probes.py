@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from ase.data import covalent_radii
 
-from oracle_svc.elements import element_name
+from oracle_svc.chemistry.elements import element_name
 from xenolith.crystal import Crystal
 
 __all__ = ["bad_crystals", "descriptions", "element_crystal", "probes", "uncovered_element"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from oracle_svc.elements import element_name
-from oracle_svc.neighbors import MAX_PAIRS
+from oracle_svc.chemistry.elements import element_name
+from oracle_svc.geometry.neighbors import MAX_PAIRS
 from oracle_svc.status import Status
 
 

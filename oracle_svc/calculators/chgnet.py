@@ -21,7 +21,7 @@ from oracle_svc.calculators._chgnet_graph import ATOM_CUTOFF, Bonds, find_bonds,
 from oracle_svc.calculators._chgnet_network import ChgnetNetwork
 from oracle_svc.calculators._screen import screen
 from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
-from oracle_svc.neighbors import SearchTooLargeError
+from oracle_svc.geometry.neighbors import SearchTooLargeError
 from oracle_svc.status import Status
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from oracle_svc.calculators._mace_network import MaceNetwork, unsupported
 from oracle_svc.calculators._screen import screen
 from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
 from oracle_svc.calculators.mace_fetch import fetch
-from oracle_svc.neighbors import Neighbors, SearchTooLargeError, find_neighbors
+from oracle_svc.geometry.neighbors import Neighbors, SearchTooLargeError, find_neighbors
 from oracle_svc.status import Status
 from xenolith.bundle import sha256
 

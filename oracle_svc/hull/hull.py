@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from oracle_svc.cache.base import Cache
-from oracle_svc.elements import element_name
+from oracle_svc.cache.memory import Memory
+from oracle_svc.chemistry.elements import element_name
 from oracle_svc.hull import geometry
 from oracle_svc.hull.diagrams import Diagrams, SharedDiagrams, fractions_of
 from oracle_svc.hull.entries import HullEntry, Phase, System, one_scheme
 from oracle_svc.hull.surface import Surface, surface_of
-from oracle_svc.memory import Memory
 from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from oracle_svc.elements import element_name
+from oracle_svc.chemistry.elements import element_name
 from oracle_svc.hull import geometry
 from oracle_svc.hull.entries import Composition, HullEntry, System, one_scheme
 

@@ -8,10 +8,10 @@ from math import gcd
 from pathlib import Path
 from typing import Any
 
-from oracle_svc.amd import DEFAULT_TOLERANCE
-from oracle_svc.elements import element_name
+from oracle_svc.chemistry.elements import element_name
+from oracle_svc.geometry.amd import DEFAULT_TOLERANCE
 from oracle_svc.hull import Composition, HullEntry, covered, reduce_to_vertices
-from oracle_svc.reference_write import DataSource, write_reference
+from oracle_svc.references.write import DataSource, write_reference
 from xenolith.elements import SYMBOLS
 from xenolith.errors import InvalidArgumentError
 

@@ -14,14 +14,14 @@ import structlog
 
 from oracle_svc.jobs.base import Attempt, JobBackend
 from oracle_svc.jobs.folder import Job, JobFolder
-from oracle_svc.pool import (
+from oracle_svc.status import Status
+from oracle_svc.workers.pool import (
     PoolClosedError,
     WorkerDiedError,
     WorkerPool,
     WorkerStoppedError,
     WorkerTimeoutError,
 )
-from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
 
 __all__ = ["JobPool"]
@@ -68,7 +68,7 @@ class JobPool:
             It cannot be opened here.
         """
         asker = WorkerPool(
-            handler="oracle_svc.calculator_process:worker",
+            handler="oracle_svc.evaluation.calculator_process:worker",
             options={"calculator": self._calculator, "settings": self._settings},
         )
         try:

@@ -11,13 +11,13 @@ from typing import Protocol
 
 import structlog
 
-from oracle_svc.journal import Journal
 from oracle_svc.operations.journal import OperationJournal
 from oracle_svc.operations.owners import Owner
 from oracle_svc.operations.rows import OperationRow, State
 from oracle_svc.operations.store import OperationStore
-from oracle_svc.pool import WorkerError, WorkerStoppedError
-from oracle_svc.results import Outcome, ScoredBatch, ScoreOptions
+from oracle_svc.scoring.journal import Journal
+from oracle_svc.scoring.results import Outcome, ScoredBatch, ScoreOptions
+from oracle_svc.workers.pool import WorkerError, WorkerStoppedError
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import InternalError, UnavailableError, XenolithError
 from xenolith.v1 import oracle_pb2

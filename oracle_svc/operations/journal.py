@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from oracle_svc.canonical import CanonicalForm
+from oracle_svc.cache.store import Kind, Record
 from oracle_svc.codec import CodecError, decode, encode
+from oracle_svc.geometry.canonical import CanonicalForm
 from oracle_svc.operations.store import OperationStore
-from oracle_svc.results import Outcome
+from oracle_svc.scoring.results import Outcome
 from oracle_svc.status import Status
-from oracle_svc.store import Kind, Record
 
 __all__ = ["OperationJournal"]
 

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oracle_svc.calculators.base import Calculator
-from oracle_svc.reference import Reference
+from oracle_svc.references.reference import Reference
+from oracle_svc.references.structures import StructureTable, read_structures
 from oracle_svc.status import Status
-from oracle_svc.structures import StructureTable, read_structures
 from xenolith.crystal import CrystalBatch
 from xenolith.formula import reduced_formula
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from oracle_svc.pool import WorkerDiedError, WorkerError, WorkerPool, WorkerTimeoutError
 from oracle_svc.properties.base import Property
-from oracle_svc.results import Outcome
+from oracle_svc.scoring.results import Outcome
 from oracle_svc.status import Status
+from oracle_svc.workers.pool import WorkerDiedError, WorkerError, WorkerPool, WorkerTimeoutError
 from xenolith.crystal import CrystalBatch
 
 __all__ = ["PropertyHost", "PropertyInfo", "Value", "values_of", "worker"]

@@ -250,7 +250,7 @@ def _residuals(both: Sequence[Opinion], warnings: list[str]) -> np.ndarray:
     if len(both) < 3 * len(elements):
         warnings.append(
             f"{len(both)} structures of {len(elements)} elements are few for an offset per element: build "
-            "the auditor's hull (python -m oracle_svc.hull_build) for an audit that says more"
+            "the auditor's hull (python -m oracle_svc.references.hull_build) for an audit that says more"
         )
     keep = np.ones(len(both), dtype=bool)
     left = difference

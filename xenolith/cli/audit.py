@@ -33,7 +33,9 @@ def add_parser(commands: Any) -> None:
         "--calculator", default="chgnet-r2scan", help="the second calculator (default: chgnet-r2scan)"
     )
     parser.add_argument("--calculator-settings", default="{}", help="its settings, as a JSON object")
-    parser.add_argument("--hull", type=Path, help="folder of its hull (python -m oracle_svc.hull_build)")
+    parser.add_argument(
+        "--hull", type=Path, help="folder of its hull (python -m oracle_svc.references.hull_build)"
+    )
     parser.add_argument("--worst", type=int, default=10, help="disagreements to list (default: 10)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with a picture")
     add_service_arguments(parser, "oracle")

@@ -138,7 +138,7 @@ def _calculator(given: argparse.Namespace) -> Iterator[Any]:
     if not given.energies:
         yield None
     elif takes_long(given.calculator, given.calculator_settings):
-        from oracle_svc.jobs.calculator import JobCalculator
+        from oracle_svc.evaluation.job_calculator import JobCalculator
         from oracle_svc.settings import OracleSettings
 
         state = given.state or Path(OracleSettings().state)
@@ -152,8 +152,8 @@ def _calculator(given: argparse.Namespace) -> Iterator[Any]:
 
 
 def _build(given: argparse.Namespace) -> int:
-    from oracle_svc.amd import DEFAULT_TOLERANCE
-    from oracle_svc.reference_from_files import FilesPlan, build_from_files
+    from oracle_svc.geometry.amd import DEFAULT_TOLERANCE
+    from oracle_svc.references.from_files import FilesPlan, build_from_files
     from oracle_svc.startup import reference_paths
 
     out = console(given.json)
@@ -227,7 +227,7 @@ def _refuse_taken(given: argparse.Namespace) -> None:
 
 
 def _source(given: argparse.Namespace) -> Any:
-    from oracle_svc.reference_write import DataSource
+    from oracle_svc.references.write import DataSource
 
     name = given.name or given.out.resolve().name
     return DataSource(name=name, hull_name=name, licence=given.licence, attribution=given.attribution)
@@ -245,7 +245,7 @@ def _tell(out: Any, given: argparse.Namespace, info: dict[str, Any], skipped: di
 
 
 def _show(given: argparse.Namespace) -> int:
-    from oracle_svc.reference import Reference
+    from oracle_svc.references.reference import Reference
     from oracle_svc.startup import reference_paths
 
     paths = reference_paths(given.reference)

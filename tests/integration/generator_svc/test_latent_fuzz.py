@@ -9,9 +9,9 @@ import torch
 from generator_svc.bundle import LoadedBundle, load_bundle
 from generator_svc.cleanup.plan import CleanupPlan
 from generator_svc.service.engine import Engine
-from oracle_svc.amd import amd_vectors
-from oracle_svc.canonical import canonical_form
-from oracle_svc.validity import ValidityLimits, check_validity
+from oracle_svc.geometry.amd import amd_vectors
+from oracle_svc.geometry.canonical import canonical_form
+from oracle_svc.scoring.validity import ValidityLimits, check_validity
 from xenolith.bundle import read_bundle
 from xenolith.convert import to_cif, to_pymatgen
 from xenolith.crystal import CrystalBatch

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oracle_svc.amd import amd_vectors
-from oracle_svc.background import Background
 from oracle_svc.cache import open_cache
 from oracle_svc.calculators import open_calculator
-from oracle_svc.evaluators import CalculatorPool
+from oracle_svc.evaluation.evaluators import CalculatorPool
+from oracle_svc.geometry.amd import amd_vectors
 from oracle_svc.hull import HullEntry, composition_of, reduce_to_vertices
-from oracle_svc.matcher import PairMatcher
-from oracle_svc.reference import Reference
-from oracle_svc.reference_write import DataSource, Known, write_reference
-from oracle_svc.scoring import Scorer
-from oracle_svc.structures import StructureTable
-from oracle_svc.validity import ValidityLimits
+from oracle_svc.novelty.matcher import PairMatcher
+from oracle_svc.references.reference import Reference
+from oracle_svc.references.structures import StructureTable
+from oracle_svc.references.write import DataSource, Known, write_reference
+from oracle_svc.scoring.background import Background
+from oracle_svc.scoring.scorer import Scorer
+from oracle_svc.scoring.validity import ValidityLimits
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.elements import SYMBOLS
 

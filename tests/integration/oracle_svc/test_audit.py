@@ -11,20 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from oracle_svc.auditors import Auditor, open_auditors, specs_of
-from oracle_svc.background import Background
 from oracle_svc.cache import open_cache
 from oracle_svc.calculators import open_calculator
-from oracle_svc.hull_build import HullPlan, build_hull
-from oracle_svc.hull_folder import read_hull
+from oracle_svc.evaluation.auditors import Auditor, open_auditors, specs_of
 from oracle_svc.messages import response_of
-from oracle_svc.reference import BadReferenceError, Reference
-from oracle_svc.reference_build import BuildPlan, build_reference
-from oracle_svc.reference_write import DataSource
-from oracle_svc.results import Component, ScoreOptions
-from oracle_svc.scoring import Scorer
+from oracle_svc.references.build import BuildPlan, build_reference
+from oracle_svc.references.hull_build import HullPlan, build_hull
+from oracle_svc.references.hull_folder import read_hull
+from oracle_svc.references.reference import BadReferenceError, Reference
+from oracle_svc.references.write import DataSource
+from oracle_svc.scoring.background import Background
+from oracle_svc.scoring.results import Component, ScoreOptions
+from oracle_svc.scoring.scorer import Scorer
+from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.status import Status
-from oracle_svc.validity import ValidityLimits
 from xenolith.audit import compare, opinions_of
 from xenolith.client.results import scores_from_proto
 from xenolith.convert.items import as_items

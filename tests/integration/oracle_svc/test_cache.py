@@ -10,9 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from oracle_svc.cache import Cache, open_cache
+from oracle_svc.cache.flight import SingleFlight
 from oracle_svc.cache.redis_ import RedisCache
 from oracle_svc.cache.sqlite import SqliteCache
-from oracle_svc.flight import SingleFlight
 
 
 @pytest.fixture(params=["sqlite", "redis"])

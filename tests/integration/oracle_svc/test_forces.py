@@ -9,10 +9,10 @@ import threading
 import numpy as np
 import pytest
 
-from oracle_svc.pool import WorkerStoppedError
 from oracle_svc.relaxation import RelaxSettings
-from oracle_svc.results import Component, ScoreOptions
+from oracle_svc.scoring.results import Component, ScoreOptions
 from oracle_svc.status import Status
+from oracle_svc.workers.pool import WorkerStoppedError
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import FailedPreconditionError
 

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from oracle_svc.background import Background
 from oracle_svc.cache import open_cache
-from oracle_svc.evaluators import CalculatorPool
+from oracle_svc.evaluation.evaluators import CalculatorPool
+from oracle_svc.evaluation.job_calculator import JobCalculator
 from oracle_svc.jobs import JobSettings
-from oracle_svc.jobs.calculator import JobCalculator
-from oracle_svc.matcher import PairMatcher
+from oracle_svc.novelty.matcher import PairMatcher
 from oracle_svc.operations import OperationSettings
-from oracle_svc.reference import Reference
-from oracle_svc.reference_from_files import FilesPlan, build_from_files
-from oracle_svc.reference_write import DataSource
-from oracle_svc.scoring import Scorer
+from oracle_svc.references.from_files import FilesPlan, build_from_files
+from oracle_svc.references.reference import Reference
+from oracle_svc.references.write import DataSource
+from oracle_svc.scoring.background import Background
+from oracle_svc.scoring.scorer import Scorer
+from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.service import OracleService
 from oracle_svc.startup import describe
-from oracle_svc.validity import ValidityLimits
 from xenolith.client import Client
 from xenolith.convert import from_ase, write_cif
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError

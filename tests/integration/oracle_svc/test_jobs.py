@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oracle_svc.evaluators import CalculatorPool
+from oracle_svc.evaluation.evaluators import CalculatorPool
 from oracle_svc.jobs import JobFolder, JobSettings, open_backend
 from oracle_svc.jobs.run import run_job
-from oracle_svc.pool import WorkerStoppedError
 from oracle_svc.status import Status
+from oracle_svc.workers.pool import WorkerStoppedError
 from xenolith.crystal import Crystal, CrystalBatch
 
 EMT = {"factory": "ase.calculators.emt:EMT", "id": "emt", "elements": ["Cu", "Au", "Al"]}
@@ -115,7 +115,8 @@ def test_a_job_does_not_outlive_a_killed_service(tmp_path):
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     code = (
         "from pathlib import Path; import numpy as np\n"
-        "from oracle_svc.evaluators import CalculatorPool; from oracle_svc.jobs import JobSettings\n"
+        "from oracle_svc.evaluation.evaluators import CalculatorPool\n"
+        "from oracle_svc.jobs import JobSettings\n"
         "from xenolith.crystal import Crystal, CrystalBatch\n"
         f"jobs = JobSettings(folder=Path({str(tmp_path / 'jobs')!r}), options={{}})\n"
         f"pool = CalculatorPool(calculator='ase', settings={ODD!r}, jobs=jobs)\n"

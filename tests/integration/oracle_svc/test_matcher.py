@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oracle_svc.comparison import matched_pairs
-from oracle_svc.matcher import MatcherOptions, PairMatcher, Verdict
-from oracle_svc.pool import WorkerStoppedError
+from oracle_svc.novelty.matcher import MatcherOptions, PairMatcher, Verdict
+from oracle_svc.scoring.comparison import matched_pairs
 from oracle_svc.status import Status
+from oracle_svc.workers.pool import WorkerStoppedError
 from xenolith.crystal import Crystal
 
 FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])

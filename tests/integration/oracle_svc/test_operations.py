@@ -18,15 +18,15 @@ import numpy as np
 import pytest
 
 from oracle_svc.cache import open_cache
-from oracle_svc.evaluators import CalculatorPool
+from oracle_svc.evaluation.evaluators import CalculatorPool
 from oracle_svc.operations import OperationSettings
 from oracle_svc.operations.owners import Owner
 from oracle_svc.operations.rows import OperationRow, State
 from oracle_svc.operations.store import OperationStore
-from oracle_svc.scoring import Scorer
+from oracle_svc.scoring.scorer import Scorer
+from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.service import OracleService
 from oracle_svc.startup import describe
-from oracle_svc.validity import ValidityLimits
 from tests.integration.oracle_svc.slow_calculator import CALLS, GATE
 from xenolith.cli import main as cli
 from xenolith.client import AsyncClient, Client

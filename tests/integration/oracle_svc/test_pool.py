@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from oracle_svc.pool import (
+from oracle_svc.workers.pool import (
     PoolClosedError,
     WorkerDiedError,
     WorkerError,
@@ -112,7 +112,7 @@ def test_workers_end_when_their_service_is_killed():
 
     script = (
         "import sys, threading, time\n"
-        "from oracle_svc.pool import WorkerPool\n"
+        "from oracle_svc.workers.pool import WorkerPool\n"
         "pool = WorkerPool(handler='echo_worker:build', size=2)\n"
         "pool.warm_up()\n"
         "hang = dict(target=pool.call, args=({'hang': True},), kwargs={'time_limit_s': 99}, daemon=True)\n"

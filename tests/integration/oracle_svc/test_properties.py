@@ -9,12 +9,12 @@ import pytest
 
 from oracle_svc.cache import open_cache
 from oracle_svc.properties.shelf import PropertyShelf
-from oracle_svc.results import Component, ScoreOptions
-from oracle_svc.scoring import Scorer
+from oracle_svc.scoring.results import Component, ScoreOptions
+from oracle_svc.scoring.scorer import Scorer
+from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.service import OracleService
 from oracle_svc.startup import describe
 from oracle_svc.status import Status
-from oracle_svc.validity import ValidityLimits
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError
 from xenolith.serving import ServingSettings, threaded_server

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oracle_svc.background import Background
 from oracle_svc.cache import open_cache
-from oracle_svc.elmd import cumulative, elmd
-from oracle_svc.evaluators import CalculatorPool
-from oracle_svc.matcher import MatcherOptions, PairMatcher
-from oracle_svc.reference import Reference
-from oracle_svc.reference_from_files import FilesPlan, build_from_files
-from oracle_svc.reference_write import DataSource
-from oracle_svc.results import Component, ScoreOptions
-from oracle_svc.scoring import Scorer
+from oracle_svc.chemistry.elmd import cumulative, elmd
+from oracle_svc.evaluation.evaluators import CalculatorPool
+from oracle_svc.novelty.matcher import MatcherOptions, PairMatcher
+from oracle_svc.references.from_files import FilesPlan, build_from_files
+from oracle_svc.references.reference import Reference
+from oracle_svc.references.write import DataSource
+from oracle_svc.scoring.background import Background
+from oracle_svc.scoring.results import Component, ScoreOptions
+from oracle_svc.scoring.scorer import Scorer
+from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.status import Status
-from oracle_svc.validity import ValidityLimits
 from xenolith.convert import write_extxyz
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import FailedPreconditionError

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oracle_svc.background import Background
-from oracle_svc.matcher import MatcherOptions
-from oracle_svc.pool import WorkerStoppedError
-from oracle_svc.reference import Reference
-from oracle_svc.results import Component, ScoreOptions
+from oracle_svc.novelty.matcher import MatcherOptions
+from oracle_svc.references.reference import Reference
+from oracle_svc.references.structures import read_structures
+from oracle_svc.scoring.background import Background
+from oracle_svc.scoring.results import Component, ScoreOptions
 from oracle_svc.status import Status
-from oracle_svc.structures import read_structures
+from oracle_svc.workers.pool import WorkerStoppedError
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import FailedPreconditionError
 

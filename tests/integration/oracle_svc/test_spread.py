@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from oracle_svc.cache import open_cache
-from oracle_svc.evaluators import CalculatorPool
+from oracle_svc.evaluation.evaluators import CalculatorPool
 from oracle_svc.messages import response_of
-from oracle_svc.results import Component, ScoreOptions
-from oracle_svc.scoring import Scorer
-from oracle_svc.validity import ValidityLimits
+from oracle_svc.scoring.results import Component, ScoreOptions
+from oracle_svc.scoring.scorer import Scorer
+from oracle_svc.scoring.validity import ValidityLimits
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import FailedPreconditionError
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from oracle_svc.cache import open_cache
-from oracle_svc.evaluators import CalculatorPool
-from oracle_svc.matcher import PairMatcher
+from oracle_svc.evaluation.evaluators import CalculatorPool
+from oracle_svc.novelty.matcher import PairMatcher
 from oracle_svc.operations import OperationSettings
-from oracle_svc.scoring import Scorer as Pipeline
+from oracle_svc.scoring.scorer import Scorer as Pipeline
+from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.service import OracleService
 from oracle_svc.startup import describe
-from oracle_svc.validity import ValidityLimits
 from trainer_svc.patience import Patience
 from trainer_svc.remote import Services
 from trainer_svc.scoring import Scored, Scorer

@@ -8,9 +8,9 @@ import amd as reference
 import numpy as np
 import pytest
 
-from oracle_svc.amd import DEFAULT_K, amd_of, amd_vectors, chebyshev
-from oracle_svc.amd_engines import open_amd_engine
-from oracle_svc.neighbors import reduce_cell
+from oracle_svc.geometry.amd import DEFAULT_K, amd_of, amd_vectors, chebyshev
+from oracle_svc.geometry.amd_engines import open_amd_engine
+from oracle_svc.geometry.neighbors import reduce_cell
 from oracle_svc.status import Status
 from tests.unit.oracle_svc.crystals import diamond, hopeless, perovskite, salt
 from xenolith.crystal import Crystal, CrystalBatch

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oracle_svc.canonical import canonical_form, same_crystal
-from oracle_svc.lattice import primitive_cell, reduce_lattice
-from oracle_svc.structures import read_structures
+from oracle_svc.geometry.canonical import canonical_form, same_crystal
+from oracle_svc.geometry.lattice import primitive_cell, reduce_lattice
+from oracle_svc.references.structures import read_structures
 from xenolith.crystal import Crystal
 
 A = 5.64

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from oracle_svc.canonical import TOLERANCE, canonical_form, same_crystal
+from oracle_svc.geometry.canonical import TOLERANCE, canonical_form, same_crystal
 from xenolith.crystal import Crystal
 
 Change = Callable[[Crystal, np.random.Generator], Crystal | None]

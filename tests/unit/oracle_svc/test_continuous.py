@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
 
-from oracle_svc.compositions import Compositions
-from oracle_svc.continuous import (
+from oracle_svc.chemistry.compositions import Compositions
+from oracle_svc.chemistry.elmd import SCALE, SIZE, cumulative, elmd, positions_of
+from oracle_svc.novelty.continuous import (
     COMPOSITION_WEIGHT,
     STRUCTURE_WEIGHT,
     composition_radius,
     graded_distance,
     graded_uniqueness,
 )
-from oracle_svc.elmd import SCALE, SIZE, cumulative, elmd, positions_of
-from oracle_svc.novelty import GivenCrystals
+from oracle_svc.novelty.novelty import GivenCrystals
 from xenolith.crystal import Crystal
 from xenolith.elements import SYMBOLS
 

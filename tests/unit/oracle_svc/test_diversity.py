@@ -3,7 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oracle_svc.diversity import FeatureSpace, amd_features, composition_vectors, contributions, kernel
+from oracle_svc.diversity.diversity import (
+    FeatureSpace,
+    amd_features,
+    composition_vectors,
+    contributions,
+    kernel,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -54,7 +60,7 @@ def test_moments_give_the_mean_kernel_of_every_reference_structure(kind, monkeyp
         "composition": FeatureSpace.from_compositions,
         "amd": lambda rows: FeatureSpace.from_amd(rows[:, :13], rows[:, 13:]),
     }[kind]
-    monkeypatch.setattr("oracle_svc.moments._ROWS_AT_ONCE", 77)
+    monkeypatch.setattr("oracle_svc.diversity.moments._ROWS_AT_ONCE", 77)
     known = make(features)
     rows = known.vectors(features).astype(np.float64)
     vectors = known.vectors(features[:9][:, ::1] + 0.01)

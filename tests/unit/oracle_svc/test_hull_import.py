@@ -24,8 +24,8 @@ from oracle_svc.hull_import import (
     write_hull,
 )
 from oracle_svc.hull_import.materials_project import parts_of
-from oracle_svc.reference import Reference
-from oracle_svc.reference_write import DataSource
+from oracle_svc.references.reference import Reference
+from oracle_svc.references.write import DataSource
 from xenolith.errors import InvalidArgumentError, UnavailableError
 
 MP2020 = "MP2020-corrected GGA/GGA+U"

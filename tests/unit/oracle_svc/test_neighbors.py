@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from oracle_svc.neighbors import SearchTooLargeError, find_neighbors, reduce_cell
+from oracle_svc.geometry.neighbors import SearchTooLargeError, find_neighbors, reduce_cell
 from xenolith.crystal import Crystal
 
 

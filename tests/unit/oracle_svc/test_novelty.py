@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oracle_svc.novelty import GivenCrystals, nearest_of, uniqueness
+from oracle_svc.novelty.novelty import GivenCrystals, nearest_of, uniqueness
 from xenolith.crystal import Crystal
 
 NAMES = {index: (f"key-{index}", "") for index in range(10)}

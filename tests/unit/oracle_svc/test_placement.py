@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from oracle_svc.canonical import canonical_form
-from oracle_svc.placement import Placement
+from oracle_svc.geometry.canonical import canonical_form
+from oracle_svc.geometry.placement import Placement
 from tests.unit.oracle_svc.crystals import diamond, perovskite, salt
 from xenolith.crystal import Crystal
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from oracle_svc.cache import Cache, NoCache, open_cache
-from oracle_svc.canonical import canonical_form
-from oracle_svc.recognition import Recognised, Recogniser
+from oracle_svc.geometry.canonical import canonical_form
+from oracle_svc.scoring.recognition import Recognised, Recogniser
+from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.status import Status
-from oracle_svc.validity import ValidityLimits
 from tests.unit.oracle_svc.crystals import hopeless, salt
 from xenolith.crystal import Crystal, CrystalBatch
 

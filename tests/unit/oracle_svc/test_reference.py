@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from oracle_svc.amd import amd_vectors, chebyshev
 from oracle_svc.calculators.chgnet import ChgnetCalculator
-from oracle_svc.reference import BadReferenceError, Reference
-from oracle_svc.reference_build import BuildPlan, build_reference, main
-from oracle_svc.reference_energies import compute_energies
-from oracle_svc.reference_write import DataSource
+from oracle_svc.geometry.amd import amd_vectors, chebyshev
+from oracle_svc.references.build import BuildPlan, build_reference, main
+from oracle_svc.references.energies import compute_energies
+from oracle_svc.references.reference import BadReferenceError, Reference
+from oracle_svc.references.structures import lattices_from_parameters, read_structures
+from oracle_svc.references.write import DataSource
 from oracle_svc.status import Status
-from oracle_svc.structures import lattices_from_parameters, read_structures
 
 SOURCE = DataSource(name="tiny", hull_name="tiny", licence="CC0-1.0", attribution="nobody")
 # Rocksalt, CsCl-type NaCl, bcc Na, a Cl2 cell, and Na too far apart for CHGNet.

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oracle_svc.amd import amd_of, amd_vectors
-from oracle_svc.amd_store import STEP, AmdStore
-from oracle_svc.background import Background
 from oracle_svc.calculators.ase_ import AseCalculator
-from oracle_svc.crystal_columns import CrystalColumns, write_crystals
-from oracle_svc.novelty import nearest_of
-from oracle_svc.reference import Reference
-from oracle_svc.reference_from_files import FilesPlan, build_from_files
-from oracle_svc.reference_write import DataSource
+from oracle_svc.geometry.amd import amd_of, amd_vectors
+from oracle_svc.novelty.amd_store import STEP, AmdStore
+from oracle_svc.novelty.novelty import nearest_of
+from oracle_svc.references.crystal_columns import CrystalColumns, write_crystals
+from oracle_svc.references.from_files import FilesPlan, build_from_files
+from oracle_svc.references.reference import Reference
+from oracle_svc.references.write import DataSource
+from oracle_svc.scoring.background import Background
 from tests.unit.oracle_svc.crystals import diamond, perovskite, salt
 from xenolith.cli import main
 from xenolith.convert import to_poscar, write_cif, write_extxyz
@@ -91,7 +91,7 @@ def test_structures_of_a_folder(folder: Path) -> None:
 
 
 def test_a_stopped_build_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from oracle_svc import reference_sources as module
+    from oracle_svc.references import sources as module
 
     monkeypatch.setattr(module, "_FILES_OF_A_UNIT", 2)
     plan = plan_of(folder)
@@ -201,7 +201,7 @@ def test_rounding_does_not_decide_at_the_tolerance(folder: Path) -> None:
 
 
 def test_a_mapped_reference_answers_as_one_in_a_table(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from oracle_svc import reference_write as module
+    from oracle_svc.references import write as module
 
     build_from_files(plan_of(folder), None)
     monkeypatch.setattr(module, "_MAPPED_FROM", 2)

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from oracle_svc.charge import charge_neutral
+from oracle_svc.chemistry.charge import charge_neutral
+from oracle_svc.scoring.validity import ValidityLimits, check_validity
 from oracle_svc.status import Status
-from oracle_svc.validity import ValidityLimits, check_validity
 from tests.unit.oracle_svc.crystals import diamond, hopeless, perovskite, salt, simple
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.v1 import crystal_pb2

@@ -1,0 +1,1 @@
+"""Elements and compositions: names, masses, charges, and how far one composition is from another."""

@@ -1,0 +1,1 @@
+"""What each structure of a batch does for the batch's diversity."""

@@ -1,0 +1,257 @@
+"""Writing a reference folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from oracle_svc.hull import HullEntry, composition_of
+from oracle_svc.novelty.amd_store import AmdStore
+from oracle_svc.references.crystal_columns import write_crystals
+from oracle_svc.references.reference import AMD, CRYSTALS, FORMAT, HULL, MANIFEST, STRUCTURES
+from oracle_svc.references.structures import StructureTable
+from xenolith.bundle import sha256
+
+__all__ = ["DataSource", "EnergySource", "Known", "write_reference"]
+
+_EMBEDDING_LEVELS = 1024
+_ID_DIGITS = 12
+_MAPPED_FROM = 100_000
+"""Structures from which AMD vectors go to a file of their own, which is mapped and not read."""
+_FORMAT_1 = {
+    "format", "id", "licence", "attribution", "calculator", "structures", "hull", "amd", "embedding",
+    "settings",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSource:
+    """Where structures come from."""
+
+    name: str
+    """Short name, the first part of the reference's id."""
+    hull_name: str
+    """Short name of the entries of the hull."""
+    licence: str
+    """SPDX id, such as `CC-BY-4.0`."""
+    attribution: str
+    """Whom to name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """Known structures and what was computed of them."""
+
+    table: StructureTable
+    amd: np.ndarray
+    """(M, k) Angstrom."""
+    energy_per_atom: np.ndarray | None = None
+    """(M,) eV/atom; None where no energies were computed."""
+    embeddings: np.ndarray | None = None
+    """(M, D), likewise."""
+
+
+class EnergySource(Protocol):
+    """Where energies come from: a calculator, or a data base."""
+
+    @property
+    def id(self) -> str:
+        """Model and parameters, or name of the data base."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Version of the software or data."""
+        ...
+
+    @property
+    def scheme(self) -> str:
+        """Declared energy scheme."""
+        ...
+
+    @property
+    def settings_digest(self) -> str:
+        """Digest of everything that changes the numbers; empty for a data base."""
+        ...
+
+
+def write_reference(
+    folder: Path,
+    *,
+    known: Known | None,
+    vertices: Sequence[HullEntry],
+    num_entries: int,
+    calculator: EnergySource | None,
+    source: DataSource,
+    settings: Mapping[str, Any],
+    keep_structures: bool = False,
+    imported: bool = False,
+) -> dict[str, Any]:
+    """Write a reference and return its manifest. It appears whole or not at all.
+
+    Parameters
+    ----------
+    known
+        Known structures; None for a hull alone.
+    vertices
+        Vertices of the hull; none for known structures alone.
+    num_entries
+        Structures that the hull was reduced from.
+    calculator
+        Where the energies come from; None if there are none.
+    settings
+        Kept in the manifest; `amd_tolerance` (Angstrom) must be among them.
+    keep_structures
+        Keep the structures themselves, for comparisons by StructureMatcher.
+    imported
+        The hull's energies are declared to be of a scheme, and serve every calculator of that scheme.
+
+    Raises
+    ------
+    ValueError
+        There is neither a known structure nor a hull, or the folder holds something else.
+    """
+    if not vertices and (known is None or not len(known.table)):
+        raise ValueError("a reference needs known structures or a hull")
+    if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
+        raise ValueError(f"{folder} holds something else: name a new folder")
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    info: dict[str, Any] = {
+        "format": FORMAT,
+        "id": "",
+        "licence": source.licence,
+        "attribution": source.attribution,
+        "calculator": _described(calculator),
+    }
+    if known is not None and len(known.table):
+        info |= _write_known(partial, known, keep_structures=keep_structures)
+    if vertices and calculator is not None:
+        info["hull"] = _write_hull(partial, vertices, num_entries, calculator.id, source, imported=imported)
+    info["settings"] = dict(settings)
+    part = info.get("structures") or info["hull"]
+    info["id"] = f"{source.name}-{part['sha256'][:_ID_DIGITS]}"
+    if set(info) == _FORMAT_1 and "sha256" not in info["amd"] and "embedding" in info and not imported:
+        info["format"] = 1  # older versions read it
+    (partial / MANIFEST).write_text(json.dumps(info, indent=1) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.replace(folder)
+    return info
+
+
+def _described(calculator: EnergySource | None) -> dict[str, str] | None:
+    if calculator is None:
+        return None
+    return {name: getattr(calculator, name) for name in ("id", "version", "scheme", "settings_digest")}
+
+
+def _write_known(folder: Path, known: Known, *, keep_structures: bool) -> dict[str, Any]:
+    """Write what is known of structures; return its part of the manifest."""
+    crystals = known.table.batch
+    formulas = np.array([crystal.formula for crystal in crystals], dtype=str)
+    order = np.argsort(formulas, kind="stable")
+    compositions = [composition_of(crystals[row].numbers) for row in order]
+    columns: dict[str, pa.Array] = {
+        "id": pa.array([known.table.ids[row] for row in order]),
+        "formula": pa.array(formulas[order].tolist()),
+        **_composition_columns(compositions),
+    }
+    info: dict[str, Any] = {}
+    if known.energy_per_atom is not None:
+        columns["energy_per_atom"] = pa.array(known.energy_per_atom[order].astype(np.float32))
+    packed = AmdStore.pack(known.amd[order])
+    amd: dict[str, Any] = {"k": int(known.amd.shape[1]), "step": packed.step}
+    if len(order) > _MAPPED_FROM:
+        packed.save(folder / AMD)
+        amd["sha256"] = sha256(folder / AMD)
+    else:
+        steps = np.diff(packed.steps.astype(np.int32), axis=1, prepend=0)
+        columns["amd"] = _fixed_lists(steps)
+    if known.embeddings is not None and known.embeddings.shape[1]:
+        columns["embedding"], info["embedding"] = _embedding_column(known.embeddings[order])
+    numeric = [name for name in ("amd", "embedding") if name in columns]
+    _write(folder / STRUCTURES, pa.table(columns), numeric, level=9 if len(order) > _MAPPED_FROM else 19)
+    info["structures"] = {"count": len(order), "sha256": sha256(folder / STRUCTURES)}
+    info["amd"] = amd
+    if keep_structures:
+        write_crystals(folder / CRYSTALS, crystals.take(order))
+        info["crystals"] = {"sha256": sha256(folder / CRYSTALS)}
+    return info
+
+
+def _embedding_column(embeddings: np.ndarray) -> tuple[pa.Array, dict[str, Any]]:
+    low, high = embeddings.min(axis=0), embeddings.max(axis=0)
+    span = np.where(high > low, high - low, 1)
+    levels = np.round((embeddings - low) / span * (_EMBEDDING_LEVELS - 1)).astype(np.int32)
+    scale = {
+        "levels": _EMBEDDING_LEVELS,
+        "minimum": [float(x) for x in low],
+        "maximum": [float(x) for x in high],
+    }
+    return _fixed_lists(levels), scale
+
+
+def _write_hull(
+    folder: Path,
+    vertices: Sequence[HullEntry],
+    num_entries: int,
+    calculator_id: str,
+    source: DataSource,
+    *,
+    imported: bool,
+) -> dict[str, Any]:
+    """Write the hull; return its part of the manifest."""
+    _write(folder / HULL, _hull_rows(vertices), ())
+    digest = sha256(folder / HULL)
+    part = {
+        "id": f"{calculator_id}-{source.hull_name}-{digest[:_ID_DIGITS]}",
+        "sha256": digest,
+        "vertices": len(vertices),
+        "entries": num_entries,
+        "elements": sorted({entry.system[0] for entry in vertices if len(entry.system) == 1}),
+    }
+    return {**part, "imported": True} if imported else part
+
+
+def _hull_rows(vertices: Sequence[HullEntry]) -> pa.Table:
+    ordered = sorted(vertices, key=lambda entry: (entry.composition, entry.id))
+    return pa.table(
+        {
+            "id": pa.array([entry.id for entry in ordered]),
+            **_composition_columns([entry.composition for entry in ordered]),
+            "energy_per_atom": pa.array([entry.energy_per_atom for entry in ordered], pa.float64()),
+        }
+    )
+
+
+def _composition_columns(compositions: Sequence[tuple[tuple[int, int], ...]]) -> dict[str, pa.Array]:
+    return {
+        "elements": pa.array([[z for z, _ in c] for c in compositions], pa.list_(pa.uint8())),
+        "counts": pa.array([[n for _, n in c] for c in compositions], pa.list_(pa.uint16())),
+    }
+
+
+def _fixed_lists(matrix: np.ndarray) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
+
+
+def _write(path: Path, rows: pa.Table, numeric: Sequence[str], *, level: int = 19) -> None:
+    """Write with the bytes of the numeric columns split, which compresses them to two thirds."""
+    encoding = {f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in numeric}
+    pq.write_table(
+        rows,
+        path,
+        compression="zstd",
+        compression_level=level,
+        use_dictionary=False,
+        column_encoding=encoding or None,
+    )

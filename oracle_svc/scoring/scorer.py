@@ -1,0 +1,354 @@
+"""The oracle's pipeline: what scores are measured against, and one batch on its way through it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from threading import Lock
+
+from oracle_svc.cache import Cache
+from oracle_svc.cache.store import CrystalStore, Kind
+from oracle_svc.calculators.base import digest_of
+from oracle_svc.diversity.diversity import FeatureSpace
+from oracle_svc.evaluation.auditors import Auditor
+from oracle_svc.evaluation.evaluators import CalculatorPool
+from oracle_svc.geometry.amd import DEFAULT_K, DEFAULT_TOLERANCE, amd_vectors
+from oracle_svc.geometry.amd_engines import NATIVE, AmdEngine
+from oracle_svc.novelty.matcher import PairMatcher
+from oracle_svc.novelty.novelty import GivenCrystals
+from oracle_svc.properties.shelf import PropertyShelf
+from oracle_svc.relaxation.batch import obstacle as relaxation_obstacle
+from oracle_svc.scoring.background import Background
+from oracle_svc.scoring.batch_run import BatchRun
+from oracle_svc.scoring.journal import Journal
+from oracle_svc.scoring.recognition import Recogniser
+from oracle_svc.scoring.results import Component, Outcome, Provenance, ScoredBatch, ScoreOptions
+from oracle_svc.scoring.totals import Totals
+from oracle_svc.scoring.validity import ValidityLimits
+from oracle_svc.status import Status
+from xenolith.crystal import CrystalBatch
+from xenolith.errors import FailedPreconditionError, invalid_field
+
+__all__ = ["Scorer"]
+
+_KNOWN_KEPT = 4
+
+
+class Scorer:
+    """Scores batches; thread-safe, so that requests can be served side by side.
+
+    Parameters
+    ----------
+    calculators
+        Where energies come from.
+    background
+        What is known; None for an oracle without a reference, which measures energies and uniqueness alone.
+    cache
+        Where measurements are kept.
+    limits
+        Limits of the validity gate.
+    matcher
+        StructureMatcher's processes.
+    amd_engine
+        What computes AMD vectors.
+    properties
+        What predicts properties; None: what ships and what is installed.
+    auditors
+        Second calculators; the scoring one, should it be among them, is left out.
+    """
+
+    def __init__(
+        self,
+        *,
+        calculators: CalculatorPool,
+        background: Background | None,
+        cache: Cache,
+        limits: ValidityLimits,
+        matcher: PairMatcher,
+        amd_engine: AmdEngine = NATIVE,
+        properties: PropertyShelf | None = None,
+        auditors: Sequence[Auditor] = (),
+    ) -> None:
+        self.calculators = calculators
+        self.background = background
+        self.limits = limits
+        self.matcher = matcher
+        self.amd_engine = amd_engine
+        self.properties = properties or PropertyShelf(calculator_digest=calculators.identity.settings_digest)
+        self.auditors = {
+            auditor.id: auditor
+            for auditor in auditors
+            if auditor.settings_digest != calculators.identity.settings_digest
+        }
+        self.store = CrystalStore(cache)
+        self.totals = Totals()
+        self.recogniser = Recogniser(limits, calculators.identity.elements, cache)
+        if background is not None and background.hull is not None:
+            background.hull.share(cache, background.digest)
+        self.energy_kind = Kind(component="energy", digest=calculators.identity.settings_digest)
+        self._known: OrderedDict[str, tuple[GivenCrystals, tuple[str, ...]]] = OrderedDict()
+        self._lock = Lock()
+        self._others: dict[str, Scorer] = {}
+
+    def add_reference(self, background: Background) -> None:
+        """Score against this reference too, where a request asks for it by its id."""
+        other = copy(self)
+        other.background, other._others = background, {}
+        if background.hull is not None:
+            background.hull.share(self.store.cache, background.digest)
+        self._others[background.id] = other
+
+    @property
+    def backgrounds(self) -> list[Background]:
+        """All references, the default first."""
+        own = [self.background] if self.background else []
+        return own + [other.background for other in self._others.values() if other.background]
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """What can be measured with this calculator and reference."""
+        return tuple(component for component in Component if self._obstacle(component) is None)
+
+    @property
+    def scale(self) -> str:
+        """Digest (hex) of calculator, reference and limits: oracles with the same one measure alike."""
+        return self._provenance(ScoreOptions()).settings_digest
+
+    def score(
+        self,
+        batch: CrystalBatch,
+        options: ScoreOptions,
+        *,
+        stop: Callable[[], bool],
+        refused: Mapping[int, Outcome] | None = None,
+        journal: Journal | None = None,
+    ) -> ScoredBatch:
+        """Score a batch: one result per structure, whatever the structures are.
+
+        Parameters
+        ----------
+        stop
+            Asked between portions of work; once it says True the call ends.
+        refused
+            Structures that are not to be measured, by index, with the reason.
+        journal
+            Where measurements are kept as they come, and found again after a restart.
+
+        Raises
+        ------
+        FailedPreconditionError
+            A component was asked for that this calculator and reference cannot give.
+        WorkerStoppedError
+            `stop` said so.
+        """
+        chosen = self._chosen(options)
+        provenance = chosen.provenance(options)
+        scored = BatchRun(chosen, batch, options, provenance, stop, refused or {}, journal).run()
+        self.totals.add(scored)
+        return scored
+
+    def close(self) -> None:
+        """End the worker processes and close the cache."""
+        self.calculators.close()
+        self.matcher.close()
+        self.properties.close()
+        for auditor in self.auditors.values():
+            auditor.close()
+        self.store.cache.close()
+
+    def provenance(self, options: ScoreOptions) -> Provenance:
+        """What would measure with these options.
+
+        Raises
+        ------
+        FailedPreconditionError
+            As `score`.
+        """
+        chosen = self._chosen(options)
+        if chosen is not self:
+            return chosen.provenance(options)
+        for component in sorted(options.components):
+            obstacle = self._obstacle(component)
+            if obstacle is not None:
+                raise FailedPreconditionError(f"{component.name.lower()} cannot be measured: {obstacle}")
+        lacks = self.background is not None and not self.background.known.index.has_structures
+        if options.matcher is not None and Component.NOVELTY in options.components and lacks:
+            raise FailedPreconditionError(
+                "novelty cannot be judged by StructureMatcher, since the reference holds no structures: build"
+                " one that does with `xenolith reference build`, judge novelty by AMD, or ask for"
+                " uniqueness by StructureMatcher in a call of its own"
+            )
+        if options.relax is not None or options.return_forces:
+            obstacle = self._force_obstacle(options)
+            if obstacle is not None:
+                raise FailedPreconditionError(obstacle)
+        return self._provenance(options)
+
+    def known(self, batch: CrystalBatch) -> tuple[GivenCrystals, tuple[str, ...]]:
+        """The caller's own known crystals, named `known:<index>`, and warnings about unusable ones.
+
+        The last few sets are kept: a run sends the same one with every batch.
+        """
+        columns = (batch.num_atoms, batch.lattices, batch.numbers, batch.frac_coords)
+        digest = hashlib.sha256(b"".join(column.tobytes() for column in columns)).hexdigest()
+        with self._lock:
+            if digest in self._known:
+                self._known.move_to_end(digest)
+                return self._known[digest]
+        made = _known_crystals(batch, self.amd_engine)
+        with self._lock:
+            self._known[digest] = made
+            if len(self._known) > _KNOWN_KEPT:
+                self._known.popitem(last=False)
+        return made
+
+    def chosen_auditors(self, ids: Sequence[str]) -> tuple[Auditor, ...]:
+        """Return the auditors of these ids, all there are if there are none.
+
+        Raises
+        ------
+        InvalidArgumentError
+            An id is unknown.
+        """
+        for place, name in enumerate(ids):
+            if name not in self.auditors:
+                known = ", ".join(sorted(self.auditors)) or "none"
+                field = f"settings.audit_calculator_ids[{place}]"
+                raise invalid_field(field, f"is {name!r}, and the second calculators here are {known}")
+        return tuple(self.auditors[name] for name in dict.fromkeys(ids or sorted(self.auditors)))
+
+    def amd_tolerance(self, options: ScoreOptions) -> float:
+        """AMD distance of the same crystal, resolved, Angstrom."""
+        if options.amd_tolerance is not None:
+            return options.amd_tolerance
+        return self.background.amd_tolerance if self.background else DEFAULT_TOLERANCE
+
+    @property
+    def spread_by_embedding(self) -> bool:
+        """Whether structure diversity compares embeddings; else AMD and composition."""
+        return (
+            self.background is not None
+            and self.background.has_embeddings
+            and self.background.calculator_digest == self.calculators.identity.settings_digest
+        )
+
+    def structure_space(self) -> FeatureSpace | None:
+        """Return the space of structure diversity; None without a reference."""
+        if self.background is None:
+            return None
+        return self.background.structure_space if self.spread_by_embedding else self.background.amd_space()
+
+    def _chosen(self, options: ScoreOptions) -> Scorer:
+        """The scorer against the reference that was asked for."""
+        wanted = options.reference_id
+        if wanted in {"", self.background.id if self.background else "none"}:
+            return self
+        if wanted not in self._others:
+            names = " or ".join(background.id for background in self.backgrounds) or "none"
+            raise FailedPreconditionError(f"this oracle's reference is {names}, not {wanted}")
+        return self._others[wanted]
+
+    def _obstacle(self, component: Component) -> str | None:
+        """Why a component cannot be measured, or None."""
+        if component is Component.AUDIT:
+            return None if self.auditors else "this oracle has no second calculator; start it with --audit"
+        if component is Component.PROPERTIES:
+            return None if self.properties.infos else "this oracle has none; start it with --properties"
+        if component in {Component.VALIDITY, Component.UNIQUENESS, Component.STABILITY}:
+            return self._foreign_hull() if component is Component.STABILITY else None
+        if self.background is None:
+            return "this oracle has no reference; start it with --reference"
+        return None
+
+    def _force_obstacle(self, options: ScoreOptions) -> str | None:
+        """Why what needs forces cannot be measured, or None."""
+        identity = self.calculators.identity
+        if options.relax is not None:
+            return relaxation_obstacle(
+                identity.id, identity.offers_forces, identity.offers_stress, options.relax
+            )
+        return None if identity.offers_forces else f"the calculator {identity.id} gives no forces"
+
+    def _property_digests(self, options: ScoreOptions) -> dict[str, str]:
+        """Digests of the properties that are named or asked for.
+
+        Those named count in a call that does not ask for properties too: so a run that trains on one has the
+        same settings in all its calls.
+        """
+        if not (options.properties or Component.PROPERTIES in options.components):
+            return {}
+        return {info.name: info.digest for info in self.properties.chosen(options.properties)}
+
+    def _foreign_hull(self) -> str | None:
+        """Why energies of this calculator cannot be put on the reference's hull, or None.
+
+        A hull that a calculator made serves that calculator alone; an imported one serves its scheme.
+        """
+        background, identity = self.background, self.calculators.identity
+        if background is None or background.hull is None:
+            return None
+        if background.calculator_digest == identity.settings_digest:
+            return None
+        if background.hull_is_declared and background.hull_scheme == identity.scheme:
+            return None
+        return (
+            f"the hull of the reference {background.id} was computed by {background.calculator_id}, scheme"
+            f" {background.hull_scheme!r} ({background.calculator_digest[:12] or 'imported'}), this oracle's"
+            f" calculator is {identity.id}, scheme {identity.scheme!r} ({identity.settings_digest[:12]});"
+            " start it with a reference of the same calculator, or an imported one of the same scheme"
+        )
+
+    def _provenance(self, options: ScoreOptions) -> Provenance:
+        identity, background = self.calculators.identity, self.background
+        tolerance = self.amd_tolerance(options)
+        settings = {
+            "schema": 1,
+            "calculator": identity.settings_digest,
+            "reference": background.digest if background else "",
+            "hull": background.hull_id if background else "",
+            "amd": {"k": DEFAULT_K, "tolerance": tolerance, "engine": self.amd_engine.name},
+            "matcher": vars(options.matcher) if options.matcher else None,
+            "limits": vars(self.limits),
+            **({"relax": options.relax.digest} if options.relax is not None else {}),
+            **({} if self.background is None or self.spread_by_embedding else {"diversity": "amd"}),
+        }
+        spread = Component.STRUCTURE_DIVERSITY in options.components
+        space = self.structure_space() if spread else None
+        digests = self._property_digests(options)
+        if digests:
+            settings["properties"] = digests
+        if Component.AUDIT in options.components:
+            settings["audits"] = {
+                auditor.id: [auditor.settings_digest, auditor.hull_id]
+                for auditor in self.chosen_auditors(options.audit_calculator_ids)
+            }
+        return Provenance(
+            diversity_features=space.name if space else "",
+            property_digests=digests,
+            calculator_id=identity.id,
+            calculator_version=identity.version,
+            calculator_settings=identity.parameters,
+            reference_id=background.id if background else "",
+            hull_id=background.hull_id if background else "",
+            settings_digest=digest_of(settings),
+            amd_tolerance=tolerance,
+            matcher=options.matcher,
+        )
+
+
+def _known_crystals(batch: CrystalBatch, engine: AmdEngine) -> tuple[GivenCrystals, tuple[str, ...]]:
+    measured = amd_vectors(batch, vector=engine.vector)
+    good = [index for index, status in enumerate(measured.statuses) if status is Status.OK]
+    warnings = tuple(
+        f"known:{index} is left out: {message}"
+        for index, (status, message) in enumerate(zip(measured.statuses, measured.messages, strict=True))
+        if status is not Status.OK
+    )
+    crystals = GivenCrystals(
+        ids=[f"known:{index}" for index in good],
+        crystals=[batch[index] for index in good],
+        amd=measured.vectors[good],
+    )
+    return crystals, warnings
