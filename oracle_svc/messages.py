@@ -10,8 +10,8 @@ import numpy as np
 
 from oracle_svc.novelty.matcher import MatcherOptions
 from oracle_svc.relax_messages import fill_forces, relax_settings_of, relaxation_message
-from oracle_svc.scoring.results import Audit, Component, Outcome, Provenance, Score, ScoredBatch, ScoreOptions
-from oracle_svc.status import Status
+from oracle_svc.scoring.results import Audit, Component, Provenance, Score, ScoredBatch, ScoreOptions
+from oracle_svc.status import Outcome, Status
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import UnimplementedError, invalid_field
 from xenolith.v1 import crystal_pb2, oracle_pb2

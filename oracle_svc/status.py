@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -30,3 +31,12 @@ class Status(IntEnum):
     SKIPPED = 14
     """Not evaluated because an earlier stage failed."""
     CANCELLED = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How one component fared for one structure."""
+
+    status: Status
+    message: str = ""
+    cached: bool = False

@@ -16,7 +16,8 @@ from oracle_svc.operations.owners import Owner
 from oracle_svc.operations.rows import OperationRow, State
 from oracle_svc.operations.store import OperationStore
 from oracle_svc.scoring.journal import Journal
-from oracle_svc.scoring.results import Outcome, ScoredBatch, ScoreOptions
+from oracle_svc.scoring.results import ScoredBatch, ScoreOptions
+from oracle_svc.status import Outcome
 from oracle_svc.workers.pool import WorkerError, WorkerStoppedError
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import InternalError, UnavailableError, XenolithError

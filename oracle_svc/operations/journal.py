@@ -11,8 +11,7 @@ from oracle_svc.cache.store import Kind, Record
 from oracle_svc.codec import CodecError, decode, encode
 from oracle_svc.geometry.canonical import CanonicalForm
 from oracle_svc.operations.store import OperationStore
-from oracle_svc.scoring.results import Outcome
-from oracle_svc.status import Status
+from oracle_svc.status import Outcome, Status
 
 __all__ = ["OperationJournal"]
 

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from oracle_svc.properties.base import Property
-from oracle_svc.scoring.results import Outcome
-from oracle_svc.status import Status
+from oracle_svc.status import Outcome, Status
 from oracle_svc.workers.pool import WorkerDiedError, WorkerError, WorkerPool, WorkerTimeoutError
 from xenolith.crystal import CrystalBatch
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from oracle_svc.cache.store import Record
 from oracle_svc.evaluation.auditors import Auditor
 from oracle_svc.geometry.canonical import CanonicalForm
-from oracle_svc.scoring.results import Audit, Component, Outcome, Score, ScoreOptions, Stats
-from oracle_svc.status import Status
+from oracle_svc.scoring.instruments import Instruments
+from oracle_svc.scoring.results import Audit, Component, Score, ScoreOptions, Stats
+from oracle_svc.status import Outcome, Status
 from xenolith.crystal import CrystalBatch
-
-if TYPE_CHECKING:
-    from oracle_svc.scoring.scorer import Scorer
 
 __all__ = ["fill_audits"]
 
 
 def fill_audits(
-    scorer: Scorer,
+    instruments: Instruments,
     options: ScoreOptions,
     scores: Sequence[Score],
     forms: Sequence[CanonicalForm],
@@ -42,8 +39,8 @@ def fill_audits(
         return
     for index in form_of:
         scores[index].outcomes[Component.AUDIT] = Outcome(status=Status.OK)
-    for auditor in scorer.chosen_auditors(options.audit_calculator_ids):
-        opinions = _Opinions(scorer, auditor, options, forms, stats, stop).all()
+    for auditor in instruments.chosen_auditors(options.audit_calculator_ids):
+        opinions = _Opinions(instruments, auditor, options, forms, stats, stop).all()
         for index, row in form_of.items():
             opinion, score = opinions[row], scores[index]
             score.audits.append(opinion)
@@ -57,7 +54,7 @@ class _Opinions:
 
     def __init__(
         self,
-        scorer: Scorer,
+        instruments: Instruments,
         auditor: Auditor,
         options: ScoreOptions,
         forms: Sequence[CanonicalForm],
@@ -65,7 +62,7 @@ class _Opinions:
         stop: Callable[[], bool],
     ) -> None:
         self._auditor, self._options, self._forms = auditor, options, forms
-        self._store, self._stats, self._stop = scorer.store, stats, stop
+        self._store, self._stats, self._stop = instruments.store, stats, stop
         self._failures: dict[int, Outcome] = {}
 
     def all(self) -> list[Audit]:

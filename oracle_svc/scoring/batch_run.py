@@ -11,25 +11,22 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from oracle_svc.geometry.canonical import CanonicalForm, same_crystal
 from oracle_svc.scoring.audit_stage import fill_audits
 from oracle_svc.scoring.forces_stage import ForcesStage
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.journal import Journal
 from oracle_svc.scoring.judging import Judge
 from oracle_svc.scoring.measurements import Measurements
 from oracle_svc.scoring.properties_stage import fill_properties
-from oracle_svc.scoring.results import Component, Outcome, Provenance, Score, ScoredBatch, ScoreOptions, Stats
+from oracle_svc.scoring.results import Component, Provenance, Score, ScoredBatch, ScoreOptions, Stats
 from oracle_svc.scoring.spread import fill_diversity
-from oracle_svc.status import Status
+from oracle_svc.status import Outcome, Status
 from oracle_svc.workers.pool import WorkerStoppedError
 from xenolith.crystal import CrystalBatch
-
-if TYPE_CHECKING:
-    from oracle_svc.scoring.scorer import Scorer
 
 __all__ = ["BatchRun"]
 
@@ -41,7 +38,7 @@ class BatchRun:
 
     def __init__(
         self,
-        scorer: Scorer,
+        instruments: Instruments,
         batch: CrystalBatch,
         options: ScoreOptions,
         provenance: Provenance,
@@ -49,7 +46,7 @@ class BatchRun:
         refused: Mapping[int, Outcome],
         journal: Journal | None = None,
     ) -> None:
-        self._scorer = scorer
+        self._instruments = instruments
         self._batch = batch
         self._options = options
         self._provenance = provenance
@@ -63,7 +60,7 @@ class BatchRun:
         """Distinct crystals of the batch."""
         self._form_of: dict[int, int] = {}
         """Distinct crystal of each structure that passed the gate."""
-        self._measured = Measurements(scorer, options, self._forms, self._stats, stop, journal)
+        self._measured = Measurements(instruments, options, self._forms, self._stats, stop, journal)
 
     def run(self) -> ScoredBatch:
         """Go through all stages that the components asked for need."""
@@ -78,13 +75,13 @@ class BatchRun:
         with self._stage("hull"):
             self._place()
         with self._stage("forces"):
-            stage = ForcesStage(self._scorer, self._options, self._measured, self._forms, self._stop)
+            stage = ForcesStage(self._instruments, self._options, self._measured, self._forms, self._stop)
             stage.run(self._batch, self._scores, self._form_of)
         with self._stage("comparison"):
             self._compare()
         with self._stage("properties"):
             fill_properties(
-                self._scorer,
+                self._instruments,
                 self._options,
                 self._scores,
                 self._forms,
@@ -95,7 +92,7 @@ class BatchRun:
             )
         with self._stage("audit"):
             fill_audits(
-                self._scorer,
+                self._instruments,
                 self._options,
                 self._scores,
                 self._forms,
@@ -105,9 +102,9 @@ class BatchRun:
             )
         with self._stage("diversity"):
             fill_diversity(
-                self._scorer, self._options, self._batch, self._scores, self._form_of, self._measured
+                self._instruments, self._options, self._batch, self._scores, self._form_of, self._measured
             )
-        outage = self._scorer.store.cache.outage if self._options.use_cache else None
+        outage = self._instruments.store.cache.outage if self._options.use_cache else None
         return ScoredBatch(
             scores=tuple(self._scores),
             provenance=self._provenance,
@@ -117,7 +114,7 @@ class BatchRun:
 
     def _recognise(self) -> None:
         """The validity gate; and which structures are one and the same crystal."""
-        known = self._scorer.recogniser.recognise(self._batch, use_cache=self._options.use_cache)
+        known = self._instruments.recogniser.recognise(self._batch, use_cache=self._options.use_cache)
         seen: dict[str, list[int]] = {}
         skipped = dict.fromkeys(self._options.components - {Component.VALIDITY}, _SKIPPED)
         for index, (score, found) in enumerate(zip(self._scores, known, strict=True)):
@@ -166,7 +163,7 @@ class BatchRun:
 
     def _above_hull(self, energies: Mapping[int, float]) -> None:
         """Place structures with an energy relative to the hull."""
-        hull = self._scorer.background.hull if self._scorer.background else None
+        hull = self._instruments.background.hull if self._instruments.background else None
         if hull is None:
             missing = Outcome(
                 status=Status.NO_REFERENCE,
@@ -207,7 +204,7 @@ class BatchRun:
             if self._options.return_amd:
                 self._scores[index].amd = record["amd"]
         judge = Judge(
-            scorer=self._scorer,
+            instruments=self._instruments,
             options=self._options,
             provenance=self._provenance,
             batch=self._batch,

@@ -20,8 +20,8 @@ from oracle_svc.novelty.novelty import (
     nearest_of,
     uniqueness,
 )
-from oracle_svc.scoring.results import Outcome, Score
-from oracle_svc.status import Status
+from oracle_svc.scoring.results import Score
+from oracle_svc.status import Outcome, Status
 from xenolith.crystal import Crystal
 
 __all__ = ["content_name", "fill_novelty", "fill_uniqueness", "matched_known", "matched_pairs"]

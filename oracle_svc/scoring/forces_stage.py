@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import structlog
@@ -17,14 +16,12 @@ from oracle_svc.calculators.base import digest_of
 from oracle_svc.geometry.canonical import CanonicalForm
 from oracle_svc.geometry.placement import Placement
 from oracle_svc.relaxation import Relaxed, RelaxSettings
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.measurements import Measurements
 from oracle_svc.scoring.results import RelaxedScore, Score, ScoreOptions
 from oracle_svc.scoring.validity import check_validity
 from oracle_svc.status import Status
 from xenolith.crystal import Crystal, CrystalBatch
-
-if TYPE_CHECKING:
-    from oracle_svc.scoring.scorer import Scorer
 
 __all__ = ["ForcesStage"]
 
@@ -39,7 +36,7 @@ class ForcesStage:
 
     Parameters
     ----------
-    scorer, options
+    instruments, options
         What computes, and what is asked for.
     measured, forms
         Distinct crystals and their energies: what has no energy is not moved.
@@ -49,13 +46,13 @@ class ForcesStage:
 
     def __init__(
         self,
-        scorer: Scorer,
+        instruments: Instruments,
         options: ScoreOptions,
         measured: Measurements,
         forms: list[CanonicalForm],
         stop: Callable[[], bool],
     ) -> None:
-        self._scorer = scorer
+        self._instruments = instruments
         self._options = options
         self._measured = measured
         self._forms = forms
@@ -79,7 +76,7 @@ class ForcesStage:
             self._tell_relaxations(batch, scores, form_of, self._options.relax)
 
     def _tell_forces(self, batch: CrystalBatch, scores: list[Score], form_of: Mapping[int, int]) -> None:
-        kind = Kind(component="forces", digest=self._scorer.energy_kind.digest)
+        kind = Kind(component="forces", digest=self._instruments.energy_kind.digest)
         records = self._measured.obtain(kind, self._forces)
         for index, row in form_of.items():
             record = records[row]
@@ -93,7 +90,7 @@ class ForcesStage:
     def _forces(self, rows: list[int]) -> Iterator[Mapping[int, Record]]:
         rows = [row for row in rows if self._measured.energies[row] is not None]
         batch = CrystalBatch.from_crystals(self._forms[row].crystal for row in rows)
-        portions = self._scorer.calculators.portions(
+        portions = self._instruments.calculators.portions(
             batch, with_forces=True, stop=self._stop, structure_limit_s=self._options.structure_limit_s
         )
         for positions, evaluation in portions:
@@ -115,7 +112,7 @@ class ForcesStage:
         form_of: Mapping[int, int],
         settings: RelaxSettings,
     ) -> None:
-        digest = digest_of({"calculator": self._scorer.energy_kind.digest, "relax": settings.digest})
+        digest = digest_of({"calculator": self._instruments.energy_kind.digest, "relax": settings.digest})
         records = self._measured.obtain(Kind(component="relax", digest=digest), self._relaxations)
         found = {row: _from_record(record) for row, record in enumerate(records) if record is not None}
         outcomes = self._judged(self._given_up | found)
@@ -141,7 +138,7 @@ class ForcesStage:
         if settings is None or not rows:
             return
         batch = CrystalBatch.from_crystals(self._forms[row].crystal for row in rows)
-        relaxations = self._scorer.calculators.relaxations(
+        relaxations = self._instruments.calculators.relaxations(
             batch, settings, stop=self._stop, structure_limit_s=self._options.structure_limit_s
         )
         for position, outcome in relaxations:
@@ -156,8 +153,8 @@ class ForcesStage:
         crystals = [outcome.crystal for outcome in outcomes.values() if outcome.crystal is not None]
         report = check_validity(
             CrystalBatch.from_crystals(crystals),
-            self._scorer.limits,
-            self._scorer.calculators.identity.elements,
+            self._instruments.limits,
+            self._instruments.calculators.identity.elements,
         )
         for row, status, message in zip(rows, report.statuses, report.messages, strict=True):
             if status is not Status.OK:
@@ -169,7 +166,7 @@ class ForcesStage:
 
     def _place(self, batch: CrystalBatch, scores: list[Score]) -> None:
         """Set where relaxed energies lie relative to the hull."""
-        hull = self._scorer.background.hull if self._scorer.background else None
+        hull = self._instruments.background.hull if self._instruments.background else None
         relaxed = {i: s.relaxation for i, s in enumerate(scores) if s.relaxation is not None}
         energies = {
             i: r.outcome.energy_per_atom for i, r in relaxed.items() if r.outcome.energy_per_atom is not None

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from oracle_svc.cache.store import Compute, Kind, Record
 from oracle_svc.geometry.canonical import CanonicalForm
-from oracle_svc.scoring.results import Outcome
+from oracle_svc.status import Outcome
 
 __all__ = ["Journal", "journaled"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,12 +20,10 @@ from oracle_svc.scoring.comparison import (
     matched_known,
     matched_pairs,
 )
-from oracle_svc.scoring.results import Component, Outcome, Provenance, Score, ScoreOptions
-from oracle_svc.status import Status
+from oracle_svc.scoring.instruments import Instruments
+from oracle_svc.scoring.results import Component, Provenance, Score, ScoreOptions
+from oracle_svc.status import Outcome, Status
 from xenolith.crystal import CrystalBatch
-
-if TYPE_CHECKING:
-    from oracle_svc.scoring.scorer import Scorer
 
 __all__ = ["Judge"]
 
@@ -35,7 +32,7 @@ __all__ = ["Judge"]
 class Judge:
     """Compares the structures of a batch that have an AMD vector."""
 
-    scorer: Scorer
+    instruments: Instruments
     options: ScoreOptions
     provenance: Provenance
     batch: CrystalBatch
@@ -65,10 +62,12 @@ class Judge:
 
     def _known(self) -> tuple[list[KnownCrystals], tuple[str, ...]]:
         """Everything that is known, and warnings about the caller's part of it."""
-        known: list[KnownCrystals] = [self.scorer.background.known] if self.scorer.background else []
+        known: list[KnownCrystals] = (
+            [self.instruments.background.known] if self.instruments.background else []
+        )
         if self.options.known is None:
             return known, ()
-        crystals, warnings = self.scorer.known(self.options.known)
+        crystals, warnings = self.instruments.known(self.options.known)
         return [*known, crystals], warnings
 
     def _novelty(
@@ -92,7 +91,7 @@ class Judge:
         primitive = {index: self.forms[self.form_of[index]].crystal for index in amd}
         formulas = {index: self.scores[index].formula for index in amd}
         matched, undecided = matched_known(
-            primitive, formulas, amd, known, self.scorer.matcher, self.options.matcher, self.stop
+            primitive, formulas, amd, known, self.instruments.matcher, self.options.matcher, self.stop
         )
         for index in amd:
             self.scores[index].novel = index not in matched
@@ -105,7 +104,7 @@ class Judge:
             formulas = {index: self.scores[index].formula for index in amd}
             primitive = {index: self.forms[self.form_of[index]].crystal for index in amd}
             same, undecided = matched_pairs(
-                primitive, formulas, self.scorer.matcher, self.options.matcher, self.stop
+                primitive, formulas, self.instruments.matcher, self.options.matcher, self.stop
             )
         # Whoever has a formula to itself needs no name to be told apart from others.
         shared = Counter(self.scores[index].formula for index in amd)

@@ -6,20 +6,17 @@ Measurements come from the cache, from whoever computes them at this moment, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from oracle_svc.cache.store import Compute, Kind, Record
 from oracle_svc.calculators.base import digest_of
 from oracle_svc.geometry.amd import DEFAULT_K, amd_vectors
 from oracle_svc.geometry.canonical import CanonicalForm
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.journal import Journal, journaled
-from oracle_svc.scoring.results import Component, Outcome, ScoreOptions, Stats
-from oracle_svc.status import Status
+from oracle_svc.scoring.results import Component, ScoreOptions, Stats
+from oracle_svc.status import Outcome, Status
 from oracle_svc.workers.pool import WorkerStoppedError
 from xenolith.crystal import CrystalBatch
-
-if TYPE_CHECKING:
-    from oracle_svc.scoring.scorer import Scorer
 
 __all__ = ["Measurements"]
 
@@ -34,7 +31,7 @@ class Measurements:
 
     Parameters
     ----------
-    scorer
+    instruments
         Where calculators and cache are.
     options
         What is asked for.
@@ -50,20 +47,20 @@ class Measurements:
 
     def __init__(
         self,
-        scorer: Scorer,
+        instruments: Instruments,
         options: ScoreOptions,
         forms: list[CanonicalForm],
         stats: Stats,
         stop: Callable[[], bool],
         journal: Journal | None = None,
     ) -> None:
-        self._scorer = scorer
+        self._instruments = instruments
         self._journal = journal
         self._options = options
         self._forms = forms
         self._stats = stats
         self._stop = stop
-        engine = scorer.amd_engine.name
+        engine = instruments.amd_engine.name
         self._amd_kind = Kind(component="amd", digest=digest_of({"amd": 1, "k": DEFAULT_K, "engine": engine}))
         self._cached: dict[str, set[int]] = {}
         self._failures: dict[int, Outcome] = {}
@@ -98,13 +95,13 @@ class Measurements:
 
     def look_up(self) -> None:
         """Read everything that is needed from the cache, in one exchange."""
-        kinds = [self._scorer.energy_kind] if self.wants_energy else []
+        kinds = [self._instruments.energy_kind] if self.wants_energy else []
         kinds += [self._amd_kind] if self.wants_amd else []
         records: dict[str, list[Record | None]] = {
             kind.component: [None] * len(self._forms) for kind in kinds
         }
         if self._options.use_cache:
-            records = self._scorer.store.fetch(kinds, self._forms)
+            records = self._instruments.store.fetch(kinds, self._forms)
         for name, found in records.items():
             self._cached[name] = {row for row, record in enumerate(found) if record is not None}
         self.energies = records.get("energy", [])
@@ -114,7 +111,7 @@ class Measurements:
         """Fill in the energies that the cache did not have."""
         if not self.wants_energy:
             return
-        kind = self._scorer.energy_kind
+        kind = self._instruments.energy_kind
         self._measure(kind, self.energies, self._energies, self._failures)
 
     def compute_amd(self) -> None:
@@ -126,7 +123,7 @@ class Measurements:
         """Records of another kind by crystal, from the cache or computed; None where there is none."""
         records: list[Record | None] = [None] * len(self._forms)
         if self._options.use_cache:
-            records = self._scorer.store.fetch([kind], self._forms)[kind.component]
+            records = self._instruments.store.fetch([kind], self._forms)[kind.component]
         self._cached[kind.component] = {row for row, record in enumerate(records) if record is not None}
         self._measure(kind, records, compute, {})
         return records
@@ -180,16 +177,18 @@ class Measurements:
         """Whether a property asked for reads the embeddings that come with the energy."""
         if Component.PROPERTIES not in self._options.components:
             return False
-        return any(info.embeddings_of for info in self._scorer.properties.chosen(self._options.properties))
+        return any(
+            info.embeddings_of for info in self._instruments.properties.chosen(self._options.properties)
+        )
 
     def _spread(self, *, embedding: bool) -> frozenset[Component]:
         """Structure diversity, if that is what it compares."""
-        by_embedding = self._scorer.spread_by_embedding
+        by_embedding = self._instruments.spread_by_embedding
         return frozenset({Component.STRUCTURE_DIVERSITY} if by_embedding == embedding else ())
 
     def _complete(self, kind: Kind, records: list[Record | None], compute: Compute) -> None:
         if self._options.use_cache:
-            arrived = self._scorer.store.complete(kind, self._forms, records, compute, self._stop)
+            arrived = self._instruments.store.complete(kind, self._forms, records, compute, self._stop)
             self._cached[kind.component] |= arrived
         else:
             for portion in compute([row for row, record in enumerate(records) if record is None]):
@@ -204,7 +203,7 @@ class Measurements:
             return
         batch = CrystalBatch.from_crystals(self._forms[row].crystal for row in rows)
         self._stats.calculator_calls += len(rows)
-        portions = self._scorer.calculators.portions(
+        portions = self._instruments.calculators.portions(
             batch, stop=self._stop, structure_limit_s=self._options.structure_limit_s
         )
         for positions, evaluation in portions:
@@ -225,7 +224,7 @@ class Measurements:
                 raise WorkerStoppedError("stopped by the caller")
             part = rows[start : start + _AMD_PORTION]
             batch = CrystalBatch.from_crystals(self._forms[row].crystal for row in part)
-            measured = amd_vectors(batch, vector=self._scorer.amd_engine.vector)
+            measured = amd_vectors(batch, vector=self._instruments.amd_engine.vector)
             yield {
                 row: {"amd": vector}
                 for row, vector, status in zip(part, measured.vectors, measured.statuses, strict=True)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from oracle_svc.cache.store import Kind, Record
 from oracle_svc.geometry.canonical import CanonicalForm
 from oracle_svc.properties.host import PropertyInfo, Value
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.measurements import Measurements
-from oracle_svc.scoring.results import Component, Outcome, Score, ScoreOptions, Stats
-from oracle_svc.status import Status
+from oracle_svc.scoring.results import Component, Score, ScoreOptions, Stats
+from oracle_svc.status import Outcome, Status
 from xenolith.crystal import CrystalBatch
-
-if TYPE_CHECKING:
-    from oracle_svc.scoring.scorer import Scorer
 
 __all__ = ["fill_properties"]
 
@@ -24,7 +21,7 @@ _OK = Outcome(status=Status.OK)
 
 
 def fill_properties(
-    scorer: Scorer,
+    instruments: Instruments,
     options: ScoreOptions,
     scores: Sequence[Score],
     forms: Sequence[CanonicalForm],
@@ -46,8 +43,8 @@ def fill_properties(
         return
     for index in form_of:
         scores[index].outcomes[Component.PROPERTIES] = _OK
-    for info in scorer.properties.chosen(options.properties):
-        stage = _Stage(scorer, options, forms, measured, info, stats, stop)
+    for info in instruments.properties.chosen(options.properties):
+        stage = _Stage(instruments, options, forms, measured, info, stats, stop)
         values = stage.values()
         for index, row in form_of.items():
             score, value = scores[index], values[row]
@@ -62,7 +59,7 @@ class _Stage:
 
     def __init__(
         self,
-        scorer: Scorer,
+        instruments: Instruments,
         options: ScoreOptions,
         forms: Sequence[CanonicalForm],
         measured: Measurements,
@@ -70,7 +67,7 @@ class _Stage:
         stats: Stats,
         stop: Callable[[], bool],
     ) -> None:
-        self._scorer, self._options, self._info = scorer, options, info
+        self._instruments, self._options, self._info = instruments, options, info
         self._forms, self._stats, self._stop = forms, stats, stop
         self._values: dict[int, Value] = {}
         self._embeddings: dict[int, np.ndarray] = {}
@@ -85,7 +82,7 @@ class _Stage:
     def values(self) -> dict[int, Value]:
         """Value or outcome of every distinct crystal."""
         rows = [row for row in range(len(self._forms)) if row not in self._values]
-        if self._scorer.properties.is_kept(self._info.name) and self._options.use_cache:
+        if self._instruments.properties.is_kept(self._info.name) and self._options.use_cache:
             self._kept(rows)
         else:
             for _ in self._compute(rows):
@@ -96,7 +93,7 @@ class _Stage:
         """Take what the cache has, and put there what it does not."""
         kind = Kind(component=f"property.{self._info.name}", digest=self._info.digest)
         forms = [self._forms[row] for row in rows]
-        store = self._scorer.store
+        store = self._instruments.store
         records = store.fetch([kind], forms)[kind.component]
         before = sum(record is not None for record in records)
 
@@ -119,7 +116,7 @@ class _Stage:
             return
         batch = CrystalBatch.from_crystals(self._forms[row].crystal for row in rows)
         embeddings = np.array([self._embeddings[row] for row in rows]) if self._info.embeddings_of else None
-        portions = self._scorer.properties.portions(self._info.name, batch, embeddings, self._stop)
+        portions = self._instruments.properties.portions(self._info.name, batch, embeddings, self._stop)
         for portion in portions:
             found = {rows[place]: value for place, value in portion.items()}
             self._values.update(found)

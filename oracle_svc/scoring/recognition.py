@@ -21,9 +21,8 @@ from oracle_svc.chemistry.charge import charge_neutral
 from oracle_svc.codec import CodecError, decode, encode
 from oracle_svc.geometry.canonical import CanonicalForm, canonical_form
 from oracle_svc.geometry.neighbors import SearchTooLargeError
-from oracle_svc.scoring.results import Outcome
 from oracle_svc.scoring.validity import ValidityLimits, check_validity
-from oracle_svc.status import Status
+from oracle_svc.status import Outcome, Status
 from xenolith.crystal import CrystalBatch
 
 __all__ = ["Recognised", "Recogniser"]

@@ -12,7 +12,7 @@ import numpy as np
 from oracle_svc.hull import Phase
 from oracle_svc.novelty.matcher import MatcherOptions
 from oracle_svc.relaxation import Relaxed, RelaxSettings
-from oracle_svc.status import Status
+from oracle_svc.status import Outcome, Status
 from xenolith.crystal import Crystal, CrystalBatch
 
 __all__ = ["Audit", "Component", "Outcome", "Provenance", "Score", "ScoreOptions", "ScoredBatch", "Stats"]
@@ -61,15 +61,6 @@ class ScoreOptions:
     use_cache: bool = True
     reference_id: str = ""
     """Reference to measure against; empty: the oracle's first."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How one component fared for one structure."""
-
-    status: Status
-    message: str = ""
-    cached: bool = False
 
 
 @dataclass(kw_only=True)

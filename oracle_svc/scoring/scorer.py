@@ -2,61 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from threading import Lock
 
 from oracle_svc.cache import Cache
-from oracle_svc.cache.store import CrystalStore, Kind
 from oracle_svc.calculators.base import digest_of
-from oracle_svc.diversity.diversity import FeatureSpace
 from oracle_svc.evaluation.auditors import Auditor
 from oracle_svc.evaluation.evaluators import CalculatorPool
-from oracle_svc.geometry.amd import DEFAULT_K, DEFAULT_TOLERANCE, amd_vectors
+from oracle_svc.geometry.amd import DEFAULT_K
 from oracle_svc.geometry.amd_engines import NATIVE, AmdEngine
 from oracle_svc.novelty.matcher import PairMatcher
-from oracle_svc.novelty.novelty import GivenCrystals
 from oracle_svc.properties.shelf import PropertyShelf
 from oracle_svc.relaxation.batch import obstacle as relaxation_obstacle
 from oracle_svc.scoring.background import Background
 from oracle_svc.scoring.batch_run import BatchRun
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.journal import Journal
-from oracle_svc.scoring.recognition import Recogniser
-from oracle_svc.scoring.results import Component, Outcome, Provenance, ScoredBatch, ScoreOptions
-from oracle_svc.scoring.totals import Totals
+from oracle_svc.scoring.results import Component, Provenance, ScoredBatch, ScoreOptions
 from oracle_svc.scoring.validity import ValidityLimits
-from oracle_svc.status import Status
+from oracle_svc.status import Outcome
 from xenolith.crystal import CrystalBatch
-from xenolith.errors import FailedPreconditionError, invalid_field
+from xenolith.errors import FailedPreconditionError
 
 __all__ = ["Scorer"]
 
-_KNOWN_KEPT = 4
 
-
-class Scorer:
+class Scorer(Instruments):
     """Scores batches; thread-safe, so that requests can be served side by side.
 
-    Parameters
-    ----------
-    calculators
-        Where energies come from.
-    background
-        What is known; None for an oracle without a reference, which measures energies and uniqueness alone.
-    cache
-        Where measurements are kept.
-    limits
-        Limits of the validity gate.
-    matcher
-        StructureMatcher's processes.
-    amd_engine
-        What computes AMD vectors.
-    properties
-        What predicts properties; None: what ships and what is installed.
-    auditors
-        Second calculators; the scoring one, should it be among them, is left out.
+    Made of the parameters of `Instruments`.
     """
 
     def __init__(
@@ -71,25 +45,16 @@ class Scorer:
         properties: PropertyShelf | None = None,
         auditors: Sequence[Auditor] = (),
     ) -> None:
-        self.calculators = calculators
-        self.background = background
-        self.limits = limits
-        self.matcher = matcher
-        self.amd_engine = amd_engine
-        self.properties = properties or PropertyShelf(calculator_digest=calculators.identity.settings_digest)
-        self.auditors = {
-            auditor.id: auditor
-            for auditor in auditors
-            if auditor.settings_digest != calculators.identity.settings_digest
-        }
-        self.store = CrystalStore(cache)
-        self.totals = Totals()
-        self.recogniser = Recogniser(limits, calculators.identity.elements, cache)
-        if background is not None and background.hull is not None:
-            background.hull.share(cache, background.digest)
-        self.energy_kind = Kind(component="energy", digest=calculators.identity.settings_digest)
-        self._known: OrderedDict[str, tuple[GivenCrystals, tuple[str, ...]]] = OrderedDict()
-        self._lock = Lock()
+        super().__init__(
+            calculators=calculators,
+            background=background,
+            cache=cache,
+            limits=limits,
+            matcher=matcher,
+            amd_engine=amd_engine,
+            properties=properties,
+            auditors=auditors,
+        )
         self._others: dict[str, Scorer] = {}
 
     def add_reference(self, background: Background) -> None:
@@ -149,15 +114,6 @@ class Scorer:
         self.totals.add(scored)
         return scored
 
-    def close(self) -> None:
-        """End the worker processes and close the cache."""
-        self.calculators.close()
-        self.matcher.close()
-        self.properties.close()
-        for auditor in self.auditors.values():
-            auditor.close()
-        self.store.cache.close()
-
     def provenance(self, options: ScoreOptions) -> Provenance:
         """What would measure with these options.
 
@@ -185,60 +141,6 @@ class Scorer:
             if obstacle is not None:
                 raise FailedPreconditionError(obstacle)
         return self._provenance(options)
-
-    def known(self, batch: CrystalBatch) -> tuple[GivenCrystals, tuple[str, ...]]:
-        """The caller's own known crystals, named `known:<index>`, and warnings about unusable ones.
-
-        The last few sets are kept: a run sends the same one with every batch.
-        """
-        columns = (batch.num_atoms, batch.lattices, batch.numbers, batch.frac_coords)
-        digest = hashlib.sha256(b"".join(column.tobytes() for column in columns)).hexdigest()
-        with self._lock:
-            if digest in self._known:
-                self._known.move_to_end(digest)
-                return self._known[digest]
-        made = _known_crystals(batch, self.amd_engine)
-        with self._lock:
-            self._known[digest] = made
-            if len(self._known) > _KNOWN_KEPT:
-                self._known.popitem(last=False)
-        return made
-
-    def chosen_auditors(self, ids: Sequence[str]) -> tuple[Auditor, ...]:
-        """Return the auditors of these ids, all there are if there are none.
-
-        Raises
-        ------
-        InvalidArgumentError
-            An id is unknown.
-        """
-        for place, name in enumerate(ids):
-            if name not in self.auditors:
-                known = ", ".join(sorted(self.auditors)) or "none"
-                field = f"settings.audit_calculator_ids[{place}]"
-                raise invalid_field(field, f"is {name!r}, and the second calculators here are {known}")
-        return tuple(self.auditors[name] for name in dict.fromkeys(ids or sorted(self.auditors)))
-
-    def amd_tolerance(self, options: ScoreOptions) -> float:
-        """AMD distance of the same crystal, resolved, Angstrom."""
-        if options.amd_tolerance is not None:
-            return options.amd_tolerance
-        return self.background.amd_tolerance if self.background else DEFAULT_TOLERANCE
-
-    @property
-    def spread_by_embedding(self) -> bool:
-        """Whether structure diversity compares embeddings; else AMD and composition."""
-        return (
-            self.background is not None
-            and self.background.has_embeddings
-            and self.background.calculator_digest == self.calculators.identity.settings_digest
-        )
-
-    def structure_space(self) -> FeatureSpace | None:
-        """Return the space of structure diversity; None without a reference."""
-        if self.background is None:
-            return None
-        return self.background.structure_space if self.spread_by_embedding else self.background.amd_space()
 
     def _chosen(self, options: ScoreOptions) -> Scorer:
         """The scorer against the reference that was asked for."""
@@ -336,19 +238,3 @@ class Scorer:
             amd_tolerance=tolerance,
             matcher=options.matcher,
         )
-
-
-def _known_crystals(batch: CrystalBatch, engine: AmdEngine) -> tuple[GivenCrystals, tuple[str, ...]]:
-    measured = amd_vectors(batch, vector=engine.vector)
-    good = [index for index, status in enumerate(measured.statuses) if status is Status.OK]
-    warnings = tuple(
-        f"known:{index} is left out: {message}"
-        for index, (status, message) in enumerate(zip(measured.statuses, measured.messages, strict=True))
-        if status is not Status.OK
-    )
-    crystals = GivenCrystals(
-        ids=[f"known:{index}" for index in good],
-        crystals=[batch[index] for index in good],
-        amd=measured.vectors[good],
-    )
-    return crystals, warnings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,13 +13,11 @@ from oracle_svc.diversity.diversity import (
     composition_vectors,
     contributions,
 )
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.measurements import Measurements
-from oracle_svc.scoring.results import Component, Outcome, Score, ScoreOptions
-from oracle_svc.status import Status
+from oracle_svc.scoring.results import Component, Score, ScoreOptions
+from oracle_svc.status import Outcome, Status
 from xenolith.crystal import CrystalBatch
-
-if TYPE_CHECKING:
-    from oracle_svc.scoring.scorer import Scorer
 
 __all__ = ["fill_diversity"]
 
@@ -28,7 +25,7 @@ _OK = Outcome(status=Status.OK)
 
 
 def fill_diversity(
-    scorer: Scorer,
+    instruments: Instruments,
     options: ScoreOptions,
     batch: CrystalBatch,
     scores: Sequence[Score],
@@ -45,17 +42,17 @@ def fill_diversity(
         What was measured of the distinct crystals; a structure without it takes no part, and the stage that
         failed has said so.
     """
-    if scorer.background is None:
+    if instruments.background is None:
         return
     if Component.COMPOSITION_DIVERSITY in options.components:
         vectors = composition_vectors([batch[index].numbers for index in form_of])
-        values = _contributions(scorer.background.composition_space, vectors)
+        values = _contributions(instruments.background.composition_space, vectors)
         for index, value in zip(form_of, values, strict=True):
             scores[index].composition_diversity = value
             scores[index].outcomes[Component.COMPOSITION_DIVERSITY] = _OK
-    space = scorer.structure_space()
+    space = instruments.structure_space()
     if Component.STRUCTURE_DIVERSITY in options.components and space is not None:
-        by_embedding = scorer.spread_by_embedding
+        by_embedding = instruments.spread_by_embedding
         indices, features = (
             _by_embedding(form_of, measured) if by_embedding else _by_amd(batch, form_of, measured)
         )

@@ -125,8 +125,8 @@ def test_is_a_calculator(chgnet: ChgnetCalculator) -> None:
 
 
 def test_unknown_calculators_and_settings_are_named() -> None:
-    with pytest.raises(ValueError, match=r"no calculator 'vasp'.*chgnet"):
-        open_calculator("vasp")
+    with pytest.raises(ValueError, match=r"no calculator 'lammps'.*chgnet"):
+        open_calculator("lammps")
     with pytest.raises(ValueError, match="colour"):
         open_calculator("chgnet", colour="red")
 

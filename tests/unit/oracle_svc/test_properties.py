@@ -20,7 +20,7 @@ from oracle_svc.properties.host import values_of
 from oracle_svc.properties.registry import open_shipped, open_source, sources_of
 from oracle_svc.properties.train import TrainPlan, main, train
 from oracle_svc.properties.trained import TrainedProperty, read_trained
-from oracle_svc.scoring.results import Outcome
+from oracle_svc.status import Outcome
 from xenolith.crystal import Crystal, CrystalBatch
 
 FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
