@@ -6,6 +6,8 @@ ARGS ?=
 # One thread per process: two processes with two threads each are slower than with one.
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
+# Test processes at once; each takes about 2 GB and the services that its tests start.
+TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test test-all lint format protos protos-check lock install install-dev clean
@@ -17,10 +19,10 @@ quickstart: install ## install, then generate, score, train and report on this m
 	$(BIN)/xenolith quickstart $(ARGS)
 
 test: install-dev redis-server ## every test but the slow ones
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) $(ARGS)
 
 test-all: install-dev redis-server ## every test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
 
 lint: install-dev ## ruff and mypy
 	$(BIN)/ruff check .
