@@ -150,6 +150,8 @@ def iter_samples(
     steps: int | None = None,
     eta: float | None = None,
     guidance_scale: float | None = None,
+    symmetrize_tolerance: float | None = None,
+    relax_steps: int | None = None,
     max_samples_per_message: int = 0,
     timeout_s: float | None = None,
 ) -> Iterate[Samples]:

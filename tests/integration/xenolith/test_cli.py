@@ -36,6 +36,7 @@ class Generator(generator_pb2_grpc.GeneratorServiceServicer):
     """Samples salt, forever the same."""
 
     async def Sample(self, request: Any, context: Any) -> Any:
+        self.request = request
         for index in reversed(range(request.num_samples)):
             yield generator_pb2.SampleResponse(
                 sample_indices=[index],
@@ -183,6 +184,16 @@ def test_generate_writes_what_it_samples(at: Any, target: str, capsys: Any) -> N
     assert main(command) == 1
     assert "say --force" in capsys.readouterr().err
     assert main([*command, "--force"]) == 0
+
+
+def test_clean_up_is_asked_of_the_generator(at: Any) -> None:
+    generator = Generator()
+    command = ["generate", "-n", "1", "--out", "clean.extxyz", "--symmetrize", "0.1", "--relax-steps", "5"]
+    assert main([*command, "--generator", at(generator)]) == 0
+    cleanup = generator.request.cleanup
+    assert (cleanup.symmetrize_tolerance, cleanup.relax_steps) == (0.1, 5)
+    with pytest.raises(SystemExit):
+        main(["generate", "--symmetrize", "much"])
 
 
 def test_a_run_is_followed_to_its_report(at: Any, capsys: Any) -> None:
