@@ -29,7 +29,11 @@ RUTILE = Structure.from_spacegroup(
     136, Lattice.tetragonal(4.6, 2.96), ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]]
 )
 SALT = Structure.from_spacegroup(225, Lattice.cubic(5.6), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
-KINDS: dict[str, Any] = {"autoencoder": AutoencoderRun, "property": PropertyRun}
+KINDS: dict[str, Any] = {
+    "autoencoder": AutoencoderRun,
+    "decoder": AutoencoderRun,
+    "property": PropertyRun,
+}
 CRYSTALS = [from_pymatgen(RUTILE), from_pymatgen(SALT)]
 
 
