@@ -9,6 +9,7 @@ import numpy as np
 from oracle_svc.cache.store import Record
 from oracle_svc.evaluation.auditors import Auditor
 from oracle_svc.geometry.canonical import CanonicalForm
+from oracle_svc.scoring.energies import energy_records
 from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.results import Audit, Component, Score, ScoreOptions, Stats
 from oracle_svc.status import Outcome, Status
@@ -127,20 +128,13 @@ class _Opinions:
 
     def _compute(self, rows: list[int]) -> Iterator[Mapping[int, Record]]:
         if not rows:
-            return
-        batch = CrystalBatch.from_crystals(self._forms[row].crystal for row in rows)
-        self._stats.calculator_calls += len(rows)
-        portions = self._auditor.pool().portions(
-            batch, stop=self._stop, structure_limit_s=self._options.structure_limit_s
+            return  # nobody needs the auditor's processes
+        yield from energy_records(
+            self._auditor.pool(),
+            self._forms,
+            rows,
+            options=self._options,
+            stats=self._stats,
+            failures=self._failures,
+            stop=self._stop,
         )
-        for positions, evaluation in portions:
-            done: dict[int, Record] = {}
-            for place, position in enumerate(positions):
-                row, status = rows[position], evaluation.statuses[place]
-                if status is not Status.OK:
-                    self._failures[row] = Outcome(status=status, message=evaluation.messages[place])
-                    continue
-                done[row] = {"energy_per_atom": float(evaluation.energy_per_atom[place])}
-                if evaluation.embeddings is not None:
-                    done[row]["embedding"] = evaluation.embeddings[place]
-            yield done

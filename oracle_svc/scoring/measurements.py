@@ -11,6 +11,7 @@ from oracle_svc.cache.store import Compute, Kind, Record
 from oracle_svc.calculators.base import digest_of
 from oracle_svc.geometry.amd import DEFAULT_K, amd_vectors
 from oracle_svc.geometry.canonical import CanonicalForm
+from oracle_svc.scoring.energies import energy_records
 from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.journal import Journal, journaled
 from oracle_svc.scoring.results import Component, ScoreOptions, Stats
@@ -199,24 +200,15 @@ class Measurements:
         self._stats.cache_misses += len(records) - hits
 
     def _energies(self, rows: list[int]) -> Iterator[Mapping[int, Record]]:
-        if not rows:
-            return
-        batch = CrystalBatch.from_crystals(self._forms[row].crystal for row in rows)
-        self._stats.calculator_calls += len(rows)
-        portions = self._instruments.calculators.portions(
-            batch, stop=self._stop, structure_limit_s=self._options.structure_limit_s
+        return energy_records(
+            self._instruments.calculators,
+            self._forms,
+            rows,
+            options=self._options,
+            stats=self._stats,
+            failures=self._failures,
+            stop=self._stop,
         )
-        for positions, evaluation in portions:
-            done: dict[int, Record] = {}
-            for place, position in enumerate(positions):
-                row, status = rows[position], evaluation.statuses[place]
-                if status is not Status.OK:
-                    self._failures[row] = Outcome(status=status, message=evaluation.messages[place])
-                    continue
-                done[row] = {"energy_per_atom": float(evaluation.energy_per_atom[place])}
-                if evaluation.embeddings is not None:
-                    done[row]["embedding"] = evaluation.embeddings[place]
-            yield done
 
     def _amd(self, rows: list[int]) -> Iterator[Mapping[int, Record]]:
         for start in range(0, len(rows), _AMD_PORTION):
