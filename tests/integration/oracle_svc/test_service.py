@@ -316,8 +316,8 @@ def test_a_deadline_and_a_cancelled_call_leave_the_service_well(stub, crystals):
     many = [
         Crystal(lattice=c.lattice * (1 + i / 1000), numbers=c.numbers, frac_coords=c.frac_coords)
         for c in crystals.values()
-        for i in range(1, 40)
-    ][:300]
+        for i in range(1, 6)
+    ]
     with pytest.raises(grpc.RpcError) as caught:
         stub.Score(request(*many, use_cache=False), timeout=0.3)
     assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
