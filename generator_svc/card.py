@@ -1,17 +1,28 @@
-"""The measured half of a card: how well the autoencoder reconstructs crystals it never saw."""
+"""What a card says that needs the networks themselves.
+
+How well the autoencoder reconstructs crystals it never saw, and whether samples are spread like the data.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from generator_svc.bundle import load_bundle, write_card
 from generator_svc.data.load import read_crystals
+from generator_svc.diffusion.sampler import SamplerSettings
+from generator_svc.distributions import distance, histograms, table_batch
 from generator_svc.pretrain.autoencoder import reconstruction_figures
+from generator_svc.service.engine import Engine, SamplePlan
+from generator_svc.service.policy import Policy
 from xenolith.bundle import Bundle
+from xenolith.crystal import CrystalBatch
 
-__all__ = ["autoencoder_figures", "write_card"]
+__all__ = ["autoencoder_figures", "distribution_figures", "write_card"]
+
+_CHUNK = 128
 
 
 def autoencoder_figures(bundle: Bundle, data: Path, split: str | None) -> dict[str, float | int]:
@@ -35,3 +46,44 @@ def autoencoder_figures(bundle: Bundle, data: Path, split: str | None) -> dict[s
         reconstruction_figures(loaded.autoencoder, table, torch.device("cpu"))
     )
     return figures | {"n": len(table)}
+
+
+def distribution_figures(
+    bundle: Bundle,
+    data: Path,
+    split: str | None,
+    n: int,
+    seed: int,
+    on_progress: Callable[[int], None],
+) -> dict[str, float | int]:
+    """Sample the base policy with the bundle's own sampler and compare with a file's crystals.
+
+    Parameters
+    ----------
+    bundle, data, split : as for `autoencoder_figures`.
+    n, seed : samples, and what their atom counts and noise derive from.
+    on_progress : told how many samples are done.
+
+    Returns
+    -------
+    Total variation distances (0: equal, 1: disjoint) of ``elements``, ``atoms_per_cell``,
+    ``elements_per_cell`` and ``volume_per_atom``, and n.
+    """
+    engine = Engine(load_bundle(bundle), torch.device("cpu"))
+    limit, sampler = int(bundle.manifest["max_atoms"]), bundle.manifest["sampler"]
+    plan = SamplePlan(
+        num_atoms=engine.draw_atom_counts(seed, n),
+        seeds=engine.draw_seeds(seed, n),
+        initial_seeds=None,
+        settings=SamplerSettings(steps=int(sampler["steps"]), eta=float(sampler["eta"])),
+        chunk=_CHUNK,
+        embeddings=False,
+    )
+    parts: list[CrystalBatch] = []
+    for part in engine.sample(Policy("base", engine.loaded.denoiser), plan, lambda: False):
+        parts.append(part.crystals)
+        on_progress(sum(map(len, parts)))
+    ours = histograms(CrystalBatch.concat(parts), limit)
+    theirs = histograms(table_batch(read_crystals(data, split=split, max_atoms=limit)), limit)
+    figures: dict[str, float | int] = {name: distance(ours[name], theirs[name]) for name in ours}
+    return figures | {"n": n}

@@ -27,8 +27,10 @@ def stability_grade(e_above_hull: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.isfinite(e_above_hull), grades, 0.0)
 
 
-def continuous_metrics(measured: Measurements) -> dict[str, float]:
+def continuous_metrics(measured: Measurements, among: NDArray[np.bool_] | None = None) -> dict[str, float]:
     """Means over B samples; empty if the oracle did not measure them.
+
+    Those that (B,) `among` says false to count as 0.
 
     Returns
     -------
@@ -44,4 +46,6 @@ def continuous_metrics(measured: Measurements) -> dict[str, float]:
         "continuous_novelty": np.nan_to_num(measured.column("continuous_novelty")),
     }
     product = np.prod(list(grades.values()), axis=0)
-    return {name: float(column.mean()) for name, column in (grades | {"continuous_sun": product}).items()}
+    kept = 1.0 if among is None else among
+    columns = grades | {"continuous_sun": product}
+    return {name: float((column * kept).mean()) for name, column in columns.items()}

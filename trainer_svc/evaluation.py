@@ -17,7 +17,7 @@ from trainer_svc.measurements import STATUS_PREFIX, Measurements
 from trainer_svc.metrics import Estimate, estimates
 from trainer_svc.policy_link import PolicyLink
 from trainer_svc.samples import Samples
-from trainer_svc.scoring import HEADLINE, Relaxed, Scorer
+from trainer_svc.scoring import Relaxed, Scorer
 from trainer_svc.seeds import derive_seed
 from xenolith.audit import AuditReport
 from xenolith.crystal import CrystalBatch
@@ -152,7 +152,7 @@ class Evaluator:
     ) -> EvaluatedRelaxed:
         relaxed = await self._scorer.relax(crystals, options, on_progress)
         # A relaxation may lead to a known crystal, or two to one: novelty and uniqueness are judged again.
-        scored = await self._scorer.score(relaxed.crystals, HEADLINE)
+        scored = await self._scorer.score(relaxed.crystals, await self._scorer.headline())
         return EvaluatedRelaxed(
             measured=scored.measured,
             estimates=headline_estimates(scored.measured, plan, among=relaxed.ok),
@@ -235,8 +235,12 @@ def _add_relaxed(message: trainer_pb2.Evaluation, evaluated: EvaluatedRelaxed) -
     energies = evaluated.measured.column("e_above_hull")[evaluated.relaxed.ok]
     if np.isfinite(energies).any():
         message.metrics["relaxed_e_above_hull_median"] = float(np.nanmedian(energies))
-    message.metrics["relaxed"] = float(evaluated.relaxed.ok.mean())
-    message.metrics["relaxation_converged"] = float(evaluated.relaxed.converged.mean())
+    for name in ("unique", "novel"):
+        message.metrics[f"relaxed_{name}"] = evaluated.estimates[name].value
+    for name, value in continuous_metrics(evaluated.measured, evaluated.relaxed.ok).items():
+        message.metrics[f"relaxed_{name}"] = value
+    message.metrics["relaxed_share"] = float(evaluated.relaxed.ok.mean())
+    message.metrics["relaxed_converged"] = float(evaluated.relaxed.converged.mean())
 
 
 def _estimate(estimate: Estimate) -> trainer_pb2.Estimate:

@@ -12,7 +12,7 @@ from xenolith.client.runs import evaluation_dict
 from xenolith.convert._lazy import require
 from xenolith.errors import InvalidArgumentError
 
-__all__ = ["Comparison", "compare", "reconstruction", "sampling"]
+__all__ = ["Comparison", "compare", "distributions", "reconstruction", "sampling"]
 
 TOLERANCE = 0.01
 """Largest difference of two measurements with the same seeds: other processors round differently, and a
@@ -29,6 +29,21 @@ def reconstruction(given: argparse.Namespace, bundle: Bundle, out: Any) -> dict[
     with Progress(out) as progress:
         progress.update("reconstruct", 0, None)
         figures: dict[str, float | int] = maker.autoencoder_figures(bundle, given.data, given.split)
+    return figures
+
+
+def distributions(given: argparse.Namespace, bundle: Bundle, out: Any) -> dict[str, float | int]:
+    """Compare how ``-n`` samples and the crystals of ``--data`` are spread; call after `reconstruction`."""
+    maker: Any = require("generator_svc.card", "generator")
+    with Progress(out) as progress:
+        figures: dict[str, float | int] = maker.distribution_figures(
+            bundle,
+            given.data,
+            given.split,
+            given.n,
+            given.seed,
+            lambda done: progress.update("sample", done, given.n),
+        )
     return figures
 
 

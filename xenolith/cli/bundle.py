@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from xenolith.bundle import DEFAULT_BUNDLE, MANIFEST, Bundle, bundle_folders, find_bundle, read_bundle
-from xenolith.cli._card import Comparison, compare, reconstruction, sampling
+from xenolith.cli._card import Comparison, compare, distributions, reconstruction, sampling
 from xenolith.cli._output import add_json, console, table, write_json
 from xenolith.cli._services import add_service_arguments
 from xenolith.convert._lazy import require
@@ -134,6 +134,8 @@ def _verify(given: argparse.Namespace) -> int:
         given.n, given.seed = int(card["base"]["n"]), int(card["base"].get("seed", 0))
         given.relax = "relaxed" in card["base"]
         figures = {"autoencoder": reconstruction(given, bundle, out), "base": sampling(given, bundle, out)}
+        if "distributions" in card:
+            figures["distributions"] = distributions(given, bundle, out)
         compared = compare(card, figures)
         problems = [entry.sentence for entry in compared if not entry.agrees]
     result = {**_summary(bundle), "problems": problems, "figures": [entry.to_dict() for entry in compared]}
@@ -182,6 +184,7 @@ def _card(given: argparse.Namespace) -> int:
     words: dict[str, Any] = {key: bundle.card[key] for key in ("data", "licence") if key in bundle.card}
     words |= {key: text for key, text in (("data", given.trained_on), ("licence", given.licence)) if text}
     card = words | {"autoencoder": reconstruction(given, bundle, out)}
+    card |= {"distributions": distributions(given, bundle, out)}
     # The services started for this must load the bundle, and would refuse the card of an older one.
     maker.write_card(bundle, card)
     maker.write_card(bundle, card | {"base": sampling(given, bundle, out)})

@@ -15,7 +15,9 @@ __all__ = ["ENDED", "Artifact", "Event", "Run", "RunPage", "evaluation_dict", "m
 ENDED = frozenset({"SUCCEEDED", "FAILED", "STOPPED", "INTERRUPTED"})
 """States in which a run does nothing any more."""
 _RELAXED = ("metastable", "stable", "sun", "msun")
-_HEADLINES = ("valid", "unique", "novel", "metastable", "stable", "sun", "msun")
+_HEADLINES = ("valid", "unique", "novel", "metastable", "stable", "sun", "msun", "charge_neutral")
+_PREFIX = "relaxed_"
+"""Begins the names of metrics of relaxed samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,10 +138,14 @@ def evaluation_dict(evaluation: trainer_pb2.Evaluation) -> dict[str, Any]:
     values: dict[str, Any] = {"n": evaluation.n}
     values |= {name: getattr(evaluation, name).value for name in _HEADLINES}
     values["msun_ci95"] = [evaluation.msun.low, evaluation.msun.high]
+    plain = {name: value for name, value in evaluation.metrics.items() if not name.startswith(_PREFIX)}
+    values |= dict(sorted(plain.items()))
     if evaluation.HasField("relaxed"):
         relaxed = evaluation.relaxed
         values["relaxed"] = {name: getattr(relaxed, name).value for name in _RELAXED}
         values["relaxed"]["msun_ci95"] = [relaxed.msun.low, relaxed.msun.high]
+        after = {n.removeprefix(_PREFIX): v for n, v in evaluation.metrics.items() if n.startswith(_PREFIX)}
+        values["relaxed"] |= dict(sorted(after.items()))
     return values
 
 

@@ -298,11 +298,15 @@ def test_relaxed_metrics_are_of_the_relaxed_crystals(lab):
     assert not plain.HasField("relaxed")
     assert evaluation.msun == plain.msun
     # At the best volume every crystal is on the hull; single atoms cannot be relaxed and count as missed.
-    relaxed = evaluation.metrics["relaxed"]
+    relaxed = evaluation.metrics["relaxed_share"]
     assert 0 < relaxed < 1
     assert evaluation.relaxed.metastable.value == evaluation.relaxed.stable.value == relaxed
     assert 0 < evaluation.relaxed.msun.value <= relaxed
     assert evaluation.metrics["relaxed_e_above_hull_median"] == pytest.approx(0.0, abs=1e-6)
+    # On the hull the grade of stability is 1, and only what was relaxed has one.
+    assert evaluation.metrics["relaxed_continuous_stability"] == pytest.approx(relaxed)
+    assert evaluation.metrics["relaxed_continuous_sun"] <= relaxed
+    assert evaluation.metrics["relaxed_novel"] <= relaxed
 
 
 def test_evaluate_a_run_and_the_base(lab, small_run):
