@@ -17,6 +17,7 @@ from xenolith.errors import (
     OverloadedError,
     UnavailableError,
     UnknownError,
+    UnreachableError,
     XenolithError,
 )
 
@@ -89,8 +90,10 @@ class Patience:
                 self._give_up(service, error, time.monotonic() - began, doubtful)
                 if not waiting:
                     waiting = True
-                    log.warning("waiting for service", service=service, error=str(error))
-                    self._on_wait(f"waiting for the {service}: {error}")
+                    log.warning("waiting for service", service=service, error=_fault(error))
+                    self._on_wait(
+                        f"waiting for the {service}: {_fault(error)}; the work goes on once it is back"
+                    )
             else:
                 if waiting:
                     log.info("service is back", service=service)
@@ -106,5 +109,10 @@ class Patience:
         if waited_s > self._limit:
             raise UnavailableError(
                 f"the {service} has been away for {waited_s:.0f} s;"
-                f" start it again, then resume the run ({error})"
+                f" start it again, then resume the run ({_fault(error)})"
             ) from error
+
+
+def _fault(error: XenolithError) -> str:
+    # What to do about it is said by whoever waits: a run needs no other address, it needs the service back.
+    return error.fault if isinstance(error, UnreachableError) else str(error)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import grpc
 import grpc.aio
@@ -24,6 +24,9 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 class _Service:
+    name: ClassVar[str]
+    """What errors call it."""
+
     def __init__(self, address: str, channel: grpc.aio.Channel, metadata: Metadata, timeout_s: float) -> None:
         self._address, self._timeout, self._metadata = address, timeout_s, metadata
         self._bind(channel)
@@ -39,11 +42,13 @@ class _Service:
         try:
             return await call
         except grpc.aio.AioRpcError as error:
-            raise error_from_call(error, where=f"{self._address} {method}") from error
+            raise error_from_call(error, service=self.name, address=self._address, method=method) from error
 
 
 class Generator(_Service):
     """A generator service."""
+
+    name = "generator"
 
     def _bind(self, channel: grpc.aio.Channel) -> None:
         self._stub = generator_pb2_grpc.GeneratorServiceStub(channel)
@@ -90,6 +95,8 @@ class Generator(_Service):
 
 class Oracle(_Service):
     """An oracle service."""
+
+    name = "oracle"
 
     def _bind(self, channel: grpc.aio.Channel) -> None:
         self._stub = oracle_pb2_grpc.OracleServiceStub(channel)

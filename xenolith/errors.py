@@ -31,6 +31,7 @@ __all__ = [
     "UnavailableError",
     "UnimplementedError",
     "UnknownError",
+    "UnreachableError",
     "XenolithError",
     "error_class",
     "error_class_of",
@@ -150,6 +151,27 @@ class UnavailableError(XenolithError):
     """Nobody answers at the address, or the service is shutting down."""
 
     code = grpc.StatusCode.UNAVAILABLE
+
+
+class UnreachableError(UnavailableError):
+    """A connection fails, so that the service itself has said nothing.
+
+    Parameters
+    ----------
+    fault
+        What is wrong, in words that name service and address: ``no oracle answers at 127.0.0.1:50052``.
+    remedy
+        What the user can do.
+    service
+        ``generator``, ``oracle`` or ``trainer``.
+    address
+        Its ``host:port``.
+    """
+
+    def __init__(self, fault: str, remedy: str, *, service: str, address: str) -> None:
+        super().__init__(f"{fault}: {remedy}")
+        self.fault, self.remedy = fault, remedy
+        self.service, self.address = service, address
 
 
 class DeadlineError(XenolithError, TimeoutError):

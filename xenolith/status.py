@@ -8,8 +8,13 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from xenolith.errors import FieldViolation, XenolithError, error_class
+from xenolith.unreachable import unreachable
 
 __all__ = ["error_from_call", "status_from_error"]
+
+
+# What gRPC's own server says of a method that no servicer was registered for.
+_NO_SUCH_METHOD = "Method not found!"
 
 
 def status_from_error(error: XenolithError, request_id: str | None = None) -> status_pb2.Status:
@@ -29,31 +34,43 @@ def status_from_error(error: XenolithError, request_id: str | None = None) -> st
     return status
 
 
-def error_from_call(call: grpc.RpcError, *, where: str = "") -> XenolithError:
+def error_from_call(
+    call: grpc.RpcError, *, service: str = "", address: str = "", method: str = ""
+) -> XenolithError:
     """Return the error that a failed call stands for.
 
     Parameters
     ----------
     call
         What grpc raised, sync or async.
-    where
-        Address and method, put before the message of errors that are about the way there.
+    service, address, method
+        What was called: ``oracle``, its ``host:port``, ``Score``. Errors about the way there name them.
     """
     failed = cast("grpc.Call", call)
     code = failed.code()
-    message = failed.details() or code.name.lower().replace("_", " ")
-    if where and code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
-        message = f"{where}: {message}"
-    error = error_class(code)(message)
+    said = failed.details() or code.name.lower().replace("_", " ")
     try:
         status = rpc_status.from_call(failed)
     except (
         ValueError
     ):  # trailers that contradict the status, from a server that is not ours: code and text remain
         status = None
+    # With a status of its own, it is the service that speaks, not the transport.
+    if status is None and code is grpc.StatusCode.UNAVAILABLE and address:
+        lost = unreachable(said, service=service, address=address, method=method)
+        if lost is not None:
+            return lost
+    if said == _NO_SUCH_METHOD and method:
+        said = f"what answers at {address} knows no {method} of the {service}'s: is it another service?"
+    error = error_class(code)(f"{_where(code, service, address, method)}{said}")
     if status is not None:
         _unpack(status, error)
     return error
+
+
+def _where(code: grpc.StatusCode, service: str, address: str, method: str) -> str:
+    about_the_way = code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+    return f"{service} at {address}, {method}: " if about_the_way and address else ""
 
 
 def _pack(status: status_pb2.Status, detail: object) -> None:

@@ -24,7 +24,9 @@ def add_parser(commands: Any) -> None:
         description="Put any implementation of xenolith.v1.OracleService to the rules of the contract. The "
         "exit status is 0 if it keeps all that apply to it, else 1.",
     )
-    parser.add_argument("--target", metavar="HOST:PORT", help="the oracle to check")
+    parser.add_argument(
+        "--target", "--oracle", dest="target", metavar="HOST:PORT", help="the oracle to check"
+    )
     parser.add_argument(
         "--only",
         metavar="NAME",

@@ -88,5 +88,7 @@ def _service_config(attempts: int) -> dict[str, object]:
         }
         # Uploads of weights are as large as the model: buffering them for a retry would double its memory.
         upload = {"service": "xenolith.v1.GeneratorService", "method": "UpdateWeights"}
-        config["methodConfig"] = [{"name": [upload]}, {"name": [{}], "retryPolicy": retry}]
+        # Who asks for health wants to know of now, and asks again by themselves.
+        health = {"service": "grpc.health.v1.Health"}
+        config["methodConfig"] = [{"name": [upload, health]}, {"name": [{}], "retryPolicy": retry}]
     return config

@@ -2,15 +2,18 @@
 
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 from grpc_health.v1 import health_pb2
 
 from xenolith.client._calls import Iterate
 from xenolith.client._options import Options
-from xenolith.errors import InvalidArgumentError, UnavailableError, XenolithError
+from xenolith.errors import DeadlineError, InvalidArgumentError, UnavailableError, XenolithError
+from xenolith.status import error_from_call
 from xenolith.v1 import generator_pb2_grpc, oracle_pb2_grpc, trainer_pb2_grpc
 
 __all__ = ["Endpoint", "call_metadata", "may_reconnect", "open_endpoints", "unconfigured"]
@@ -21,6 +24,7 @@ _STUBS: dict[str, Callable[[Any], Any]] = {
     "trainer": trainer_pb2_grpc.TrainerServiceStub,
 }
 _PORTS = {"generator": 50051, "oracle": 50052, "trainer": 50053}
+_LAST_PORT = 65_535
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
@@ -32,6 +36,14 @@ class Endpoint:
     """``generator``, ``oracle`` or ``trainer``."""
     address: str
     """``host:port``, or any target that gRPC resolves, such as ``dns:///oracle:50052``."""
+
+    @contextmanager
+    def errors(self, method: str) -> Iterator[None]:
+        """Turn what grpc raises of `method` into what this package raises."""
+        try:
+            yield
+        except grpc.RpcError as error:
+            raise error_from_call(error, service=self.name, address=self.address, method=method) from error
 
     def stub(self, channel: Any) -> Any:
         """Return the generated stub."""
@@ -52,6 +64,11 @@ class Endpoint:
     def is_serving(self, answer: health_pb2.HealthCheckResponse) -> bool:
         """Whether the answer says that it serves."""
         return bool(answer.status == _SERVING)
+
+    def not_ready(self, timeout_s: float, last: XenolithError | None) -> DeadlineError:
+        """Return the error that it does not serve after `timeout_s` seconds; `last` is the last attempt's."""
+        why = f": {last}" if last else ""
+        return DeadlineError(f"the {self.name} at {self.address} does not serve after {timeout_s:g} s{why}")
 
 
 def open_endpoints(
@@ -101,4 +118,8 @@ def _checked(name: str, address: str) -> str:
         raise InvalidArgumentError(
             f"{name}={address!r} has no port; the usual one is {address}:{_PORTS[name]}"
         )
+    port = address.rpartition(":")[2]
+    # gRPC would take the remainder by 65536, and knock at another door.
+    if port.isdecimal() and int(port) > _LAST_PORT:
+        raise InvalidArgumentError(f"{name}={address!r}: ports end at {_LAST_PORT}")
     return address

@@ -4,7 +4,6 @@ import asyncio
 import functools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import grpc
@@ -15,8 +14,7 @@ from xenolith.client._calls import Collect, Exchange, Iterate, Unary, Upload
 from xenolith.client._options import Options, channel_options, credentials
 from xenolith.client._shared import Endpoint, call_metadata, may_reconnect, open_endpoints, unconfigured
 from xenolith.client.operations import AsyncOperationHandle
-from xenolith.errors import DeadlineError, XenolithError
-from xenolith.status import error_from_call
+from xenolith.errors import XenolithError
 
 if TYPE_CHECKING:
     from xenolith.convert.items import CrystalsLike
@@ -49,32 +47,33 @@ class _Service:
         """
         end = time.monotonic() + timeout_s
         check = self._endpoint.health(self._channel)
+        last: XenolithError | None = None
         while time.monotonic() < end:
             try:
-                if self._endpoint.is_serving(await check(self._endpoint.health_request(), timeout=2)):
-                    return
-            except grpc.RpcError:
-                pass  # not there yet
+                with self._endpoint.errors("Check"):
+                    if self._endpoint.is_serving(await check(self._endpoint.health_request(), timeout=2)):
+                        return
+                last = None
+            except XenolithError as error:
+                last = error  # not there yet
             await asyncio.sleep(0.2)
-        raise DeadlineError(
-            f"the {self._endpoint.name} at {self.address} does not serve after {timeout_s:g} s"
-        )
+        raise self._endpoint.not_ready(timeout_s, last)
 
     async def _unary(self, call: Unary[R]) -> R:
-        with self._errors(call.method):
+        with self._endpoint.errors(call.method):
             method = self._method(call.method)
             response = await method(call.request, timeout=call.timeout_s, metadata=self._metadata())
         return call.parse(response)
 
     async def _upload(self, call: Upload[R]) -> R:
-        with self._errors(call.method):
+        with self._endpoint.errors(call.method):
             method = self._method(call.method)
             response = await method(iter(call.requests()), timeout=call.timeout_s, metadata=self._metadata())
         return call.parse(response)
 
     async def _collect(self, call: Collect[R]) -> R:
         collector = call.collector()
-        with self._errors(call.method):
+        with self._endpoint.errors(call.method):
             stream = self._method(call.method)(
                 call.request, timeout=call.timeout_s, metadata=self._metadata()
             )
@@ -89,7 +88,7 @@ class _Service:
         broken_since: float | None = None
         while True:
             try:
-                with self._errors(call.method):
+                with self._endpoint.errors(call.method):
                     method = self._method(call.method)
                     stream = method(call.request, timeout=call.timeout_s, metadata=self._metadata())
                     try:
@@ -112,7 +111,7 @@ class _Service:
             async for item in call.items:
                 yield call.encode(item)
 
-        with self._errors(call.method):
+        with self._endpoint.errors(call.method):
             stream = self._method(call.method)(requests(), timeout=call.timeout_s, metadata=self._metadata())
             try:
                 async for message in stream:
@@ -125,18 +124,6 @@ class _Service:
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         return call_metadata(self._options)
-
-    def _errors(self, method: str) -> AbstractContextManager[None]:
-        return _errors(f"{self._endpoint.name} at {self.address}, {method}")
-
-
-@contextmanager
-def _errors(where: str) -> Any:
-    """Turn what grpc raises into what this package raises."""
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise error_from_call(error, where=where) from error
 
 
 def _unary(build: Callable[P, Unary[R]]) -> Callable[Concatenate[Any, P], Awaitable[R]]:

@@ -13,8 +13,7 @@ from xenolith.client._calls import Collect, Exchange, Iterate, Unary, Upload
 from xenolith.client._options import Options, channel_options, credentials
 from xenolith.client._shared import Endpoint, call_metadata, may_reconnect, open_endpoints, unconfigured
 from xenolith.client.operations import OperationHandle
-from xenolith.errors import DeadlineError, XenolithError
-from xenolith.status import error_from_call
+from xenolith.errors import XenolithError
 
 if TYPE_CHECKING:
     from xenolith.convert.items import CrystalsLike
@@ -47,33 +46,34 @@ class _Service:
         """
         end = time.monotonic() + timeout_s
         check = self._endpoint.health(self._channel)
+        last: XenolithError | None = None
         while time.monotonic() < end:
             try:
-                if self._endpoint.is_serving(check(self._endpoint.health_request(), timeout=2)):
-                    return
-            except grpc.RpcError:
-                pass  # not there yet
+                with self._endpoint.errors("Check"):
+                    if self._endpoint.is_serving(check(self._endpoint.health_request(), timeout=2)):
+                        return
+                last = None
+            except XenolithError as error:
+                last = error  # not there yet
             threading.Event().wait(0.2)
-        raise DeadlineError(
-            f"the {self._endpoint.name} at {self.address} does not serve after {timeout_s:g} s"
-        )
+        raise self._endpoint.not_ready(timeout_s, last)
 
     def _unary(self, call: Unary[R]) -> R:
-        with self._errors(call.method):
+        with self._endpoint.errors(call.method):
             response = self._method(call.method)(
                 call.request, timeout=call.timeout_s, metadata=self._metadata()
             )
         return call.parse(response)
 
     def _upload(self, call: Upload[R]) -> R:
-        with self._errors(call.method):
+        with self._endpoint.errors(call.method):
             method = self._method(call.method)
             response = method(iter(call.requests()), timeout=call.timeout_s, metadata=self._metadata())
         return call.parse(response)
 
     def _collect(self, call: Collect[R]) -> R:
         collector = call.collector()
-        with self._errors(call.method):
+        with self._endpoint.errors(call.method):
             stream = self._method(call.method)(
                 call.request, timeout=call.timeout_s, metadata=self._metadata()
             )
@@ -86,7 +86,7 @@ class _Service:
         broken_since: float | None = None
         while True:
             try:
-                with self._errors(call.method):
+                with self._endpoint.errors(call.method):
                     method = self._method(call.method)
                     stream = method(call.request, timeout=call.timeout_s, metadata=self._metadata())
                     with _cancelling(stream):
@@ -103,7 +103,7 @@ class _Service:
                 threading.Event().wait(0.5)
 
     def _exchange(self, call: Exchange[R]) -> Iterator[R]:
-        with self._errors(call.method):
+        with self._endpoint.errors(call.method):
             requests = (call.encode(item) for item in call.items)
             stream = self._method(call.method)(requests, timeout=call.timeout_s, metadata=self._metadata())
             with _cancelling(stream):
@@ -115,23 +115,6 @@ class _Service:
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         return call_metadata(self._options)
-
-    def _errors(self, method: str) -> "_Errors":
-        return _Errors(f"{self._endpoint.name} at {self.address}, {method}")
-
-
-class _Errors:
-    """Turns what grpc raises into what this package raises."""
-
-    def __init__(self, where: str) -> None:
-        self._where = where
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, grpc.RpcError):
-            raise error_from_call(error, where=self._where) from error
 
 
 class _cancelling:  # noqa: N801  # used like a function

@@ -189,7 +189,7 @@ class Lab:
             try:
                 return method(request, timeout=timeout_s or self.timeout_s, metadata=self.metadata())
             except grpc.RpcError as caught:
-                error = error_from_call(caught)
+                error = error_from_call(caught, service="oracle", address=self.settings.target)
                 if not isinstance(error, OverloadedError) or attempt == _ATTEMPTS - 1:
                     raise error from caught
                 time.sleep(error.retry_after_s or 1.0)

@@ -2,7 +2,9 @@
 
 import asyncio
 import inspect
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ from xenolith.errors import (
     OverloadedError,
     UnavailableError,
     UnimplementedError,
+    UnreachableError,
 )
 from xenolith.serving import ServingSettings, threaded_server
 from xenolith.v1 import (
@@ -251,9 +254,84 @@ def test_errors_are_typed_and_keep_the_message(ask: Any) -> None:
             ask(lambda x: x.trainer.get_run("r"), oracle=address)
 
 
-def test_nobody_there_is_unavailable_and_names_the_address(ask: Any) -> None:
-    with pytest.raises(UnavailableError, match=r"oracle at 127\.0\.0\.1:9, Score"):
+def test_nobody_there_names_the_service_the_address_and_the_fix(ask: Any) -> None:
+    with pytest.raises(UnreachableError) as caught:
         ask(lambda x: x.oracle.score(SALT), oracle="127.0.0.1:9", attempts=1)
+    assert str(caught.value) == (
+        "no oracle answers at 127.0.0.1:9: start it with `xenolith up`, or give the address of another"
+        " (--oracle host:port)"
+    )
+    assert (caught.value.service, caught.value.address) == ("oracle", "127.0.0.1:9")
+
+
+def test_streams_say_the_same(ask: Any) -> None:
+    with pytest.raises(UnreachableError, match=r"no generator answers at 127\.0\.0\.1:9: start it"):
+        ask(lambda x: x.generator.iter_samples(n=1), generator="127.0.0.1:9", attempts=1)
+    with pytest.raises(UnreachableError, match=r"no generator answers at 127\.0\.0\.1:9: start it"):
+        ask(lambda x: x.generator.get_weights(), generator="127.0.0.1:9", attempts=1)
+
+
+def test_a_service_that_ends_in_mid_call_is_told_from_one_that_was_never_there(ask: Any) -> None:
+    slow = CountingOracle()
+    failed: list[BaseException] = []
+
+    def call(address: str) -> None:
+        try:
+            ask(
+                lambda x: x.oracle.score(SALT, settings={"calculator_id": "slow"}), oracle=address, attempts=1
+            )
+        except UnreachableError as error:
+            failed.append(error)
+
+    with serving(slow, ServingSettings(grace_s=0.1)) as address:
+        caller = threading.Thread(target=call, args=(address,))
+        caller.start()
+        while not slow.calls:
+            time.sleep(0.01)
+    caller.join(30)
+    assert [str(error) for error in failed] == [
+        f"the oracle at {address} ended while Score was at work: start it again; its log says why it ended"
+    ]
+
+
+def test_a_web_server_is_no_oracle(ask: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as web:
+        address = f"127.0.0.1:{web.getsockname()[1]}"
+
+        def answer() -> None:
+            connection, _ = web.accept()
+            connection.recv(100)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            connection.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(UnreachableError, match=f"what answers at {address} is no oracle"):
+            ask(lambda x: x.oracle.describe(), oracle=address, attempts=1)
+
+
+def test_another_service_at_the_address_is_named(ask: Any) -> None:
+    with (
+        serving(ScrambledGenerator()) as address,
+        pytest.raises(UnimplementedError, match=f"what answers at {address} knows no Describe of the oracle"),
+    ):
+        ask(lambda x: x.oracle.describe(), oracle=address, attempts=1)
+
+
+def test_what_a_service_says_when_it_cannot_answer_is_kept(ask: Any) -> None:
+    with (
+        serving(BreakingTrainer()) as address,
+        pytest.raises(UnavailableError, match="going away") as caught,
+    ):
+        ask(lambda x: x.trainer.watch_run("r"), trainer=address, attempts=1, reconnect_s=0)
+    assert not isinstance(caught.value, UnreachableError)
+
+
+@pytest.mark.parametrize(
+    ("address", "wrong"), [("oracle", "has no port"), ("oracle:70000", "ports end"), ("http://o:1", "leave")]
+)
+def test_addresses_that_cannot_be_are_refused_at_once(address: str, wrong: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=wrong):
+        Client.connect(oracle=address)
 
 
 def test_token_and_run_id_travel(ask: Any) -> None:
@@ -388,7 +466,7 @@ def test_artifacts_arrive_whole(ask: Any) -> None:
 def test_waits_until_a_service_comes_up(ask: Any) -> None:
     with threaded_server([CountingOracle()]) as first:
         port = first.port
-    with pytest.raises(DeadlineError, match="does not serve"):
+    with pytest.raises(DeadlineError, match=r"does not serve after 0\.5 s: no oracle answers at"):
         ask(lambda x: x.oracle.wait_ready(0.5), oracle=f"127.0.0.1:{port}")
     ready = threading.Event()
 

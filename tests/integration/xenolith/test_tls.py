@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from xenolith import Client
-from xenolith.errors import UnavailableError
+from xenolith.errors import UnreachableError
 from xenolith.serving import ServingSettings, threaded_server
 
 
@@ -45,12 +45,22 @@ def test_calls_go_over_tls(certificates: Path, echo: type, mutual: bool) -> None
         with Client.connect(oracle=running.address, tls_ca=at / "ca.pem", **shown) as client:
             client.wait_ready(10)
             assert client.oracle.describe().service_version
-        without: list[dict[str, object]] = [{}, {"tls": True}] + (
-            [{"tls_ca": at / "ca.pem"}] if mutual else []
-        )
-        for options in without:
+        without: list[tuple[dict[str, object], str]] = [
+            ({}, "may want TLS"),
+            ({"tls": True}, "certificate of the oracle at .* is not trusted: give the authority"),
+        ] + ([({"tls_ca": at / "ca.pem"}, "or a client's certificate")] if mutual else [])
+        for options, advice in without:
             with (
                 Client.connect(oracle=running.address, attempts=1, **options) as stranger,
-                pytest.raises(UnavailableError),
+                pytest.raises(UnreachableError, match=advice),
             ):
                 stranger.oracle.describe(timeout_s=5)
+
+
+def test_tls_toward_plain_text_is_said_so(echo: type) -> None:
+    with (
+        threaded_server([echo()], ServingSettings(grace_s=1)) as running,
+        Client.connect(oracle=running.address, attempts=1, tls=True) as client,
+        pytest.raises(UnreachableError, match="speaks plain text, not TLS"),
+    ):
+        client.oracle.describe(timeout_s=5)

@@ -6,6 +6,7 @@ import pytest
 
 from trainer_svc.patience import Patience
 from xenolith.errors import FailedPreconditionError, InternalError, InvalidArgumentError, UnavailableError
+from xenolith.unreachable import unreachable
 
 
 def outcomes(*results):
@@ -33,7 +34,7 @@ def test_an_absence_is_waited_for_and_told_once():
         outcomes(away, away, away, "here"), on_wait=heard.append, on_return=lambda: heard.append("back")
     )
     assert result == "here"
-    assert heard == ["waiting for the oracle: nobody there", "back"]
+    assert heard == ["waiting for the oracle: nobody there; the work goes on once it is back", "back"]
 
 
 def test_an_absence_beyond_the_limit_says_what_to_do():
@@ -42,6 +43,19 @@ def test_an_absence_beyond_the_limit_says_what_to_do():
 
     with pytest.raises(UnavailableError, match="start it again, then resume"):
         call(never, limit_s=0.01)
+
+
+def test_a_service_that_cannot_be_reached_is_named_in_plain_words():
+    async def never():
+        raise unreachable("Connection refused", service="oracle", address="127.0.0.1:9")
+
+    heard = []
+    with pytest.raises(UnavailableError) as caught:
+        call(never, limit_s=0.01, on_wait=heard.append)
+    assert heard == [
+        "waiting for the oracle: no oracle answers at 127.0.0.1:9; the work goes on once it is back"
+    ]
+    assert str(caught.value).endswith("then resume the run (no oracle answers at 127.0.0.1:9)")
 
 
 @pytest.mark.parametrize("error", [InvalidArgumentError("bad"), FailedPreconditionError("other policy")])
