@@ -40,6 +40,7 @@ from oracle_svc.chemistry.charge import charge_neutral
 from oracle_svc.workers.pool import WorkerDiedError, WorkerPool, WorkerTimeoutError
 from xenolith.bundle import find_bundle
 from xenolith.crystal import Crystal
+from xenolith.intervals import wilson
 
 TOLERANCES = {"loose": (0.3, 0.5, 10.0), "tight": (0.2, 0.3, 5.0)}
 """ltol, stol, angle_tol (degrees)."""
@@ -144,10 +145,9 @@ def summary(results: Sequence[dict[str, Any]], sizes: Sequence[int]) -> dict[str
         rms = np.array([result.get(name) for result in results], dtype=float)
         screened = np.array([bool(result.get("screened")) for result in results])
         hit = np.isfinite(rms)
-        share = float(hit.mean())
         figures[name] = {
-            "match_rate": share,
-            "match_rate_ci95": _interval(share, len(hit)),
+            "match_rate": float(hit.mean()),
+            "match_rate_ci95": [round(end, 4) for end in wilson(int(hit.sum()), len(hit))],
             "rmse": float(rms[hit].mean()) if hit.any() else None,
             "match_rate_screened": float((hit & screened).mean()),
             "match_rate_by_atoms": {
@@ -157,14 +157,6 @@ def summary(results: Sequence[dict[str, Any]], sizes: Sequence[int]) -> dict[str
             },
         }
     return figures
-
-
-def _interval(share: float, size: int) -> list[float]:
-    """Wilson's 95 % interval of a share."""
-    z = 1.96
-    middle = (share + z**2 / (2 * size)) / (1 + z**2 / size)
-    half = z / (1 + z**2 / size) * np.sqrt(share * (1 - share) / size + z**2 / (4 * size**2))
-    return [round(float(middle - half), 4), round(float(middle + half), 4)]
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_svc.measurements import Measurements
+from xenolith.intervals import wilson
 from xenolith.thresholds import METASTABLE_BELOW, STABLE_UP_TO
 
 __all__ = [
@@ -21,7 +22,7 @@ Flags = dict[str, NDArray[np.bool_]]
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A share with its 95 % bootstrap interval."""
+    """A share with its 95 % interval; see `bootstrap`."""
 
     value: float
     low: float
@@ -80,7 +81,11 @@ def estimates(
 
 
 def bootstrap(flags: NDArray[np.bool_], *, resamples: int, seed: int) -> Estimate:
-    """Percentile bootstrap of a share.
+    """Return a share with the 95 % interval of its percentile bootstrap.
+
+    Where all flags are equal, every resampling is the same, and the bootstrap would claim certainty however
+    few they are. There the interval is Wilson's: it ends at the share, 0 or 1, and its other end is as far
+    off as n samples allow (0 of 1000 is 0 to 0.4 %).
 
     Parameters
     ----------
@@ -91,7 +96,10 @@ def bootstrap(flags: NDArray[np.bool_], *, resamples: int, seed: int) -> Estimat
     seed
         Fixes the draws.
     """
-    size = len(flags)
+    size, hits = len(flags), int(flags.sum())
+    if hits in {0, size}:
+        low, high = wilson(hits, size)
+        return Estimate(value=hits / size, low=low, high=high)
     rng = np.random.default_rng(seed)
     # Resampling n flags with replacement and averaging is one binomial draw.
     draws = rng.binomial(size, flags.mean(), resamples) / size

@@ -1,7 +1,6 @@
 """A page to look at scores: shares, three pictures, and every structure in a table. Needs no network."""
 
 import io
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from html import escape
@@ -12,9 +11,10 @@ from typing import Any
 from xenolith.client import Score, Scores
 from xenolith.convert._lazy import require
 from xenolith.files import write_bytes
+from xenolith.intervals import wilson
 from xenolith.thresholds import METASTABLE_BELOW, STABLE_UP_TO
 
-__all__ = ["shares", "wilson", "write_page"]
+__all__ = ["shares", "write_page"]
 
 _INK, _GOOD, _PALE = "#1d2733", "#0f7c6c", "#c5ccd6"
 _HULL_RANGE = (-0.2, 1.0)
@@ -65,17 +65,6 @@ def shares(scores: Sequence[Score]) -> dict[str, tuple[int, int]]:
     }
     measured = {name: values for name, values in tests.items() if any(v is not None for v in values)}
     return {name: (sum(v is True for v in values), len(scores)) for name, values in measured.items()}
-
-
-def wilson(hits: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share, which keeps its width at 0 and 1.
-
-    Source: E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927).
-    """
-    share, weight = hits / total, z * z / total
-    centre = (share + weight / 2) / (1 + weight)
-    half = z * math.sqrt(share * (1 - share) / total + weight / (4 * total)) / (1 + weight)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _below(score: Score, limit: float) -> bool | None:

@@ -6,6 +6,7 @@ import pytest
 from trainer_svc.continuous import continuous_metrics
 from trainer_svc.measurements import Measurements, measurements_from
 from trainer_svc.metrics import bootstrap, estimates, headline_flags, shares
+from xenolith.intervals import wilson
 from xenolith.v1 import crystal_pb2, oracle_pb2
 
 
@@ -69,7 +70,18 @@ def test_intervals_are_reproducible_and_hold_the_value():
     first = estimates(measured, resamples=500, seed=3)
     assert first == estimates(measured, resamples=500, seed=3)
     assert all(e.low <= e.value <= e.high for e in first.values())
-    assert first["valid"].low == first["valid"].high == 1.0
+
+
+@pytest.mark.parametrize("size", [1, 20, 1000])
+def test_samples_that_all_agree_are_no_certainty(size):
+    none = bootstrap(np.zeros(size, dtype=bool), resamples=500, seed=0)
+    every = bootstrap(np.ones(size, dtype=bool), resamples=500, seed=0)
+    far_end = wilson(0, size)[1]
+    assert (none.value, none.low, none.high) == (0.0, 0.0, far_end)
+    assert (every.value, every.high) == (1.0, 1.0)
+    assert every.low == pytest.approx(1 - far_end)
+    # Wilson's for 0 of n is z^2 / (n + z^2).
+    assert far_end == pytest.approx(1.96**2 / (size + 1.96**2))
 
 
 def test_absent_fields_of_a_score_are_nan_and_never_zero():

@@ -1,7 +1,6 @@
 """Scores as tables and as a page."""
 
 import json
-import math
 import xml.etree.ElementTree as ET
 
 import pandas as pd
@@ -10,7 +9,7 @@ import pytest
 from xenolith.client.results import Audit, Provenance, Relaxation, Score, Scores
 from xenolith.errors import InvalidArgumentError
 from xenolith.scoring import table_rows, write_page, write_table
-from xenolith.scoring.page import shares, wilson
+from xenolith.scoring.page import shares
 
 GOOD = Score(
     source="a.cif",
@@ -70,15 +69,6 @@ def test_shares_are_of_everything_given():
         "mSUN": (1, 3),
     }
     assert "mSUN" not in shares([BROKEN])
-
-
-def test_the_interval_is_wilsons():
-    low, high = wilson(15, 100)
-    # Statistics: 15 of 100 gives 0.0931 to 0.2328.
-    assert math.isclose(low, 0.0931, abs_tol=2e-4)
-    assert math.isclose(high, 0.2328, abs_tol=2e-4)
-    assert wilson(0, 50)[0] == 0.0 < wilson(0, 50)[1]
-    assert wilson(50, 50)[1] == 1.0 > wilson(50, 50)[0]
 
 
 def test_a_page_shows_everyone_and_escapes_names(tmp_path):
