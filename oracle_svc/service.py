@@ -62,23 +62,23 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         threads: int = 4,
         operations: OperationSettings | None = None,
     ) -> None:
-        self._scorer = scorer
+        self._scorer, self._instruments = scorer, scorer.instruments
         self._description = description
         self._threads = threads
         self._worker = Worker("oracle", threads=threads)
         description.supports_operations = operations is not None
         self._kept: Operations | None = None
         if operations is not None:
-            identity = scorer.calculators.identity
+            identity = self._instruments.calculators.identity
             self._kept = Operations(self, operations, oracle=scorer.scale, calculator=identity.id)
 
     def measurements(self) -> Iterator[Measurement]:
         """What it has done since it started, for `/metrics`."""
-        return self._scorer.totals.measurements(self._scorer.store.cache)
+        return self._instruments.totals.measurements(self._instruments.store.cache)
 
     def close(self) -> None:
         """End the worker processes and close the cache."""
-        self._scorer.calculators.leave()
+        self._instruments.calculators.leave()
         self._worker.close()
         if self._kept:
             self._kept.close()
@@ -159,7 +159,9 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
             It cannot be scored here; the message says why.
         """
         self._check(request)
-        check_calculator_settings(request.settings.calculator_settings, self._scorer.calculators.identity)
+        check_calculator_settings(
+            request.settings.calculator_settings, self._instruments.calculators.identity
+        )
         options = options_of(request)
         digest = self._scorer.provenance(options).settings_digest
         if request.expected_settings_digest not in {"", digest}:

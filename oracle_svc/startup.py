@@ -18,6 +18,7 @@ from oracle_svc.operations import OperationSettings
 from oracle_svc.properties.shelf import PropertyShelf
 from oracle_svc.references.reference import MANIFEST, Reference
 from oracle_svc.scoring.background import Background
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.scorer import Scorer
 from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.service import OracleService
@@ -62,7 +63,7 @@ def open_service(settings: OracleSettings) -> OracleService:
         relaxation_limit_s=settings.relaxation_limit_s or (_JOB_LIMIT_S if jobs else _RELAXATION_LIMIT_S),
         jobs=jobs,
     )
-    scorer = Scorer(
+    instruments = Instruments(
         calculators=calculators,
         background=background,
         cache=cache,
@@ -82,6 +83,7 @@ def open_service(settings: OracleSettings) -> OracleService:
             limit_s=settings.property_limit_s,
         ),
     )
+    scorer = Scorer(instruments)
     for further in backgrounds[1:]:
         scorer.add_reference(further)
     log.info(
@@ -150,7 +152,8 @@ def reference_paths(references: str) -> list[Path]:
 
 def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescribeResponse:
     """What the oracle says of itself."""
-    identity, limits = scorer.calculators.identity, scorer.limits
+    instruments = scorer.instruments
+    identity, limits = instruments.calculators.identity, instruments.limits
     response = oracle_pb2.OracleServiceDescribeResponse(
         service_version=version("xenolith"),
         components=[f"COMPONENT_{component.name}" for component in scorer.components],
@@ -184,7 +187,7 @@ def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescr
                 elements=auditor.elements,
                 licence=auditor.licence,
             )
-            for auditor in scorer.auditors.values()
+            for auditor in instruments.auditors.values()
         ],
         properties=[
             oracle_pb2.PropertyInfo(
@@ -194,9 +197,9 @@ def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescr
                 digest=info.digest,
                 licence=info.licence,
             )
-            for info in scorer.properties.infos.values()
+            for info in instruments.properties.infos.values()
         ],
-        cache_backend=scorer.store.cache.name.partition(":")[0],
+        cache_backend=instruments.store.cache.name.partition(":")[0],
     )
     for background in scorer.backgrounds:
         response.references.add(

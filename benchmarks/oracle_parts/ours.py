@@ -19,6 +19,7 @@ from oracle_svc.evaluation.evaluators import CalculatorPool
 from oracle_svc.novelty.matcher import PairMatcher
 from oracle_svc.references.reference import Reference
 from oracle_svc.scoring.background import Background
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.results import Component, ScoredBatch, ScoreOptions
 from oracle_svc.scoring.scorer import Scorer
 from oracle_svc.scoring.validity import ValidityLimits
@@ -73,11 +74,13 @@ def cold(pool: CalculatorPool, background: Background, batch: CrystalBatch, fold
     """Score a batch with an empty cache, then its energies alone."""
     now = clock_of(kind, pool.pids)
     scorer = Scorer(
-        calculators=pool,
-        background=background,
-        cache=open_cache(f"sqlite:///{folder}/{time.time_ns()}.db"),
-        limits=ValidityLimits(),
-        matcher=PairMatcher(),
+        Instruments(
+            calculators=pool,
+            background=background,
+            cache=open_cache(f"sqlite:///{folder}/{time.time_ns()}.db"),
+            limits=ValidityLimits(),
+            matcher=PairMatcher(),
+        )
     )
     begin = now()
     scored = scorer.score(batch, ScoreOptions(components=COMPONENTS), stop=lambda: False)
@@ -86,7 +89,7 @@ def cold(pool: CalculatorPool, background: Background, batch: CrystalBatch, fold
     begin = now()
     pool.evaluate(batch.take(good))
     energy = now() - begin
-    scorer.store.cache.close()
+    scorer.instruments.store.cache.close()
     return Cold(whole_s=whole, energy_s=energy, parts_s=dict(scored.stats.seconds), scored=scored)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from copy import copy
 from threading import Lock
 
 from oracle_svc.cache import Cache
@@ -80,11 +81,17 @@ class Instruments:
         self.store = CrystalStore(cache)
         self.totals = Totals()
         self.recogniser = Recogniser(limits, calculators.identity.elements, cache)
-        if background is not None and background.hull is not None:
-            background.hull.share(cache, background.digest)
+        self._share_hull()
         self.energy_kind = Kind(component="energy", digest=calculators.identity.settings_digest)
         self._known: OrderedDict[str, tuple[GivenCrystals, tuple[str, ...]]] = OrderedDict()
         self._lock = Lock()
+
+    def against(self, background: Background) -> Instruments:
+        """Return the same instruments beside another reference: all but what is known is shared."""
+        other = copy(self)
+        other.background = background
+        other._share_hull()
+        return other
 
     def close(self) -> None:
         """End the worker processes and close the cache."""
@@ -94,6 +101,11 @@ class Instruments:
         for auditor in self.auditors.values():
             auditor.close()
         self.store.cache.close()
+
+    def _share_hull(self) -> None:
+        """Exchange hulls of chemical systems with other replicas through the cache."""
+        if self.background is not None and self.background.hull is not None:
+            self.background.hull.share(self.store.cache, self.background.digest)
 
     def known(self, batch: CrystalBatch) -> tuple[GivenCrystals, tuple[str, ...]]:
         """The caller's own known crystals, named `known:<index>`, and warnings about unusable ones.

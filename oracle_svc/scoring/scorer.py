@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from copy import copy
+from collections.abc import Callable, Mapping
 
-from oracle_svc.cache import Cache
 from oracle_svc.calculators.base import digest_of
-from oracle_svc.evaluation.auditors import Auditor
-from oracle_svc.evaluation.evaluators import CalculatorPool
 from oracle_svc.geometry.amd import DEFAULT_K
-from oracle_svc.geometry.amd_engines import NATIVE, AmdEngine
-from oracle_svc.novelty.matcher import PairMatcher
-from oracle_svc.properties.shelf import PropertyShelf
 from oracle_svc.relaxation.batch import obstacle as relaxation_obstacle
 from oracle_svc.scoring.background import Background
 from oracle_svc.scoring.batch_run import BatchRun
 from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.journal import Journal
 from oracle_svc.scoring.results import Component, Provenance, ScoredBatch, ScoreOptions
-from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.status import Outcome
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import FailedPreconditionError
@@ -27,49 +19,32 @@ from xenolith.errors import FailedPreconditionError
 __all__ = ["Scorer"]
 
 
-class Scorer(Instruments):
+class Scorer:
     """Scores batches; thread-safe, so that requests can be served side by side.
 
-    Made of the parameters of `Instruments`.
+    Parameters
+    ----------
+    instruments
+        What to measure with, and the reference that requests are scored against by default.
     """
 
-    def __init__(
-        self,
-        *,
-        calculators: CalculatorPool,
-        background: Background | None,
-        cache: Cache,
-        limits: ValidityLimits,
-        matcher: PairMatcher,
-        amd_engine: AmdEngine = NATIVE,
-        properties: PropertyShelf | None = None,
-        auditors: Sequence[Auditor] = (),
-    ) -> None:
-        super().__init__(
-            calculators=calculators,
-            background=background,
-            cache=cache,
-            limits=limits,
-            matcher=matcher,
-            amd_engine=amd_engine,
-            properties=properties,
-            auditors=auditors,
-        )
+    def __init__(self, instruments: Instruments) -> None:
+        self.instruments = instruments
         self._others: dict[str, Scorer] = {}
 
     def add_reference(self, background: Background) -> None:
         """Score against this reference too, where a request asks for it by its id."""
-        other = copy(self)
-        other.background, other._others = background, {}
-        if background.hull is not None:
-            background.hull.share(self.store.cache, background.digest)
-        self._others[background.id] = other
+        self._others[background.id] = Scorer(self.instruments.against(background))
 
     @property
     def backgrounds(self) -> list[Background]:
         """All references, the default first."""
-        own = [self.background] if self.background else []
-        return own + [other.background for other in self._others.values() if other.background]
+        own = [self._background] if self._background else []
+        return own + [other._background for other in self._others.values() if other._background]
+
+    def close(self) -> None:
+        """End the worker processes and close the cache."""
+        self.instruments.close()
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -110,8 +85,8 @@ class Scorer(Instruments):
         """
         chosen = self._chosen(options)
         provenance = chosen.provenance(options)
-        scored = BatchRun(chosen, batch, options, provenance, stop, refused or {}, journal).run()
-        self.totals.add(scored)
+        scored = BatchRun(chosen.instruments, batch, options, provenance, stop, refused or {}, journal).run()
+        self.instruments.totals.add(scored)
         return scored
 
     def provenance(self, options: ScoreOptions) -> Provenance:
@@ -129,7 +104,7 @@ class Scorer(Instruments):
             obstacle = self._obstacle(component)
             if obstacle is not None:
                 raise FailedPreconditionError(f"{component.name.lower()} cannot be measured: {obstacle}")
-        lacks = self.background is not None and not self.background.known.index.has_structures
+        lacks = self._background is not None and not self._background.known.index.has_structures
         if options.matcher is not None and Component.NOVELTY in options.components and lacks:
             raise FailedPreconditionError(
                 "novelty cannot be judged by StructureMatcher, since the reference holds no structures: build"
@@ -142,10 +117,14 @@ class Scorer(Instruments):
                 raise FailedPreconditionError(obstacle)
         return self._provenance(options)
 
+    @property
+    def _background(self) -> Background | None:
+        return self.instruments.background
+
     def _chosen(self, options: ScoreOptions) -> Scorer:
         """The scorer against the reference that was asked for."""
         wanted = options.reference_id
-        if wanted in {"", self.background.id if self.background else "none"}:
+        if wanted in {"", self._background.id if self._background else "none"}:
             return self
         if wanted not in self._others:
             names = " or ".join(background.id for background in self.backgrounds) or "none"
@@ -155,18 +134,26 @@ class Scorer(Instruments):
     def _obstacle(self, component: Component) -> str | None:
         """Why a component cannot be measured, or None."""
         if component is Component.AUDIT:
-            return None if self.auditors else "this oracle has no second calculator; start it with --audit"
+            return (
+                None
+                if self.instruments.auditors
+                else "this oracle has no second calculator; start it with --audit"
+            )
         if component is Component.PROPERTIES:
-            return None if self.properties.infos else "this oracle has none; start it with --properties"
+            return (
+                None
+                if self.instruments.properties.infos
+                else "this oracle has none; start it with --properties"
+            )
         if component in {Component.VALIDITY, Component.UNIQUENESS, Component.STABILITY}:
             return self._foreign_hull() if component is Component.STABILITY else None
-        if self.background is None:
+        if self._background is None:
             return "this oracle has no reference; start it with --reference"
         return None
 
     def _force_obstacle(self, options: ScoreOptions) -> str | None:
         """Why what needs forces cannot be measured, or None."""
-        identity = self.calculators.identity
+        identity = self.instruments.calculators.identity
         if options.relax is not None:
             return relaxation_obstacle(
                 identity.id, identity.offers_forces, identity.offers_stress, options.relax
@@ -181,14 +168,14 @@ class Scorer(Instruments):
         """
         if not (options.properties or Component.PROPERTIES in options.components):
             return {}
-        return {info.name: info.digest for info in self.properties.chosen(options.properties)}
+        return {info.name: info.digest for info in self.instruments.properties.chosen(options.properties)}
 
     def _foreign_hull(self) -> str | None:
         """Why energies of this calculator cannot be put on the reference's hull, or None.
 
         A hull that a calculator made serves that calculator alone; an imported one serves its scheme.
         """
-        background, identity = self.background, self.calculators.identity
+        background, identity = self._background, self.instruments.calculators.identity
         if background is None or background.hull is None:
             return None
         if background.calculator_digest == identity.settings_digest:
@@ -203,28 +190,32 @@ class Scorer(Instruments):
         )
 
     def _provenance(self, options: ScoreOptions) -> Provenance:
-        identity, background = self.calculators.identity, self.background
-        tolerance = self.amd_tolerance(options)
+        identity, background = self.instruments.calculators.identity, self._background
+        tolerance = self.instruments.amd_tolerance(options)
         settings = {
             "schema": 1,
             "calculator": identity.settings_digest,
             "reference": background.digest if background else "",
             "hull": background.hull_id if background else "",
-            "amd": {"k": DEFAULT_K, "tolerance": tolerance, "engine": self.amd_engine.name},
+            "amd": {"k": DEFAULT_K, "tolerance": tolerance, "engine": self.instruments.amd_engine.name},
             "matcher": vars(options.matcher) if options.matcher else None,
-            "limits": vars(self.limits),
+            "limits": vars(self.instruments.limits),
             **({"relax": options.relax.digest} if options.relax is not None else {}),
-            **({} if self.background is None or self.spread_by_embedding else {"diversity": "amd"}),
+            **(
+                {}
+                if self._background is None or self.instruments.spread_by_embedding
+                else {"diversity": "amd"}
+            ),
         }
         spread = Component.STRUCTURE_DIVERSITY in options.components
-        space = self.structure_space() if spread else None
+        space = self.instruments.structure_space() if spread else None
         digests = self._property_digests(options)
         if digests:
             settings["properties"] = digests
         if Component.AUDIT in options.components:
             settings["audits"] = {
                 auditor.id: [auditor.settings_digest, auditor.hull_id]
-                for auditor in self.chosen_auditors(options.audit_calculator_ids)
+                for auditor in self.instruments.chosen_auditors(options.audit_calculator_ids)
             }
         return Provenance(
             diversity_features=space.name if space else "",

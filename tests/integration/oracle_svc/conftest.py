@@ -18,6 +18,7 @@ from oracle_svc.references.reference import Reference
 from oracle_svc.references.structures import StructureTable
 from oracle_svc.references.write import DataSource, Known, write_reference
 from oracle_svc.scoring.background import Background
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.scorer import Scorer
 from oracle_svc.scoring.validity import ValidityLimits
 from xenolith.crystal import Crystal, CrystalBatch
@@ -138,11 +139,13 @@ def make_scorer(
         cache = open_cache(url)
         caches.append(cache)
         return Scorer(
-            calculators=calculators,
-            background=reference,
-            cache=cache,
-            limits=ValidityLimits(max_atoms=200),
-            matcher=matcher,
+            Instruments(
+                calculators=calculators,
+                background=reference,
+                cache=cache,
+                limits=ValidityLimits(max_atoms=200),
+                matcher=matcher,
+            )
         )
 
     yield make

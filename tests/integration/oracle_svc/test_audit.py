@@ -21,6 +21,7 @@ from oracle_svc.references.hull_folder import read_hull
 from oracle_svc.references.reference import BadReferenceError, Reference
 from oracle_svc.references.write import DataSource
 from oracle_svc.scoring.background import Background
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.results import Component, ScoreOptions
 from oracle_svc.scoring.scorer import Scorer
 from oracle_svc.scoring.validity import ValidityLimits
@@ -93,12 +94,14 @@ def auditor(hull) -> Iterator[Auditor]:
 @pytest.fixture
 def oracle(calculators, background, matcher, auditor, tmp_path) -> Scorer:
     return Scorer(
-        calculators=calculators,
-        background=background,
-        cache=open_cache(f"sqlite:///{tmp_path}/cache.db"),
-        limits=ValidityLimits(max_atoms=200),
-        matcher=matcher,
-        auditors=[auditor],
+        Instruments(
+            calculators=calculators,
+            background=background,
+            cache=open_cache(f"sqlite:///{tmp_path}/cache.db"),
+            limits=ValidityLimits(max_atoms=200),
+            matcher=matcher,
+            auditors=[auditor],
+        )
     )
 
 
@@ -156,12 +159,14 @@ def gullible(tmp_path_factory, structures, auditor, matcher) -> Iterator[Scorer]
     )
     auditors = open_auditors(json.dumps([{"calculator": "chgnet", "hull": str(folder / "hull")}]))
     yield Scorer(
-        calculators=auditor.pool(),
-        background=Background.from_reference(Reference.read(folder / "reference")),
-        cache=open_cache("none"),
-        limits=ValidityLimits(),
-        matcher=matcher,
-        auditors=auditors,
+        Instruments(
+            calculators=auditor.pool(),
+            background=Background.from_reference(Reference.read(folder / "reference")),
+            cache=open_cache("none"),
+            limits=ValidityLimits(),
+            matcher=matcher,
+            auditors=auditors,
+        )
     )
     auditors[0].close()
 
@@ -197,12 +202,14 @@ def test_an_auditor_without_a_hull_gives_energies_alone(calculators, background,
     spec = {"calculator": "ase", "settings": {"factory": "ase.calculators.lj:LennardJones", "id": "lj"}}
     auditors = open_auditors(json.dumps([spec]))
     oracle = Scorer(
-        calculators=calculators,
-        background=background,
-        cache=open_cache("none"),
-        limits=ValidityLimits(),
-        matcher=matcher,
-        auditors=auditors,
+        Instruments(
+            calculators=calculators,
+            background=background,
+            cache=open_cache("none"),
+            limits=ValidityLimits(),
+            matcher=matcher,
+            auditors=auditors,
+        )
     )
     (audit,) = score(oracle, crystals["NaCl-rocksalt"]).scores[0].audits
     auditors[0].close()

@@ -16,6 +16,7 @@ from oracle_svc.references.from_files import FilesPlan, build_from_files
 from oracle_svc.references.reference import Reference
 from oracle_svc.references.write import DataSource
 from oracle_svc.scoring.background import Background
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.scorer import Scorer
 from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.service import OracleService
@@ -63,10 +64,10 @@ def test_a_salt_on_a_hull_of_the_same_code_and_settings(tmp_path):
             **options,
         )
         matcher = PairMatcher(workers=1, pair_limit_s=5.0)
-        scorer = Scorer(
+        scorer = Scorer(Instruments(
             calculators=pool, background=background, cache=open_cache("none"), limits=ValidityLimits(),
             matcher=matcher,
-        )  # fmt: skip
+        ))  # fmt: skip
         kept = OperationSettings(folder=state)
         return OracleService(scorer, describe(scorer, max_batch=10), operations=kept)
 
@@ -99,10 +100,10 @@ def test_a_salt_on_a_hull_of_the_same_code_and_settings(tmp_path):
         pytest.raises(FailedPreconditionError, match=foreign),
     ):
         client.oracle.score(from_ase(cscl), components=["stability"])
-    measured = impatient._scorer.calculators.evaluate(_batch(cscl))
+    measured = impatient._scorer.instruments.calculators.evaluate(_batch(cscl))
     assert "did not converge in 5 steps; raise max_scf_steps" in measured.messages[0]
     assert np.isnan(measured.energy_per_atom[0])
-    slow = impatient._scorer.calculators.evaluate(_batch(bulk("Si")), structure_limit_s=0.5)
+    slow = impatient._scorer.instruments.calculators.evaluate(_batch(bulk("Si")), structure_limit_s=0.5)
     assert "longer than 0.5 s" in slow.messages[0]
     impatient.close()
 

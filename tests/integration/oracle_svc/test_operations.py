@@ -23,6 +23,7 @@ from oracle_svc.operations import OperationSettings
 from oracle_svc.operations.owners import Owner
 from oracle_svc.operations.rows import OperationRow, State
 from oracle_svc.operations.store import OperationStore
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.scorer import Scorer
 from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.service import OracleService
@@ -195,10 +196,10 @@ def serve_slow(slow, matcher, tmp_path: Path):
     @contextmanager
     def serving(*, min_distance: float = 0.5, **settings) -> Iterator[Stub]:
         gate.let_pass(0)  # whatever an earlier test let pass in vain
-        scorer = Scorer(
+        scorer = Scorer(Instruments(
             calculators=pool, background=None, cache=open_cache("none"), matcher=matcher,
             limits=ValidityLimits(min_distance=min_distance),
-        )  # fmt: skip
+        ))  # fmt: skip
         kept = OperationSettings(folder=tmp_path / "state", at_once=1, **settings)
         service = OracleService(scorer, describe(scorer, max_batch=300), operations=kept)
         try:

@@ -9,6 +9,7 @@ import pytest
 
 from oracle_svc.cache import open_cache
 from oracle_svc.properties.shelf import PropertyShelf
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.results import Component, ScoreOptions
 from oracle_svc.scoring.scorer import Scorer
 from oracle_svc.scoring.validity import ValidityLimits
@@ -72,12 +73,14 @@ def shelf(tmp_path_factory, calculators) -> Iterator[PropertyShelf]:
 def oracle(calculators, background, matcher, shelf) -> Callable[..., Scorer]:
     def make(url: str = "none") -> Scorer:
         return Scorer(
-            calculators=calculators,
-            background=background,
-            cache=open_cache(url),
-            limits=ValidityLimits(max_atoms=200),
-            matcher=matcher,
-            properties=shelf,
+            Instruments(
+                calculators=calculators,
+                background=background,
+                cache=open_cache(url),
+                limits=ValidityLimits(max_atoms=200),
+                matcher=matcher,
+                properties=shelf,
+            )
         )
 
     return make

@@ -16,6 +16,7 @@ from oracle_svc.references.from_files import FilesPlan, build_from_files
 from oracle_svc.references.reference import Reference
 from oracle_svc.references.write import DataSource
 from oracle_svc.scoring.background import Background
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.results import Component, ScoreOptions
 from oracle_svc.scoring.scorer import Scorer
 from oracle_svc.scoring.validity import ValidityLimits
@@ -108,13 +109,15 @@ def lenient(calculators: CalculatorPool, tmp_path: Path) -> Iterator[Scorer]:
     build_from_files(plan, None)
     matcher = PairMatcher(workers=1, pair_limit_s=3.0)
     yield Scorer(
-        calculators=calculators,
-        background=Background.from_reference(Reference.read(plan.out)),
-        cache=open_cache("none"),
-        limits=ValidityLimits(
-            min_distance=1e-6, min_volume_per_atom=1e-6, max_density=1e9, max_cell_condition=1e9
-        ),
-        matcher=matcher,
+        Instruments(
+            calculators=calculators,
+            background=Background.from_reference(Reference.read(plan.out)),
+            cache=open_cache("none"),
+            limits=ValidityLimits(
+                min_distance=1e-6, min_volume_per_atom=1e-6, max_density=1e9, max_cell_condition=1e9
+            ),
+            matcher=matcher,
+        )
     )
     matcher.close()
 
@@ -190,7 +193,7 @@ def test_a_hull_of_another_calculator_is_refused_by_both_names(
         scorer.score(batch, ScoreOptions(), stop=never)
     # An imported hull serves whatever calculator declares its scheme.
     foreign = Reference.read(reference_dir)
-    identity = scorer.calculators.identity
+    identity = scorer.instruments.calculators.identity
     foreign.info["calculator"] = {"id": "db", "version": "", "scheme": identity.scheme, "settings_digest": ""}
     foreign.info["hull"]["imported"] = True
     scored = make_scorer(reference=Background.from_reference(foreign)).score(

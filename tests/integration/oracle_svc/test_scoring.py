@@ -270,14 +270,14 @@ def test_a_stopped_call_ends_and_keeps_what_it_finished(make_scorer, crystals, m
     batch = pack(*(stretched(c, 1 + i / 500) for c in crystals.values() for i in range(1, 4)))
     scorer = make_scorer()
     stop = threading.Event()
-    store = scorer.store.cache.set_many
+    store = scorer.instruments.store.cache.set_many
 
     def store_and_stop(items):
         store(items)
         if any(key.startswith("energy:") for key in items):
             stop.set()
 
-    monkeypatch.setattr(scorer.store.cache, "set_many", store_and_stop)
+    monkeypatch.setattr(scorer.instruments.store.cache, "set_many", store_and_stop)
     with pytest.raises(WorkerStoppedError):
         scorer.score(batch, EVERYTHING, stop=stop.is_set)
     again = scorer.score(batch, EVERYTHING, stop=never)
@@ -331,7 +331,7 @@ def test_a_damaged_entry_is_a_miss_never_a_wrong_value(make_scorer, crystals, da
     scorer = make_scorer()
     chosen = [crystals["SrTiO3"], crystals["BaTiO3"]]
     first = scorer.score(pack(*chosen), EVERYTHING, stop=never)
-    cache = scorer.store.cache
+    cache = scorer.instruments.store.cache
     keys = [row[0] for row in cache._db.execute("SELECT key FROM entry ORDER BY key")]
     values = cache.get_many(keys)
     assert len(keys) == 6  # energy, AMD and description of each

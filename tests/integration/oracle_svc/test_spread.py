@@ -9,6 +9,7 @@ import pytest
 from oracle_svc.cache import open_cache
 from oracle_svc.evaluation.evaluators import CalculatorPool
 from oracle_svc.messages import response_of
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.results import Component, ScoreOptions
 from oracle_svc.scoring.scorer import Scorer
 from oracle_svc.scoring.validity import ValidityLimits
@@ -25,11 +26,13 @@ def plain_oracle(background, matcher) -> Iterator[Scorer]:
         calculator="ase", settings={"factory": "ase.calculators.lj:LennardJones", "id": "lj"}
     )
     scorer = Scorer(
-        calculators=pool,
-        background=background,
-        cache=open_cache("none"),
-        limits=ValidityLimits(),
-        matcher=matcher,
+        Instruments(
+            calculators=pool,
+            background=background,
+            cache=open_cache("none"),
+            limits=ValidityLimits(),
+            matcher=matcher,
+        )
     )
     yield scorer
     pool.close()
