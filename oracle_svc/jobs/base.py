@@ -6,7 +6,10 @@ from typing import Protocol, runtime_checkable
 
 from oracle_svc.jobs.folder import JobFolder
 
-__all__ = ["Attempt", "JobBackend"]
+__all__ = ["PARENT", "Attempt", "JobBackend"]
+
+PARENT = "XENOLITH_JOB_PARENT"
+"""Variable with the process that a job on this machine is not to outlive."""
 
 
 class Attempt(Protocol):

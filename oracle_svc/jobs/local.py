@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 
+from oracle_svc.jobs.base import PARENT
 from oracle_svc.jobs.folder import JobFolder
-from oracle_svc.jobs.run import PARENT
 
 __all__ = ["LocalBackend"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import shutil
@@ -10,19 +11,20 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from oracle_svc.jobs.base import PARENT
 from oracle_svc.jobs.folder import JobFolder
 from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
 
-__all__ = ["PARENT", "run_job"]
+__all__ = ["run_job"]
 
-PARENT = "XENOLITH_JOB_PARENT"
-"""Variable with the process that a job on this machine is not to outlive."""
+_NO_ENERGY = 3
 
 
 def run_job(folder: str) -> str:
@@ -95,13 +97,33 @@ def _end_with(parent: int, scratch: Path) -> None:
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def main(argv: list[str]) -> int:
-    """Run the job in the folder given."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the job in the folder given; return 0, or 3 if it gave no energy."""
+    folder = _arguments(argv)
     if parent := os.environ.get(PARENT):
-        scratch = JobFolder(Path(argv[1]).resolve()).scratch
+        scratch = JobFolder(folder.resolve()).scratch
         threading.Thread(target=_end_with, args=(int(parent), scratch), daemon=True).start()
-    return 0 if run_job(argv[1]) == Status.OK.name else 3
+    return 0 if run_job(str(folder)) == Status.OK.name else _NO_ENERGY
+
+
+def _arguments(argv: Sequence[str] | None) -> Path:
+    parser = argparse.ArgumentParser(
+        "python -m oracle_svc.jobs.run",
+        description="Compute one job of the oracle's: the crystal in FOLDER/job.json, by the calculator that"
+        " is named there. The oracle and its queues start this themselves; by hand it runs a job again that"
+        " failed, or one on a machine that the queue cannot reach.",
+        epilog="Writes result.json into the folder; one that is there already is left alone. What the code"
+        f" writes meanwhile is in its scratch/. Exit status: 0, or {_NO_ENERGY} if the calculation gave no"
+        " energy; result.json says why.",
+    )
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder with a job.json")
+    folder: Path = parser.parse_args(argv).folder
+    if not (folder / "job.json").is_file():
+        parser.error(
+            f"{folder} holds no job.json; jobs are below the oracle's state, in jobs/<two letters>/<key>"
+        )
+    return folder
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(main())

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from oracle_svc.jobs.folder import JobFolder
-from oracle_svc.jobs.run import run_job
 
 __all__ = ["TEMPLATE", "SlurmBackend"]
 
@@ -87,6 +86,9 @@ class SlurmBackend:
 
     def submit(self, folder: JobFolder, limit_s: float) -> _Queued:
         """Hand a job over; one that is in the queue already is found again."""
+        # Here, since `python -m oracle_svc.jobs.run` must not find itself imported by its own package.
+        from oracle_svc.jobs.run import run_job
+
         for stale in self._exchange.glob(f"{folder.path.name}_o.h5"):
             stale.unlink()  # of an attempt that left no result: it would count as done
         future = self._executor.submit(

@@ -17,6 +17,7 @@ import pytest
 
 from oracle_svc.evaluation.evaluators import CalculatorPool
 from oracle_svc.jobs import JobFolder, JobSettings, open_backend
+from oracle_svc.jobs.run import main as run_by_hand
 from oracle_svc.jobs.run import run_job
 from oracle_svc.status import Status
 from oracle_svc.workers.pool import WorkerStoppedError
@@ -152,6 +153,25 @@ def test_a_job_made_for_another_version_is_refused(pool, tmp_path):
     (folder.path / "result.json").unlink()
     with pytest.raises(ValueError, match="install the same version where jobs run"):
         run_job(str(folder.path))
+
+
+def test_a_job_can_be_run_by_hand(pool, tmp_path, capsys):
+    pool().evaluate(batch(metal(29)))
+    (folder,) = folders(tmp_path)
+    before = json.loads((folder.path / "result.json").read_text())
+    (folder.path / "result.json").unlink()
+    assert run_by_hand([str(folder.path)]) == 0
+    after = json.loads((folder.path / "result.json").read_text())
+    assert after["energy_per_atom"] == before["energy_per_atom"]
+    assert not folder.scratch.exists()
+    with pytest.raises(SystemExit) as ended:
+        run_by_hand(["--help"])
+    assert ended.value.code == 0
+    assert "result.json" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        run_by_hand([str(tmp_path)])
+    assert ended.value.code == 2
+    assert f"{tmp_path} holds no job.json" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
