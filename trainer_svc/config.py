@@ -9,7 +9,7 @@ from generator_svc.model.lora import LoraConfig
 from trainer_svc.condition_text import normalized
 from trainer_svc.errors import ConfigError
 from trainer_svc.rewards.spec import RewardSpec, load_spec
-from xenolith.explain import explain
+from xenolith.explain import explain, violations
 
 __all__ = [
     "AtomCounts",
@@ -21,11 +21,6 @@ __all__ = [
     "parse_config",
     "validate_config",
 ]
-
-UNSERVED = {
-    "max_staleness": "overlapping sampling with updates is not served yet; leave max_staleness at 0",
-    "ema_decay": "averaged weights are not served yet; leave ema_decay at 0",
-}
 
 
 class _Model(BaseModel):
@@ -88,7 +83,15 @@ class OptimizerSettings(_Model):
     normalize_advantage: bool = True
     """Divide by the group's deviation; otherwise by nothing (Dr. GRPO)."""
     ema_decay: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Of the contract; any but 0 is refused, for no policy here is an average of others."""
     warmup_steps: int = Field(default=0, ge=0)
+
+    @field_validator("ema_decay")
+    @classmethod
+    def _no_average(cls, value: float) -> float:
+        if value:
+            raise ValueError("this trainer keeps no moving average of weights; leave it at 0")
+        return value
 
 
 class Cleanup(_Model):
@@ -159,6 +162,7 @@ class RunConfig(_Model):
     early_stopping: EarlyStopping = Field(default_factory=EarlyStopping)
     checkpoint_every: int = Field(default=1, ge=1)
     max_staleness: int = Field(default=0, ge=0)
+    """Of the contract; any but 0 is refused, for sampling, scoring and updating take turns."""
     share_initial_noise: bool = False
     adapter_rank: int = Field(default=0, ge=0)
     """Rank of the low-rank adapter to train; 0: all weights are trained."""
@@ -176,6 +180,13 @@ class RunConfig(_Model):
         alpha = self.adapter_alpha or 2.0 * self.adapter_rank
         targets = {"targets": self.adapter_targets} if self.adapter_targets else {}
         return LoraConfig(rank=self.adapter_rank, alpha=alpha, **targets)
+
+    @field_validator("max_staleness")
+    @classmethod
+    def _no_overlap(cls, value: int) -> int:
+        if value:
+            raise ValueError("this trainer does not sample while it updates; leave it at 0")
+        return value
 
     @field_validator("conditions", mode="before")
     @classmethod
@@ -197,17 +208,6 @@ class RunConfig(_Model):
             raise ValueError("sampler.guidance_scale needs conditions: without any only 1 makes sense")
         return self
 
-    @model_validator(mode="after")
-    def _served(self) -> "RunConfig":
-        asked = {
-            "max_staleness": self.max_staleness,
-            "ema_decay": self.optimizer.ema_decay,
-        }
-        for name, value in asked.items():
-            if value:
-                raise ValueError(UNSERVED[name])
-        return self
-
 
 def validate_config(document: dict[str, Any]) -> RunConfig:
     """Check a configuration given as plain data.
@@ -215,12 +215,15 @@ def validate_config(document: dict[str, Any]) -> RunConfig:
     Raises
     ------
     ConfigError
-        Naming every key or value that is wrong.
+        Naming every key or value that is wrong, in words and as `violations` below ``config``.
     """
     try:
         return RunConfig.model_validate(document)
     except ValidationError as error:
-        raise ConfigError(f"run configuration: {explain(error)}") from error
+        raise ConfigError(
+            f"run configuration: {explain(error, RunConfig)}",
+            violations=violations(error, RunConfig, "config"),
+        ) from error
 
 
 def parse_config(text: str) -> RunConfig:

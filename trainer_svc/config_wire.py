@@ -1,5 +1,7 @@
 """Run configuration from and to its contract message."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf import json_format
@@ -7,6 +9,7 @@ from google.protobuf import json_format
 from trainer_svc.config import RunConfig, validate_config
 from trainer_svc.errors import ConfigError
 from trainer_svc.rewards.spec import builtin_specs
+from xenolith.errors import FieldViolation
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["config_from_proto", "config_to_proto"]
@@ -33,7 +36,16 @@ def config_from_proto(message: trainer_pb2.RunConfig) -> RunConfig:
         raise ConfigError(f"run configuration: {min(beside)} needs reward_terms; give both or neither")
     elif spec:
         document["reward"] = _shipped(spec)
-    return validate_config(document)
+    try:
+        return validate_config(document)
+    except ConfigError as error:
+        raise ConfigError(error.message, violations=[_as_sent(v) for v in error.violations]) from error
+
+
+def _as_sent(violation: FieldViolation) -> FieldViolation:
+    # A document holds the reward in one table, the message beside the other fields.
+    field = re.sub(r"^config\.reward\.terms", "config.reward_terms", violation.field)
+    return replace(violation, field=re.sub(r"^config\.reward\.", "config.", field))
 
 
 def _shipped(spec: str) -> str:

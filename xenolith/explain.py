@@ -5,15 +5,42 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
+from xenolith.errors import FieldViolation
+
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
-__all__ = ["explain"]
+__all__ = ["explain", "violations"]
 
 
 def explain(error: ValidationError, model: type[BaseModel] | None = None) -> str:
     """Say which keys are wrong and why, in one line; `model` gives the keys that there are."""
     return "; ".join(f"{_path(item['loc'])}: {_reason(item, model)}" for item in error.errors())
+
+
+def violations(
+    error: ValidationError, model: type[BaseModel] | None = None, root: str = ""
+) -> list[FieldViolation]:
+    """Return each wrong key as a field of a request, such as ``config.reward.terms[2].weight``.
+
+    Parameters
+    ----------
+    error, model
+        As for `explain`; the descriptions are its own.
+    root
+        Name of the field that holds the document.
+    """
+    return [
+        FieldViolation(field=_field(item["loc"], root), description=_reason(item, model))
+        for item in error.errors()
+    ]
+
+
+def _field(location: tuple[int | str, ...], root: str) -> str:
+    path = root
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
 
 
 def _path(location: tuple[int | str, ...]) -> str:

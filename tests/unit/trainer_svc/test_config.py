@@ -53,7 +53,8 @@ def test_values_survive_the_wire():
         ('name = "a"\nsteps = 0', "steps"),
         ('name = "a"\ngroup_size = 1', "group_size"),
         ('name = "a"\n[sampler]\neta = 0.0', "eta must be above 0"),
-        ('name = "a"\nmax_staleness = 1', "not served yet"),
+        ('name = "a"\nmax_staleness = 1', "max_staleness: this trainer does not sample while it updates"),
+        ('name = "a"\n[optimizer]\nema_decay = 0.9', r"optimizer\.ema_decay: .* leave it at 0, not 0\.9"),
         ('name = "a"\nadapter_rank = 4\nadapter_targets = ["heads"]', "attention, mlp, modulation"),
         ('name = "a"\nadapter_alpha = 4.0', "need adapter_rank"),
         ('name = "a"\n[optimizer]\nlearning_rate = nan', "learning_rate"),
@@ -64,6 +65,37 @@ def test_values_survive_the_wire():
 def test_bad_configurations_are_refused_with_the_key_named(text, message):
     with pytest.raises(ConfigError, match=message):
         parse_config(text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"max_staleness": 2}, "config.max_staleness"),
+        ({"optimizer": {"ema_decay": 0.99}}, "config.optimizer.ema_decay"),
+        ({"atom_counts": {"choices": [3, "x"]}}, "config.atom_counts.choices[1]"),
+    ],
+)
+def test_what_is_refused_is_named_as_a_field_of_the_request(fields, field):
+    with pytest.raises(ConfigError) as caught:
+        validate_config({"name": "a", **fields})
+    (violation,) = caught.value.violations
+    assert violation.field == field
+    assert violation.description in str(caught.value)
+
+
+def test_fields_of_the_reward_are_named_as_they_were_sent():
+    message = trainer_pb2.RunConfig(name="a")
+    message.reward_terms.add(metric="e_above_hull")
+    message.reward_terms.add(metric="e_above_hull", transform={"clamp": {"low": 1.0, "high": 0.0}})
+    with pytest.raises(ConfigError) as caught:
+        config_from_proto(message)
+    (violation,) = caught.value.violations
+    assert violation.field.startswith("config.reward_terms[1].transform.clamp")
+
+
+def test_zero_is_what_an_unserved_field_may_say():
+    message = trainer_pb2.RunConfig(name="a", max_staleness=0, optimizer={"ema_decay": 0.0})
+    assert config_from_proto(message).max_staleness == 0
 
 
 def test_a_floor_without_terms_is_refused():
