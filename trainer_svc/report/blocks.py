@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from trainer_svc.report.charts import label, msun_flags
 from trainer_svc.report.data import Policy, ReportData
 from trainer_svc.report.drawing import draw
-from trainer_svc.report.theme import COLOURS
+from trainer_svc.report.theme import COLOURS, label
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["cards", "comparison", "gallery", "provenance", "verdict", "warnings_list"]
@@ -81,7 +80,7 @@ def gallery(policy: Policy, suspicious_below: float) -> str:
     """
     energies = policy.numbers("e_above_hull")
     with np.errstate(invalid="ignore"):
-        hits = np.nonzero(msun_flags(policy) & (energies >= -suspicious_below))[0]
+        hits = np.nonzero(policy.msun & (energies >= -suspicious_below))[0]
     chosen: dict[str, int] = {}
     for index in hits[np.argsort(energies[hits], kind="stable")]:
         chosen.setdefault(policy.crystals[index].formula, int(index))

@@ -11,6 +11,7 @@ from trainer_svc.runs.events import EventLog, last_steps
 from trainer_svc.tables import crystals_of, read_table
 from xenolith.crystal import Crystal
 from xenolith.files import read_json
+from xenolith.thresholds import METASTABLE_BELOW
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["Policy", "ReportData", "read_report_data"]
@@ -31,6 +32,15 @@ class Policy:
         """(n,) one column as numbers, NaN where absent."""
         values = self.columns.get(name, [None] * len(self.crystals))
         return np.array([np.nan if value is None else float(value) for value in values])
+
+    @property
+    def msun(self) -> NDArray[np.bool_]:
+        """(n,) which structures are metastable, unique and novel."""
+        with np.errstate(invalid="ignore"):
+            hit = self.numbers("e_above_hull") < METASTABLE_BELOW
+        for name in ("valid", "unique", "novel"):
+            hit &= self.numbers(name) == 1.0
+        return hit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,11 @@ from importlib import resources
 
 from plotly.offline import get_plotlyjs
 
-from trainer_svc.report import charts
+from trainer_svc.report import sample_charts, step_charts
 from trainer_svc.report.blocks import cards, comparison, gallery, provenance, verdict, warnings_list
 from trainer_svc.report.data import ReportData, read_report_data
 from trainer_svc.report.second_opinion import second_opinions
+from trainer_svc.report.theme import Figure
 from trainer_svc.runs.directory import RunDirectory
 from xenolith.files import write_bytes
 
@@ -68,10 +69,16 @@ def _sections(data: ReportData) -> list[str]:
         parts.append(
             _grid(
                 _chart(
-                    "reward", "Reward", "Mean over each step's samples.", charts.reward_curves(data.steps)
+                    "reward",
+                    "Reward",
+                    "Mean over each step's samples.",
+                    step_charts.reward_curves(data.steps),
                 ),
                 _chart(
-                    "metrics", "Metrics during training", "5-step means.", charts.metric_curves(data.steps)
+                    "metrics",
+                    "Metrics during training",
+                    "5-step means.",
+                    step_charts.metric_curves(data.steps),
                 ),
             )
         )
@@ -79,7 +86,9 @@ def _sections(data: ReportData) -> list[str]:
         parts.append(_grid(*_policy_charts(data)))
         parts.append(_gallery(data))
         parts.append(
-            _chart("elements", "Elements", "Samples holding each element.", charts.elements(data.policies))
+            _chart(
+                "elements", "Elements", "Samples holding each element.", sample_charts.elements(data.policies)
+            )
         )
     parts.append(_grid(*_bottom(data)))
     parts.append(_section("Provenance", "What every number on this page rests on.", provenance(data)))
@@ -92,13 +101,13 @@ def _policy_charts(data: ReportData) -> list[str]:
             "hull",
             "Stability",
             "Energy above hull of the samples, unrelaxed; what lies outside is in the outermost bars.",
-            charts.hull_histogram(data.policies),
+            sample_charts.hull_histogram(data.policies),
         ),
         _chart(
             "pareto",
             "Novelty against stability",
             "Upper left is best. Lines: samples that no other beats in both.",
-            charts.pareto(data.policies),
+            sample_charts.pareto(data.policies),
         ),
     ]
 
@@ -106,11 +115,11 @@ def _policy_charts(data: ReportData) -> list[str]:
 def _bottom(data: ReportData) -> list[str]:
     parts = []
     if data.policies:
-        counts = charts.atom_counts(data.policies)
+        counts = sample_charts.atom_counts(data.policies)
         parts.append(_chart("atoms", "Atoms in the cell", "Samples, and mSUN structures among them.", counts))
     if data.steps:
         text = "The importance ratio must be 1 (dashed: its limit) before the first update of every step."
-        parts.append(_chart("health", "Health of the training", text, charts.health(data.steps)))
+        parts.append(_chart("health", "Health of the training", text, step_charts.health(data.steps)))
     if data.warnings:
         parts.append(_section("Warnings", "", warnings_list(data.warnings)))
     return parts
@@ -126,7 +135,7 @@ def _gallery(data: ReportData) -> str:
     return _section("Best candidates", hint, gallery(policy, data.run.config.suspicious_below))
 
 
-def _chart(name: str, title: str, hint: str, figure: charts.Figure) -> str:
+def _chart(name: str, title: str, hint: str, figure: Figure) -> str:
     # Escaped, so that no text inside can end or begin a script element.
     data = json.dumps(figure, allow_nan=False).replace("<", "\\u003c")
     # Drawn by _DRAW once the whole page is laid out: a chart takes its width from its finished surroundings.

@@ -8,7 +8,7 @@ import pytest
 
 from trainer_svc.measurements import Measurements
 from trainer_svc.metrics import estimates
-from trainer_svc.report import charts
+from trainer_svc.report import sample_charts
 from trainer_svc.report.blocks import comparison, verdict
 from trainer_svc.report.data import Policy, ReportData
 from trainer_svc.report.drawing import draw
@@ -106,7 +106,7 @@ def test_crystals_are_drawn_with_their_atoms_on_faces_and_all_edges():
 
 
 def test_pareto_front_is_what_no_other_sample_beats():
-    x, y = charts._front(np.array([0.0, 0.1, 0.2, 0.05]), np.array([0.5, 0.4, 2.0, 1.0]))
+    x, y = sample_charts._front(np.array([0.0, 0.1, 0.2, 0.05]), np.array([0.5, 0.4, 2.0, 1.0]))
     assert (x, y) == ([0.0, 0.05, 0.2], [0.5, 1.0, 2.0])
 
 

@@ -1,4 +1,4 @@
-"""The charts of a report, each a plotly figure as plain data."""
+"""Charts of what base and tuned policy sampled; each a plotly figure as plain data."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,79 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_svc.report.data import Policy
-from trainer_svc.report.theme import COLOURS, SERIES, layout
+from trainer_svc.report.theme import COLOURS, Figure, layout
 from xenolith.elements import SYMBOLS
 from xenolith.thresholds import METASTABLE_BELOW
-from xenolith.v1 import trainer_pb2
 
-__all__ = [
-    "Figure",
-    "atom_counts",
-    "elements",
-    "health",
-    "hull_histogram",
-    "metric_curves",
-    "pareto",
-    "reward_curves",
-]
+__all__ = ["atom_counts", "elements", "hull_histogram", "pareto"]
 
-Figure = dict[str, Any]
-
-_METRICS = ("msun", "metastable", "unique", "novel", "valid")
 _HULL_RANGE = (-0.2, 1.0)
 """eV/atom shown; what lies outside is counted in the outermost bins."""
-
-
-def reward_curves(steps: Sequence[trainer_pb2.StepEvent]) -> Figure:
-    """Reward and its terms over the steps."""
-    x = [event.step for event in steps]
-    mean = np.array([event.reward_mean for event in steps])
-    traces = [
-        _line(x, mean, "reward", SERIES[0], width=1.2, opacity=0.45, legend=False),
-        _line(x, _smooth(mean), "reward (5-step mean)", SERIES[0], width=3.0),
-    ]
-    for index, term in enumerate(steps[0].terms if steps else []):
-        values = np.array([event.terms[index].mean for event in steps])
-        if not term.name.endswith("diversity"):  # on a scale of its own
-            traces.append(_line(x, _smooth(values), term.name, SERIES[index + 1], dash="dot"))
-    return {"data": traces, "layout": layout(xaxis={"title": {"text": "step"}})}
-
-
-def metric_curves(steps: Sequence[trainer_pb2.StepEvent]) -> Figure:
-    """Shares of each step's samples."""
-    x = [event.step for event in steps]
-    traces = [
-        _line(
-            x, 100 * _smooth(np.array([event.metrics[name] for event in steps])), label(name), SERIES[index]
-        )
-        for index, name in enumerate(_METRICS)
-    ]
-    percent = {"title": {"text": "% of samples"}, "rangemode": "tozero", "range": [0, 102]}
-    return {"data": traces, "layout": layout(xaxis={"title": {"text": "step"}}, yaxis=percent)}
-
-
-def health(steps: Sequence[trainer_pb2.StepEvent]) -> Figure:
-    """Ratio check, divergence and clipped share on a logarithmic scale."""
-    x = [event.step for event in steps]
-    shown = {
-        "max |ratio - 1| before the first update": [event.ratio_deviation for event in steps],
-        "KL to the base policy": [event.kl for event in steps],
-        "share of clipped ratios": [event.clip_fraction for event in steps],
-    }
-    traces = [
-        _line(x, np.maximum(values, 1e-9), name, SERIES[index + 2])
-        for index, (name, values) in enumerate(shown.items())
-    ]
-    limit = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 1e-5, "y1": 1e-5}
-    limit |= {"line": {"color": "#b5423f", "dash": "dash", "width": 1}}
-    return {
-        "data": traces,
-        "layout": layout(
-            xaxis={"title": {"text": "step"}},
-            yaxis={"type": "log", "exponentformat": "power"},
-            shapes=[limit],
-        ),
-    }
 
 
 def hull_histogram(policies: Sequence[Policy]) -> Figure:
@@ -119,7 +54,7 @@ def hull_histogram(policies: Sequence[Policy]) -> Figure:
 
 def pareto(policies: Sequence[Policy]) -> Figure:
     """Novelty against stability: distance to the nearest known crystal over energy above hull."""
-    found = [_novelty(policy) for policy in policies]
+    found = [(policy.numbers("e_above_hull"), policy.numbers("amd_distance")) for policy in policies]
     finite = [distance[np.isfinite(distance)] for _, distance in found]
     top = 1.12 * max((float(values.max()) for values in finite if values.size), default=1.0)
     traces: list[Figure] = []
@@ -203,7 +138,7 @@ def atom_counts(policies: Sequence[Policy]) -> Figure:
     traces = []
     for policy in policies:
         counts = Counter(
-            crystal.num_atoms for crystal, hit in zip(policy.crystals, msun_flags(policy), strict=True) if hit
+            crystal.num_atoms for crystal, hit in zip(policy.crystals, policy.msun, strict=True) if hit
         )
         x = sorted(counts)
         traces.append(
@@ -236,23 +171,6 @@ def atom_counts(policies: Sequence[Policy]) -> Figure:
     }
 
 
-def label(metric: str) -> str:
-    """Name of a metric as people write it."""
-    return {"msun": "mSUN", "sun": "SUN"}.get(metric, metric)
-
-
-def msun_flags(policy: Policy) -> NDArray[np.bool_]:
-    with np.errstate(invalid="ignore"):
-        hit = policy.numbers("e_above_hull") < METASTABLE_BELOW
-    for name in ("valid", "unique", "novel"):
-        hit &= policy.numbers(name) == 1.0
-    return hit
-
-
-def _novelty(policy: Policy) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return policy.numbers("e_above_hull"), policy.numbers("amd_distance")
-
-
 def _cloud(policy: Policy, x: NDArray[np.float64], y: NDArray[np.float64], kept: NDArray[np.bool_]) -> Figure:
     text = [formula for formula, keep in zip(policy.columns["formula"], kept, strict=True) if keep]
     return {
@@ -278,36 +196,6 @@ def _front(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[list[float],
             front_x.append(float(x[index]))
             front_y.append(float(best))
     return front_x, front_y
-
-
-def _line(
-    x: Sequence[int],
-    y: Sequence[float] | NDArray[np.float64],
-    name: str,
-    colour: str,
-    *,
-    width: float = 2.0,
-    dash: str = "solid",
-    opacity: float = 1.0,
-    legend: bool = True,
-) -> Figure:
-    values = [None if not np.isfinite(value) else round(float(value), 8) for value in y]
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": list(x),
-        "y": values,
-        "name": name,
-        "opacity": opacity,
-        "showlegend": legend,
-        "line": {"color": colour, "width": width, "dash": dash},
-    }
-
-
-def _smooth(values: NDArray[np.float64], window: int = 5) -> NDArray[np.float64]:
-    """Centred moving average that shortens at the ends."""
-    half = window // 2
-    return np.array([np.mean(values[max(0, i - half) : i + half + 1]) for i in range(len(values))])
 
 
 def _marker(x: float) -> Figure:
