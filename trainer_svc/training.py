@@ -1,67 +1,38 @@
 """One run from start to end: base evaluation, steps, tuned evaluation, summary, report."""
 
 import time
-from dataclasses import dataclass
 
 import structlog
 from google.protobuf import json_format
-from torch import Tensor
 
 from generator_svc.model.lora import adapter_state, merged_state
-from trainer_svc.conditions import Conditions
 from trainer_svc.config import RunConfig
-from trainer_svc.draws import AtomCountPrior
-from trainer_svc.errors import ConfigError, SourceChangedError
-from trainer_svc.evaluation import Evaluated, EvaluationPlan, Evaluator, to_proto
-from trainer_svc.learner import Learner, step_event
-from trainer_svc.offers import check_offers, properties_of
-from trainer_svc.patience import Patience
-from trainer_svc.policy_link import PolicyLink, build_denoiser, tensors_of, version_of
+from trainer_svc.evaluation import Evaluated, EvaluationPlan, to_proto
+from trainer_svc.learner import step_event
+from trainer_svc.policy_link import version_of
+from trainer_svc.preparation import Parts, Preparation
 from trainer_svc.remote import Generator, Oracle
 from trainer_svc.report import write_report
-from trainer_svc.rollout import Collected, RolloutPipeline
+from trainer_svc.rollout import Collected
 from trainer_svc.run_log import RunLog
-from trainer_svc.runs.board import Board
-from trainer_svc.runs.candidates import Candidates
 from trainer_svc.runs.checkpoints import Checkpoints, TrainingState
 from trainer_svc.runs.directory import RunDirectory
 from trainer_svc.runs.summary import run_summary
-from trainer_svc.runs.versions import software_versions, source_versions
-from trainer_svc.scoring import Scorer
 from trainer_svc.stopping import reason_to_stop
 from trainer_svc.tables import structure_table, write_table
 from xenolith.files import write_json
 from xenolith.serving import Worker
-from xenolith.v1 import generator_pb2, trainer_pb2
+from xenolith.v1 import trainer_pb2
 
 __all__ = ["StopRequested", "Training"]
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE_S = 1800.0
-"""How long a service may be away before the run fails; it can be resumed all the same."""
 _KEPT_CHECKPOINTS = 3
 
 
 class StopRequested(Exception):  # noqa: N818  # no error: somebody asked for it
     """The run was asked to stop."""
-
-
-@dataclass(kw_only=True)
-class _Parts:
-    """What a prepared run works with."""
-
-    source: generator_pb2.GeneratorServiceDescribeResponse
-    base: tuple[str, dict[str, Tensor]]
-    """Version and weights that the run starts from."""
-    learner: Learner
-    state: TrainingState
-    link: PolicyLink
-    scorer: Scorer
-    pipeline: RolloutPipeline
-    evaluator: Evaluator
-    candidates: Candidates
-    board: Board
 
 
 class Training:
@@ -87,9 +58,8 @@ class Training:
             Thread for everything that computes.
         """
         self._directory, self._config, self._log, self._worker = directory, config, log_, worker
-        self._generator, self._oracle = services
-        self._patience = Patience(_PATIENCE_S, on_wait=log_.waiting, on_return=log_.working)
         self._checkpoints = Checkpoints(directory.checkpoints, _KEPT_CHECKPOINTS)
+        self._preparation = Preparation(directory, config, log_, services, worker, self._checkpoints)
         self._reported = {event.step.step for event in log_.events.after(0) if event.HasField("step")}
         self._stop = False
 
@@ -108,7 +78,7 @@ class Training:
             Waiting does not cure what happened; the message says what does.
         """
         self._log.begin()
-        parts = await self._prepare()
+        parts = await self._preparation.prepare()
         try:
             await self._evaluate_once("base", parts, step=0)
             await self._train(parts)
@@ -119,81 +89,7 @@ class Training:
             parts.board.close()
         self._log.set_state(trainer_pb2.RUN_STATE_SUCCEEDED, parts.state.stop_reason)
 
-    async def _prepare(self) -> _Parts:
-        source = await self._patience.call("generator", self._generator.describe)
-        measures = await self._patience.call("oracle", self._oracle.describe)
-        self._check_source(source)
-        check_offers(self._config, measures)
-        write_json(
-            self._directory.versions, {"software": software_versions(), **source_versions(source, measures)}
-        )
-        if not self._checkpoints.steps():
-            await self._fetch_base(source)
-        _, base = self._checkpoints.weights(0)
-        learner, state = await self._worker.run(self._restore, source, base)
-        link = PolicyLink(self._generator, self._patience, source)
-        # Named in all calls: no other property can fail a structure, and its predictor is part of the scale.
-        wanted = properties_of(self._config.reward)
-        named = {"properties": list(wanted)} if wanted else {}
-        scorer = Scorer(
-            self._oracle,
-            self._patience,
-            {**named, **self._config.score_settings},
-            on_progress=self._log.progress,
-        )
-        if self._log.run.score_provenance.settings_digest:
-            scorer.pin(self._log.run.score_provenance)
-        prior = AtomCountPrior(source.atom_count_prior, self._config.atom_counts, source.max_atoms)
-        judged = self._config.evaluation.atom_counts or self._config.atom_counts
-        judged_prior = AtomCountPrior(source.atom_count_prior, judged, source.max_atoms)
-        asked = self._config.conditions
-        cached = measures.cache_backend not in {"", "none"}
-        candidates = Candidates(self._directory.path)
-        candidates.rewind(state.step, state.candidates_bytes)
-        return _Parts(
-            source=source,
-            base=(version_of(self._config.name, 0, base), base),
-            learner=learner,
-            state=state,
-            link=link,
-            scorer=scorer,
-            pipeline=RolloutPipeline(
-                self._config, Conditions.of(asked, prior, source), link, scorer, warm=cached
-            ),
-            evaluator=Evaluator(Conditions.of(asked, judged_prior, source), link, scorer),
-            candidates=candidates,
-            board=Board(self._directory.tensorboard, state.step + 1),
-        )
-
-    def _check_source(self, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
-        wanted = self._config.expected_bundle_digest or self._log.run.bundle_digest
-        if wanted and wanted != source.bundle_digest:
-            raise SourceChangedError(
-                f"the generator serves bundle {source.bundle_name} {source.bundle_digest[:12]}, this run"
-                f" needs {wanted[:12]}; start the generator with that bundle"
-            )
-        if self._config.sampler.steps > source.num_timesteps > 0:
-            raise ConfigError(f"sampler.steps is above the {source.num_timesteps} that the generator allows")
-        self._log.update(bundle_name=source.bundle_name, bundle_digest=source.bundle_digest)
-
-    async def _fetch_base(self, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
-        """Keep the policy that the run starts from as the checkpoint of step 0."""
-        wanted = self._config.base_policy_version or "base"
-        received = await self._patience.call("generator", lambda: self._generator.weights(wanted))
-        weights = tensors_of(received)
-        learner = Learner(self._config, build_denoiser(source.denoiser_config_json, weights))
-        version = version_of(self._config.name, 0, weights)
-        await self._worker.run(
-            self._checkpoints.save, learner.network, learner.optimizer, TrainingState(policy_version=version)
-        )
-
-    def _restore(
-        self, source: generator_pb2.GeneratorServiceDescribeResponse, base: dict[str, Tensor]
-    ) -> tuple[Learner, TrainingState]:
-        learner = Learner(self._config, build_denoiser(source.denoiser_config_json, base))
-        return learner, self._checkpoints.load(learner.network, learner.optimizer)
-
-    async def _train(self, parts: _Parts) -> None:
+    async def _train(self, parts: Parts) -> None:
         state = parts.state
         if state.step >= self._config.steps or state.stop_reason:
             return
@@ -220,7 +116,7 @@ class Training:
             if self._config.evaluation.every and state.step % self._config.evaluation.every == 0:
                 await self._evaluate(parts, state.step, self._config.evaluation.n_during)
 
-    async def _step(self, parts: _Parts) -> trainer_pb2.StepEvent:
+    async def _step(self, parts: Parts) -> trainer_pb2.StepEvent:
         state, began, step = parts.state, time.monotonic(), parts.state.step + 1
         collected = await parts.pipeline.collect(step)
         collected_at = time.monotonic()
@@ -249,7 +145,7 @@ class Training:
             await self._worker.run(self._checkpoint, parts)
         return event
 
-    async def _publish(self, parts: _Parts) -> None:
+    async def _publish(self, parts: Parts) -> None:
         """Make the generator sample with the learner's weights."""
         learner, version = parts.learner, parts.state.policy_version
         if learner.adapter is None:
@@ -261,7 +157,7 @@ class Training:
             tensors = adapter_state(learner.network)
             await parts.link.publish_adapter(version, tensors, learner.adapter, parts.base)
 
-    def _learn(self, parts: _Parts, collected: Collected, step: int) -> trainer_pb2.StepEvent:
+    def _learn(self, parts: Parts, collected: Collected, step: int) -> trainer_pb2.StepEvent:
         learnt = parts.learner.learn(collected, step)
         event = step_event(step, collected, learnt)
         parts.candidates.add(step, collected.samples.crystals, collected.scored.measured)
@@ -273,7 +169,7 @@ class Training:
         log.info("step", step=step, reward=round(event.reward_mean, 4), msun=round(event.metrics["msun"], 3))
         return event
 
-    def _checkpoint(self, parts: _Parts) -> None:
+    def _checkpoint(self, parts: Parts) -> None:
         parts.state.candidates_bytes = parts.candidates.publish()
         self._checkpoints.save(parts.learner.network, parts.learner.optimizer, parts.state)
 
@@ -281,7 +177,7 @@ class Training:
         run = self._log.run
         return state.oracle_calls + run.base.oracle_calls + run.tuned.oracle_calls
 
-    async def _evaluate_once(self, which: str, parts: _Parts, step: int) -> None:
+    async def _evaluate_once(self, which: str, parts: Parts, step: int) -> None:
         """Evaluate base or tuned policy, unless a part of the run before an interruption did."""
         if self._config.evaluation.n == 0 or self._log.run.HasField(which):
             return
@@ -297,7 +193,7 @@ class Training:
         self._log.update(**{which: message, "score_provenance": evaluated.provenance})
         self._log.update(oracle_calls=self._calls(parts.state))
 
-    async def _evaluate(self, parts: _Parts, step: int, n: int) -> Evaluated:
+    async def _evaluate(self, parts: Parts, step: int, n: int) -> Evaluated:
         _, weights = (
             self._checkpoints.weights(0) if step == 0 else (step, merged_state(parts.learner.network))
         )

@@ -1,0 +1,161 @@
+"""What a run needs before its first step: the services, the policy it starts from, its last checkpoint."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from trainer_svc.conditions import Conditions
+from trainer_svc.config import RunConfig
+from trainer_svc.draws import AtomCountPrior
+from trainer_svc.errors import ConfigError, SourceChangedError
+from trainer_svc.evaluation import Evaluator
+from trainer_svc.learner import Learner
+from trainer_svc.offers import check_offers, properties_of
+from trainer_svc.patience import Patience
+from trainer_svc.policy_link import PolicyLink, build_denoiser, tensors_of, version_of
+from trainer_svc.remote import Generator, Oracle
+from trainer_svc.rollout import RolloutPipeline
+from trainer_svc.run_log import RunLog
+from trainer_svc.runs.board import Board
+from trainer_svc.runs.candidates import Candidates
+from trainer_svc.runs.checkpoints import Checkpoints, TrainingState
+from trainer_svc.runs.directory import RunDirectory
+from trainer_svc.runs.versions import software_versions, source_versions
+from trainer_svc.scoring import Scorer
+from xenolith.files import write_json
+from xenolith.serving import Worker
+from xenolith.v1 import generator_pb2
+
+__all__ = ["Parts", "Preparation"]
+
+_PATIENCE_S = 1800.0
+"""How long a service may be away before the run fails; it can be resumed all the same."""
+
+
+@dataclass(kw_only=True)
+class Parts:
+    """What a prepared run works with."""
+
+    source: generator_pb2.GeneratorServiceDescribeResponse
+    base: tuple[str, dict[str, Tensor]]
+    """Version and weights that the run starts from."""
+    learner: Learner
+    state: TrainingState
+    link: PolicyLink
+    scorer: Scorer
+    pipeline: RolloutPipeline
+    evaluator: Evaluator
+    candidates: Candidates
+    board: Board
+
+
+class Preparation:
+    """Puts a run together, anew or from its last checkpoint."""
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        config: RunConfig,
+        log_: RunLog,
+        services: tuple[Generator, Oracle],
+        worker: Worker,
+        checkpoints: Checkpoints,
+    ) -> None:
+        """Bind the pieces.
+
+        Parameters
+        ----------
+        directory, config, log_, checkpoints
+            Of the run.
+        services
+            Generator and oracle.
+        worker
+            Thread for everything that computes.
+        """
+        self._directory, self._config, self._log, self._worker = directory, config, log_, worker
+        self._generator, self._oracle = services
+        self._checkpoints = checkpoints
+        self._patience = Patience(_PATIENCE_S, on_wait=log_.waiting, on_return=log_.working)
+
+    async def prepare(self) -> Parts:
+        """Ask both services what they are, restore the last checkpoint, and put the run together.
+
+        Raises
+        ------
+        SourceChangedError
+            The generator serves another bundle than the run began with.
+        ConfigError
+            A service does not offer what the configuration asks for.
+        """
+        source = await self._patience.call("generator", self._generator.describe)
+        measures = await self._patience.call("oracle", self._oracle.describe)
+        self._check_source(source)
+        check_offers(self._config, measures)
+        write_json(
+            self._directory.versions, {"software": software_versions(), **source_versions(source, measures)}
+        )
+        if not self._checkpoints.steps():
+            await self._fetch_base(source)
+        _, base = self._checkpoints.weights(0)
+        learner, state = await self._worker.run(self._restore, source, base)
+        link = PolicyLink(self._generator, self._patience, source)
+        # Named in all calls: no other property can fail a structure, and its predictor is part of the scale.
+        wanted = properties_of(self._config.reward)
+        named = {"properties": list(wanted)} if wanted else {}
+        scorer = Scorer(
+            self._oracle,
+            self._patience,
+            {**named, **self._config.score_settings},
+            on_progress=self._log.progress,
+        )
+        if self._log.run.score_provenance.settings_digest:
+            scorer.pin(self._log.run.score_provenance)
+        prior = AtomCountPrior(source.atom_count_prior, self._config.atom_counts, source.max_atoms)
+        judged = self._config.evaluation.atom_counts or self._config.atom_counts
+        judged_prior = AtomCountPrior(source.atom_count_prior, judged, source.max_atoms)
+        asked = self._config.conditions
+        cached = measures.cache_backend not in {"", "none"}
+        candidates = Candidates(self._directory.path)
+        candidates.rewind(state.step, state.candidates_bytes)
+        return Parts(
+            source=source,
+            base=(version_of(self._config.name, 0, base), base),
+            learner=learner,
+            state=state,
+            link=link,
+            scorer=scorer,
+            pipeline=RolloutPipeline(
+                self._config, Conditions.of(asked, prior, source), link, scorer, warm=cached
+            ),
+            evaluator=Evaluator(Conditions.of(asked, judged_prior, source), link, scorer),
+            candidates=candidates,
+            board=Board(self._directory.tensorboard, state.step + 1),
+        )
+
+    def _check_source(self, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
+        wanted = self._config.expected_bundle_digest or self._log.run.bundle_digest
+        if wanted and wanted != source.bundle_digest:
+            raise SourceChangedError(
+                f"the generator serves bundle {source.bundle_name} {source.bundle_digest[:12]}, this run"
+                f" needs {wanted[:12]}; start the generator with that bundle"
+            )
+        if self._config.sampler.steps > source.num_timesteps > 0:
+            raise ConfigError(f"sampler.steps is above the {source.num_timesteps} that the generator allows")
+        self._log.update(bundle_name=source.bundle_name, bundle_digest=source.bundle_digest)
+
+    async def _fetch_base(self, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
+        """Keep the policy that the run starts from as the checkpoint of step 0."""
+        wanted = self._config.base_policy_version or "base"
+        received = await self._patience.call("generator", lambda: self._generator.weights(wanted))
+        weights = tensors_of(received)
+        learner = Learner(self._config, build_denoiser(source.denoiser_config_json, weights))
+        version = version_of(self._config.name, 0, weights)
+        await self._worker.run(
+            self._checkpoints.save, learner.network, learner.optimizer, TrainingState(policy_version=version)
+        )
+
+    def _restore(
+        self, source: generator_pb2.GeneratorServiceDescribeResponse, base: dict[str, Tensor]
+    ) -> tuple[Learner, TrainingState]:
+        learner = Learner(self._config, build_denoiser(source.denoiser_config_json, base))
+        return learner, self._checkpoints.load(learner.network, learner.optimizer)
