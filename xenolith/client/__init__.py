@@ -1,8 +1,8 @@
 """Clients for the three services: `Client` for plain programs, `AsyncClient` for those with an event loop."""
 
-from xenolith.client._generator import condition
+from xenolith.client._condition import condition
+from xenolith.client._operations import Operation
 from xenolith.client._options import Options
-from xenolith.client._oracle import Operation
 from xenolith.client._trainer import run_config
 from xenolith.client.aio import AsyncClient
 from xenolith.client.operations import AsyncOperationHandle, OperationHandle

@@ -1,22 +1,18 @@
-"""The calls of the generator."""
+"""The calls of the generator that sample, encode and decode."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from xenolith.chunks import ReceivedWeights, WeightsReceiver, send_weights
-from xenolith.client._calls import Collect, Iterate, Unary, Upload, deadline
-from xenolith.client.results import status_name
+from xenolith.client._calls import Collect, Iterate, Unary, deadline
+from xenolith.client._scores import status_name
 from xenolith.client.samples import Encoded, Samples, SamplesCollector, samples_from_proto
 from xenolith.convert.items import as_batch
 from xenolith.crystal import CrystalBatch
-from xenolith.elements import atomic_number
 from xenolith.errors import InvalidArgumentError
-from xenolith.formula import parse_formula
 from xenolith.v1 import generator_pb2
 from xenolith.wire import batch_from_proto, batch_to_proto, tensor_from_proto, tensor_to_proto
 
@@ -24,64 +20,18 @@ if TYPE_CHECKING:
     from xenolith.convert.items import CrystalsLike
 
 __all__ = [
-    "condition",
     "decode",
     "describe",
     "encode",
-    "get_weights",
     "iter_samples",
     "sample",
-    "update_weights",
 ]
-
-FULL = generator_pb2.WEIGHTS_KIND_FULL
-ADAPTER = generator_pb2.WEIGHTS_KIND_ADAPTER
 
 
 def describe(*, timeout_s: float | None = None) -> Unary[generator_pb2.GeneratorServiceDescribeResponse]:
     """Return what the generator is: bundle, policy version, limits, prior, denoiser configuration."""
     request = generator_pb2.GeneratorServiceDescribeRequest()
     return Unary(method="Describe", request=request, parse=lambda r: r, timeout_s=deadline(timeout_s, 20))
-
-
-def condition(
-    *,
-    composition: Mapping[str, float] | str | None = None,
-    chemical_system: Iterable[str] | str = (),
-    properties: Mapping[str, float] | None = None,
-) -> generator_pb2.Condition:
-    """Return a condition for `sample`; what is left out is free.
-
-    Parameters
-    ----------
-    composition
-        Formula such as ``"SrTiO3"``, or amounts by symbol; only ratios matter.
-    chemical_system
-        ``"Li-Fe-O"``, or symbols: every element of the crystal is one of these.
-    properties
-        Values by name, such as ``{"band_gap": 3.0}``, in the units of the bundle's card.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A symbol is no element, or a formula is none.
-    """
-    if isinstance(composition, str):
-        try:
-            composition = parse_formula(composition)
-        except ValueError as error:
-            raise InvalidArgumentError(str(error)) from None
-    if isinstance(chemical_system, str):
-        chemical_system = [symbol for symbol in re.split(r"[-,\s]+", chemical_system) if symbol]
-    try:
-        amounts = [
-            generator_pb2.ElementAmount(number=atomic_number(symbol), amount=amount)
-            for symbol, amount in (composition or {}).items()
-        ]
-        system = [atomic_number(symbol) for symbol in chemical_system]
-    except KeyError as error:
-        raise InvalidArgumentError(f"{error.args[0]!r} is no element") from None
-    return generator_pb2.Condition(composition=amounts, chemical_system=system, properties=properties)
 
 
 def sample(
@@ -207,64 +157,6 @@ def decode(
     )
     timeout = deadline(timeout_s, 60 + len(request.num_atoms))
     return Unary(method="Decode", request=request, parse=_decoded, timeout_s=timeout)
-
-
-def update_weights(
-    tensors: Mapping[str, npt.NDArray[np.generic]],
-    *,
-    policy_version: str,
-    bundle_digest: str,
-    expected_policy_version: str = "",
-    base_policy_version: str = "",
-    config_json: str = "",
-    adapter: bool = False,
-    timeout_s: float | None = None,
-) -> Upload[generator_pb2.UpdateWeightsResponse]:
-    """Replace the policy's weights, all at once or not at all.
-
-    Parameters
-    ----------
-    tensors
-        Arrays by name.
-    policy_version
-        Version that they are, such as ``my-run/12``.
-    bundle_digest
-        Bundle that they were trained on.
-    expected_policy_version
-        Fail unless this version is loaded; empty: replace whatever is.
-    base_policy_version
-        For an adapter: the version it applies to.
-    config_json
-        Configuration of denoiser or adapter, if it differs from the bundle's.
-    adapter
-        Whether the tensors are a low-rank adapter.
-    timeout_s
-        Seconds until the call fails; default 300.
-    """
-    header = generator_pb2.WeightsHeader(
-        kind=ADAPTER if adapter else FULL,
-        policy_version=policy_version,
-        expected_policy_version=expected_policy_version,
-        base_policy_version=base_policy_version,
-        bundle_digest=bundle_digest,
-        config_json=config_json,
-    )
-    return Upload(
-        method="UpdateWeights",
-        requests=lambda: send_weights(generator_pb2.UpdateWeightsRequest, header, tensors),
-        parse=lambda r: r,
-        timeout_s=deadline(timeout_s, 300),
-    )
-
-
-def get_weights(
-    *, expected_policy_version: str = "", adapter: bool = False, timeout_s: float | None = None
-) -> Collect[ReceivedWeights]:
-    """Return the policy's weights, verified against their checksum."""
-    kind = ADAPTER if adapter else FULL
-    request = generator_pb2.GetWeightsRequest(kind=kind, expected_policy_version=expected_policy_version)
-    timeout = deadline(timeout_s, 300)
-    return Collect(method="GetWeights", request=request, collector=WeightsReceiver, timeout_s=timeout)
 
 
 def _sample_request(

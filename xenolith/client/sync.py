@@ -1,187 +1,43 @@
 """The client for programs without an event loop."""
 
-import functools
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 
-from xenolith.client import _generator, _oracle, _trainer
-from xenolith.client._calls import Collect, Exchange, Iterate, Unary, Upload
-from xenolith.client._options import Options, channel_options, credentials
-from xenolith.client._shared import Endpoint, call_metadata, may_reconnect, open_endpoints, unconfigured
+from xenolith.client import _generator, _operations, _oracle, _trainer, _weights
+from xenolith.client._options import Options
+from xenolith.client._shared import Endpoint, open_endpoints, unconfigured
+from xenolith.client._sync import Service, collect, iterate, open_channel, unary, upload
 from xenolith.client.operations import OperationHandle
-from xenolith.errors import XenolithError
 
 if TYPE_CHECKING:
     from xenolith.convert.items import CrystalsLike
 
 __all__ = ["Client", "GeneratorClient", "OracleClient", "TrainerClient"]
 
-P = ParamSpec("P")
-R = TypeVar("R")
 
-
-class _Service:
-    """The calls of one service at one address."""
-
-    def __init__(self, endpoint: Endpoint, channel: grpc.Channel, options: Options) -> None:
-        self._endpoint, self._channel, self._options = endpoint, channel, options
-        self._stub = endpoint.stub(channel)
-
-    @property
-    def address(self) -> str:
-        """``host:port`` of the service."""
-        return self._endpoint.address
-
-    def wait_ready(self, timeout_s: float = 60.0) -> None:
-        """Return once the service says that it serves.
-
-        Raises
-        ------
-        DeadlineError
-            If it has not after `timeout_s` seconds.
-        """
-        end = time.monotonic() + timeout_s
-        check = self._endpoint.health(self._channel)
-        last: XenolithError | None = None
-        while time.monotonic() < end:
-            try:
-                with self._endpoint.errors("Check"):
-                    if self._endpoint.is_serving(check(self._endpoint.health_request(), timeout=2)):
-                        return
-                last = None
-            except XenolithError as error:
-                last = error  # not there yet
-            threading.Event().wait(0.2)
-        raise self._endpoint.not_ready(timeout_s, last)
-
-    def _unary(self, call: Unary[R]) -> R:
-        with self._endpoint.errors(call.method):
-            response = self._method(call.method)(
-                call.request, timeout=call.timeout_s, metadata=self._metadata()
-            )
-        return call.parse(response)
-
-    def _upload(self, call: Upload[R]) -> R:
-        with self._endpoint.errors(call.method):
-            method = self._method(call.method)
-            response = method(iter(call.requests()), timeout=call.timeout_s, metadata=self._metadata())
-        return call.parse(response)
-
-    def _collect(self, call: Collect[R]) -> R:
-        collector = call.collector()
-        with self._endpoint.errors(call.method):
-            stream = self._method(call.method)(
-                call.request, timeout=call.timeout_s, metadata=self._metadata()
-            )
-            with _cancelling(stream):
-                for message in stream:
-                    collector.add(message)
-        return collector.finish()
-
-    def _iterate(self, call: Iterate[R]) -> Iterator[R]:
-        broken_since: float | None = None
-        while True:
-            try:
-                with self._endpoint.errors(call.method):
-                    method = self._method(call.method)
-                    stream = method(call.request, timeout=call.timeout_s, metadata=self._metadata())
-                    with _cancelling(stream):
-                        for message in stream:
-                            broken_since = None
-                            yield call.parse(message)
-                            if call.resume:
-                                call.resume(call.request, message)
-                return
-            except XenolithError as error:
-                broken_since = broken_since or time.monotonic()
-                if not may_reconnect(call, error, time.monotonic() - broken_since, self._options):
-                    raise
-                threading.Event().wait(0.5)
-
-    def _exchange(self, call: Exchange[R]) -> Iterator[R]:
-        with self._endpoint.errors(call.method):
-            requests = (call.encode(item) for item in call.items)
-            stream = self._method(call.method)(requests, timeout=call.timeout_s, metadata=self._metadata())
-            with _cancelling(stream):
-                for message in stream:
-                    yield call.parse(message)
-
-    def _method(self, name: str) -> Any:
-        return getattr(self._stub, name)
-
-    def _metadata(self) -> tuple[tuple[str, str], ...]:
-        return call_metadata(self._options)
-
-
-class _cancelling:  # noqa: N801  # used like a function
-    """Cancels a stream that is left before its end, so that the service stops working for nobody."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.cancel()
-
-
-def _unary(build: Callable[P, Unary[R]]) -> Callable[Concatenate[Any, P], R]:
-    @functools.wraps(build)
-    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._unary(build(*args, **kwargs))
-
-    return method  # type: ignore[return-value]  # wraps() shows the checker no self
-
-
-def _upload(build: Callable[P, Upload[R]]) -> Callable[Concatenate[Any, P], R]:
-    @functools.wraps(build)
-    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._upload(build(*args, **kwargs))
-
-    return method  # type: ignore[return-value]  # wraps() shows the checker no self
-
-
-def _collect(build: Callable[P, Collect[R]]) -> Callable[Concatenate[Any, P], R]:
-    @functools.wraps(build)
-    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> R:
-        return self._collect(build(*args, **kwargs))
-
-    return method  # type: ignore[return-value]  # wraps() shows the checker no self
-
-
-def _iterate(build: Callable[P, Iterate[R]]) -> Callable[Concatenate[Any, P], Iterator[R]]:
-    @functools.wraps(build)
-    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
-        return self._iterate(build(*args, **kwargs))
-
-    return method  # type: ignore[return-value]  # wraps() shows the checker no self
-
-
-class GeneratorClient(_Service):
+class GeneratorClient(Service):
     """Samples crystals, and translates between crystals and latents."""
 
-    describe = _unary(_generator.describe)
-    sample = _collect(_generator.sample)
-    iter_samples = _iterate(_generator.iter_samples)
-    encode = _unary(_generator.encode)
-    decode = _unary(_generator.decode)
-    update_weights = _upload(_generator.update_weights)
-    get_weights = _collect(_generator.get_weights)
+    describe = unary(_generator.describe)
+    sample = collect(_generator.sample)
+    iter_samples = iterate(_generator.iter_samples)
+    encode = unary(_generator.encode)
+    decode = unary(_generator.decode)
+    update_weights = upload(_weights.update_weights)
+    get_weights = collect(_weights.get_weights)
 
 
-class OracleClient(_Service):
+class OracleClient(Service):
     """Measures crystals."""
 
-    describe = _unary(_oracle.describe)
-    score = _unary(_oracle.score)
-    get_operation = _unary(_oracle.get_operation)
-    wait_operation = _unary(_oracle.wait_operation)
-    cancel_operation = _unary(_oracle.cancel_operation)
+    describe = unary(_oracle.describe)
+    score = unary(_oracle.score)
+    get_operation = unary(_operations.get_operation)
+    wait_operation = unary(_operations.wait_operation)
+    cancel_operation = unary(_operations.cancel_operation)
 
     def submit_score(self, crystals: "CrystalsLike", **how: Any) -> OperationHandle:
         """Start a scoring that may take hours, and return a handle on it at once.
@@ -190,13 +46,13 @@ class OracleClient(_Service):
         same one again gives the same operation) and ``retention_s`` (how long the result is kept). Structures
         that cannot be sent are an error here: results are counted by their place in the submission.
         """
-        return self._handle(self._unary(_oracle.submit_score(crystals, **how)))
+        return self._handle(self._unary(_operations.submit_score(crystals, **how)))
 
     def operation(self, operation_id: str) -> OperationHandle:
         """Return a handle on an operation that was submitted before, from here or elsewhere."""
-        return self._handle(self._unary(_oracle.get_operation(operation_id)))
+        return self._handle(self._unary(_operations.get_operation(operation_id)))
 
-    def _handle(self, operation: _oracle.Operation) -> OperationHandle:
+    def _handle(self, operation: _operations.Operation) -> OperationHandle:
         return OperationHandle(self, operation, self._options.reconnect_s)
 
     def score_stream(self, batches: "Iterable[Any]", **how: Any) -> Iterator[_oracle.Streamed]:
@@ -207,17 +63,17 @@ class OracleClient(_Service):
         return self._exchange(_oracle.score_stream(enumerate(batches), **how))
 
 
-class TrainerClient(_Service):
+class TrainerClient(Service):
     """Starts, watches and evaluates training runs."""
 
-    start_run = _unary(_trainer.start_run)
-    get_run = _unary(_trainer.get_run)
-    list_runs = _unary(_trainer.list_runs)
-    watch_run = _iterate(_trainer.watch_run)
-    stop_run = _unary(_trainer.stop_run)
-    resume_run = _unary(_trainer.resume_run)
-    evaluate = _collect(_trainer.evaluate)
-    get_artifact = _collect(_trainer.get_artifact)
+    start_run = unary(_trainer.start_run)
+    get_run = unary(_trainer.get_run)
+    list_runs = unary(_trainer.list_runs)
+    watch_run = iterate(_trainer.watch_run)
+    stop_run = unary(_trainer.stop_run)
+    resume_run = unary(_trainer.resume_run)
+    evaluate = collect(_trainer.evaluate)
+    get_artifact = collect(_trainer.get_artifact)
 
 
 class Client:
@@ -236,7 +92,7 @@ class Client:
         self._channels: list[grpc.Channel] = []
         kinds = {"generator": GeneratorClient, "oracle": OracleClient, "trainer": TrainerClient}
         for endpoint in endpoints:
-            channel = _open(endpoint.address, options)
+            channel = open_channel(endpoint.address, options)
             self._channels.append(channel)
             self._services[endpoint.name] = kinds[endpoint.name](endpoint, channel, options)
 
@@ -294,10 +150,3 @@ class Client:
             return self._services[name]
         except KeyError:
             raise unconfigured(name) from None
-
-
-def _open(address: str, options: Options) -> grpc.Channel:
-    secret = credentials(options)
-    if secret is None:
-        return grpc.insecure_channel(address, options=channel_options(options))
-    return grpc.secure_channel(address, secret, options=channel_options(options))

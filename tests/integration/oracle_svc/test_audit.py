@@ -27,7 +27,7 @@ from oracle_svc.scoring.scorer import Scorer
 from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.status import Status
 from xenolith.audit import compare, opinions_of
-from xenolith.client.results import scores_from_proto
+from xenolith.client._scores import scores_from_proto
 from xenolith.convert.items import as_items
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError
