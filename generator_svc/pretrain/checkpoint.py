@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from generator_svc.pretrain.ema import Ema
+from generator_svc.pretrain.optimizer import Optimizers
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 
 
@@ -56,28 +57,21 @@ def load_weights(model: nn.Module, path: Path) -> None:
         ) from error
 
 
-def save_state(
-    path: Path, step: int, model: nn.Module, ema: Ema[Any], optimizer: torch.optim.Optimizer
-) -> None:
+def save_state(path: Path, step: int, model: nn.Module, ema: Ema[Any], optimizers: Optimizers) -> None:
     """Write everything a run needs to continue at `step`."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"ema.{k}": v for k, v in ema.model.state_dict().items()}
-    for index, slot in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in slot.items()}
+    tensors |= {f"optimizer.{k}": v for k, v in optimizers.tensors().items()}
     tensors["step"] = torch.tensor(step)
     save_tensors(path, tensors)
 
 
-def load_state(path: Path, model: nn.Module, ema: Ema[Any], optimizer: torch.optim.Optimizer) -> int:
+def load_state(path: Path, model: nn.Module, ema: Ema[Any], optimizers: Optimizers) -> int:
     """Restore what `save_state` wrote; returns the step to continue at."""
     tensors = read_tensors(path)
     model.load_state_dict(_below(tensors, "model."))
     ema.model.load_state_dict(_below(tensors, "ema."))
-    slots: dict[int, dict[str, Tensor]] = {}
-    for name, value in _below(tensors, "optimizer.").items():
-        index, key = name.split(".", 1)
-        slots.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizers.load(_below(tensors, "optimizer."))
     return int(tensors["step"])
 
 

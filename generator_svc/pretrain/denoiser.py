@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,9 @@ from generator_svc.pretrain.processes import Processes, join_processes, resolve_
 from generator_svc.pretrain.settings import AutoencoderRun, DenoiserRun
 from xenolith.errors import InvalidArgumentError, NotFoundError
 from xenolith.files import write_json
+
+_BANDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+"""Edges of the times whose validation losses are told apart."""
 
 
 class DenoiserTask:
@@ -74,7 +78,7 @@ class DenoiserTask:
         """Mean squared error of the velocity at times stratified over the batch."""
         table = self.table.take(rows)
         latents, ragged = self._latents(table)
-        noisy, time, target = self._noisy(latents, ragged)
+        noisy, time, target = self._noisy(latents, ragged, self.run.time_shift)
         conditions = self._conditions(table)
         if conditions is not None and self.run.conditions is not None:
             conditions = conditions.keep(draw_kept(self.run.conditions, ragged.size, self.device))
@@ -82,7 +86,9 @@ class DenoiserTask:
 
     @torch.no_grad()
     def validate(self, model: Denoiser) -> dict[str, float]:
-        """The same loss on validation crystals, with fixed noise, without conditions.
+        """The same loss on validation crystals, at uniform times, with fixed noise, without conditions.
+
+        `loss_t_A_B` is the part of it at times from A to B: what is decided where.
 
         For every condition learnt, `loss_KIND` is the loss of the crystals that have it when they carry it
         alone, and `gain_KIND` by what share that is below their loss without it.
@@ -94,7 +100,7 @@ class DenoiserTask:
             latents, ragged = self._latents(table)
             noisy, time, target = self._noisy(latents, ragged)
             error = (model(noisy, time, ragged) - target).square().mean(dim=1)
-            figures = {"loss": error.mean().item()}
+            figures = {"loss": error.mean().item(), **_by_time(error, ragged.expand(time))}
             conditions = self._conditions(table)
             if conditions is None or model.config.conditions is None:
                 return figures
@@ -121,13 +127,24 @@ class DenoiserTask:
         latents = mean + torch.randn_like(mean) * (log_variance / 2).exp()
         return (latents - self.mean) / self.std, crystals.ragged
 
-    def _noisy(self, latents: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor, Tensor]:
+    def _noisy(self, latents: Tensor, ragged: Ragged, shift: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
         """Noisy latents, their times (B,) and the velocity to predict."""
         slots = torch.randperm(ragged.size, device=self.device)
-        time = (slots + torch.rand(ragged.size, device=self.device)) / ragged.size
+        uniform = (slots + torch.rand(ragged.size, device=self.device)) / ragged.size
+        time = shift * uniform / (1 + (shift - 1) * uniform)
         alpha, sigma = (ragged.expand(x[:, None]) for x in alpha_sigma(time))
         eps = torch.randn_like(latents)
         return alpha * latents + sigma * eps, time, alpha * eps - sigma * latents
+
+
+def _by_time(error: Tensor, time: Tensor) -> dict[str, float]:
+    """Mean of the atoms' errors (T,) within bands of their times (T,)."""
+    bands = {(low, high): (time >= low) & (time < high) for low, high in pairwise(_BANDS)}
+    return {
+        f"loss_t_{low:g}_{high:g}": error[inside].mean().item()
+        for (low, high), inside in bands.items()
+        if inside.any()
+    }
 
 
 @torch.no_grad()

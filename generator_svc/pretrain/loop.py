@@ -23,6 +23,7 @@ from generator_svc.pretrain.batches import batches, piece_of, seed_of, steps_per
 from generator_svc.pretrain.checkpoint import load_state, save_state
 from generator_svc.pretrain.ema import Ema
 from generator_svc.pretrain.folder import STATE_FILE
+from generator_svc.pretrain.optimizer import make_optimizers
 from generator_svc.pretrain.processes import Processes, resolve_device
 from generator_svc.pretrain.record import Record
 from generator_svc.pretrain.settings import LoopSettings
@@ -65,8 +66,8 @@ class Trainer:
         self.task, self.settings, self.processes = task, settings, processes
         self.pieces = processes.share(settings.pieces)
         self.parameters = [p for p in task.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        self.optimizers = make_optimizers(
+            task.model, settings.optimizer, rate=settings.learning_rate, weight_decay=settings.weight_decay
         )
         self.total = steps_per_epoch(len(task.table), settings) * settings.epochs
         self._skipped = 0
@@ -74,7 +75,7 @@ class Trainer:
     def gradient(self, rows: np.ndarray, step: int) -> dict[str, float | Tensor]:
         """Accumulate the gradient of a batch over pieces and processes; returns this process's figures."""
         settings, figures = self.settings, dict[str, float | Tensor]()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizers.zero_grad()
         for piece in self.pieces:
             part = piece_of(rows, piece, settings.pieces)
             if len(part) == 0:
@@ -98,14 +99,12 @@ class Trainer:
         ------
         FailedPreconditionError : many steps in a row had no finite gradient.
         """
-        rate = learning_rate(step, self.total, self.settings)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self.optimizers.set_rate(learning_rate(step, self.total, self.settings))
         figures = self.gradient(rows, step)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.grad_clip)
         taken = bool(torch.isfinite(norm))
         if taken:
-            self.optimizer.step()
+            self.optimizers.step()
         self._skipped = 0 if taken else self._skipped + 1
         if self._skipped >= _HOPELESS:
             raise FailedPreconditionError(
@@ -145,7 +144,7 @@ def train(
     trainer = Trainer(task, settings, processes)
     ema = Ema(task.model, settings.ema_decay)
     checkpoint = directory / STATE_FILE
-    start = load_state(checkpoint, task.model, ema, trainer.optimizer) if checkpoint.exists() else 0
+    start = load_state(checkpoint, task.model, ema, trainer.optimizers) if checkpoint.exists() else 0
     processes.agree_on(start, f"the step to go on from in {directory}")
     processes.agree_on(len(task.table), "the number of training crystals")
     processes.broadcast([*task.model.parameters(), *task.model.buffers()])
@@ -175,7 +174,7 @@ def train(
                 record.training(trainer.summed(figures, step), step)
             last = step + 1 == trainer.total
             if processes.first and ((step + 1) % settings.checkpoint_every == 0 or last):
-                save_state(checkpoint, step + 1, task.model, ema, trainer.optimizer)
+                save_state(checkpoint, step + 1, task.model, ema, trainer.optimizers)
             if processes.first and ((step + 1) % validate_every == 0 or last):
                 record.validation(task.validate(ema.model), step)
     return ema

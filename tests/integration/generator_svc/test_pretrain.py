@@ -24,6 +24,7 @@ from generator_svc.pretrain import autoencoder as stage_one
 from generator_svc.pretrain.checkpoint import save_tensors
 from generator_svc.pretrain.denoiser import DenoiserTask, load_autoencoder, run_denoiser
 from generator_svc.pretrain.folder import read_run
+from generator_svc.pretrain.optimizer import OptimizerKind
 from generator_svc.pretrain.settings import (
     AutoencoderRun,
     ConditionSettings,
@@ -46,8 +47,9 @@ def parquet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_salts(tmp_path_factory.mktemp("data") / "salts.parquet")
 
 
-def autoencoder_run(parquet: Path, epochs: int) -> AutoencoderRun:
+def autoencoder_run(parquet: Path, epochs: int, optimizer: OptimizerKind = "adamw") -> AutoencoderRun:
     loop = LoopSettings(
+        optimizer=optimizer,
         epochs=epochs,
         batch_size=2,
         warmup_steps=2,
@@ -58,10 +60,12 @@ def autoencoder_run(parquet: Path, epochs: int) -> AutoencoderRun:
     return AutoencoderRun(data=DataSettings(path=parquet), loop=loop, model=SMALL)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_killed_run_resumes_into_the_same_weights(
-    parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: OptimizerKind
 ) -> None:
-    whole = stage_one.run_autoencoder(autoencoder_run(parquet, 6), tmp_path / "whole")
+    run = autoencoder_run(parquet, 6, optimizer)
+    whole = stage_one.run_autoencoder(run, tmp_path / "whole")
 
     class KilledError(Exception):
         pass
@@ -73,12 +77,11 @@ def test_a_killed_run_resumes_into_the_same_weights(
             raise KilledError
         return plain(self, rows, step)
 
-    run = autoencoder_run(parquet, 6)
     with monkeypatch.context() as patch:
         patch.setattr(stage_one.AutoencoderTask, "loss", dies_at_nine)
         with pytest.raises(KilledError):
             stage_one.run_autoencoder(run, tmp_path / "halves")
-    halves = stage_one.run_autoencoder(autoencoder_run(parquet, 6), tmp_path / "halves")
+    halves = stage_one.run_autoencoder(run, tmp_path / "halves")
     expected = load_file(whole / "autoencoder.safetensors")
     for name, value in load_file(halves / "autoencoder.safetensors").items():
         assert value.equal(expected[name]), name
@@ -181,6 +184,36 @@ def test_fine_tuning_by_an_adapter_leaves_all_other_weights(
     assert load_bundle(build_bundle(tmp_path / "tuned", tmp_path / "bundle", "tuned")).bundle.name == "tuned"
     with pytest.raises(ValidationError, match="initial_weights"):
         DenoiserRun(**{**dict(run), "initial_weights": None})
+    with pytest.raises(ValidationError, match=r"loop\.optimizer"):
+        DenoiserRun(**{**dict(run), "loop": LoopSettings(optimizer="muon")})
+
+
+def test_a_time_shift_trains_more_where_crystals_are_decided(parquet: Path, trained: Bundle) -> None:
+    run = DenoiserRun(
+        data=DataSettings(path=parquet),
+        autoencoder=trained.path.parents[1] / "autoencoder",
+        loop=LoopSettings(batch_size=2),
+        model=DenoiserConfig(width=16, heads=2, layers=1),
+        time_shift=0.35,
+    )
+    seen: list[torch.Tensor] = []
+
+    class Watched(DenoiserTask):
+        def _noisy(self, latents, ragged, shift=1.0):
+            seen.append(super()._noisy(latents, ragged, shift)[1])
+            return super()._noisy(latents, ragged, shift)
+
+    task = Watched(run)
+    rows = np.arange(2000) % len(task.table)
+    task.loss(rows, step=0)
+    figures = task.validate(task.model)
+    trained_at, validated_at = seen
+    assert trained_at.median().item() == pytest.approx(0.35 * 0.5 / (1 - 0.65 * 0.5), abs=0.01)
+    assert trained_at.min() >= 0 and trained_at.max() <= 1
+    # Validation stays comparable between trainings with other shifts.
+    assert sorted(validated_at.tolist()) == pytest.approx(np.linspace(0, 1, 5)[:-1] + 0.125, abs=0.125)
+    bands = {name: value for name, value in figures.items() if name.startswith("loss_t_")}
+    assert min(bands.values()) <= figures["loss"] <= max(bands.values())
 
 
 def test_a_label_that_is_no_number_is_refused(tmp_path: Path) -> None:
