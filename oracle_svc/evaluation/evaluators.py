@@ -7,22 +7,18 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any
 
 import numpy as np
-import structlog
 
-from oracle_svc.calculators.base import Evaluation, EvaluationBuilder
-from oracle_svc.evaluation.calculator_process import CalculatorIdentity, pack_batch, unpack_evaluation
+from oracle_svc.calculators.base import Evaluation
+from oracle_svc.evaluation.calculator_process import CalculatorIdentity
+from oracle_svc.evaluation.requests import Requests, collect
 from oracle_svc.jobs import JobPool, JobSettings, open_backend
 from oracle_svc.relaxation import Relaxed, RelaxSettings
 from oracle_svc.relaxation.batch import WalkQueue
 from oracle_svc.relaxation.threads import relax_side_by_side
-from oracle_svc.status import Status
-from oracle_svc.workers.pool import WorkerDiedError, WorkerPool, WorkerTimeoutError
+from oracle_svc.workers.pool import WorkerPool
 from xenolith.crystal import CrystalBatch
 
 __all__ = ["CalculatorIdentity", "CalculatorPool"]
-
-log = structlog.get_logger(__name__)
-_ATTEMPTS_ALONE = 2
 
 
 class CalculatorPool:
@@ -79,6 +75,7 @@ class CalculatorPool:
         self._relaxation_limit_s = relaxation_limit_s
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="calculator")
         self.identity = self._introduce()
+        self._requests = Requests(self._pool, self.identity)
 
     @property
     def workers(self) -> int:
@@ -98,12 +95,12 @@ class CalculatorPool:
         structure_limit_s: float | None = None,
     ) -> Evaluation:
         """Energies of every structure, forces and stress if asked; as `portions`, put together."""
-        builder = self._builder(batch.num_atoms, with_forces)
+        builder = self._requests.builder(batch.num_atoms, with_forces)
         portions = self.portions(
             batch, with_forces=with_forces, stop=stop, structure_limit_s=structure_limit_s
         )
         for rows, evaluation in portions:
-            _collect(builder, batch.num_atoms, rows, evaluation)
+            collect(builder, batch.num_atoms, rows, evaluation)
         return builder.build()
 
     def portions(
@@ -136,7 +133,7 @@ class CalculatorPool:
         """
         limit = self._limit_s if structure_limit_s is None else structure_limit_s
         futures = {
-            self._threads.submit(self._evaluate_part, batch.take(part), with_forces, limit, stop): part
+            self._threads.submit(self._requests.evaluate, batch.take(part), with_forces, limit, stop): part
             for part in self._packed(batch.num_atoms)
         }
         try:
@@ -172,7 +169,7 @@ class CalculatorPool:
         limit = self._relaxation_limit_s if structure_limit_s is None else structure_limit_s
 
         def evaluate(part: CrystalBatch, stopped: Callable[[], bool]) -> Evaluation:
-            return self._evaluate_part(part, True, limit, lambda: stopped() or bool(stop and stop()))
+            return self._requests.evaluate(part, True, limit, lambda: stopped() or bool(stop and stop()))
 
         share = -(-batch.total_atoms // self._pool.size)
         yield from relax_side_by_side(
@@ -218,76 +215,6 @@ class CalculatorPool:
             atoms += int(num_atoms[index])
         if part:
             yield part
-
-    def _evaluate_part(
-        self, part: CrystalBatch, with_forces: bool, limit_s: float, stop: Callable[[], bool] | None
-    ) -> Evaluation:
-        """Evaluate structures together; if their process is lost, find out one by one whose fault it was."""
-        try:
-            return self._request(part, with_forces, limit_s, stop)
-        except (WorkerDiedError, WorkerTimeoutError) as error:
-            if len(part) == 1 and isinstance(error, WorkerTimeoutError):
-                return _too_slow(limit_s)
-            log.warning(
-                "calculator process lost, repeating one by one", structures=len(part), error=str(error)
-            )
-        builder = self._builder(part.num_atoms, with_forces)
-        for row in range(len(part)):
-            alone = self._evaluate_one(part.take([row]), with_forces, limit_s, stop)
-            _collect(builder, part.num_atoms, [row], alone)
-        return builder.build()
-
-    def _evaluate_one(
-        self, single: CrystalBatch, with_forces: bool, limit_s: float, stop: Callable[[], bool] | None
-    ) -> Evaluation:
-        """Evaluate one structure; a lost process may have been somebody else's doing, so it gets two."""
-        reason = ""
-        for _ in range(_ATTEMPTS_ALONE):
-            try:
-                return self._request(single, with_forces, limit_s, stop)
-            except WorkerTimeoutError:
-                return _too_slow(limit_s)
-            except WorkerDiedError as error:
-                reason = f"the calculator's process was lost every time: {error}"
-        return _nothing((Status.CALCULATOR_FAILED,), (reason,))
-
-    def _builder(self, num_atoms: np.ndarray, with_forces: bool) -> EvaluationBuilder:
-        return EvaluationBuilder(
-            num_atoms,
-            self.identity.embedding_size,
-            forces=with_forces and self.identity.offers_forces,
-            stress=with_forces and self.identity.offers_stress,
-        )
-
-    def _request(
-        self, batch: CrystalBatch, with_forces: bool, limit_s: float, stop: Callable[[], bool] | None
-    ) -> Evaluation:
-        request = pack_batch(batch, with_forces=with_forces)
-        answer = self._pool.call(request, time_limit_s=limit_s, stop=stop)
-        if "error" in answer:
-            failed = tuple(Status.CALCULATOR_FAILED for _ in range(len(batch)))
-            return _nothing(failed, tuple(str(answer["error"]) for _ in failed))
-        return unpack_evaluation(answer)
-
-
-def _collect(
-    builder: EvaluationBuilder, num_atoms: np.ndarray, rows: Sequence[int], evaluation: Evaluation
-) -> None:
-    """Copy an evaluation of some rows of a batch whose structures have `num_atoms`."""
-    begin = 0
-    for position, row in enumerate(rows):
-        end = begin + int(num_atoms[row])
-        builder.copy(row, evaluation, position, slice(begin, end))
-        begin = end
-
-
-def _too_slow(limit_s: float) -> Evaluation:
-    return _nothing((Status.TIMEOUT,), (f"the calculator took longer than {limit_s:g} s",))
-
-
-def _nothing(statuses: tuple[Status, ...], messages: tuple[str, ...]) -> Evaluation:
-    energies = np.full(len(statuses), np.nan)
-    return Evaluation(energy_per_atom=energies, embeddings=None, statuses=statuses, messages=messages)
 
 
 def _abandon(futures: Sequence[Future[Evaluation]]) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from xenolith.audit.opinions import Opinion
+from xenolith.audit.report import AuditReport, Disagreement
 from xenolith.audit.statistics import kendall, spearman
 from xenolith.thresholds import METASTABLE_BELOW, STABLE_UP_TO
 
-if TYPE_CHECKING:
-    from xenolith.client.results import Scores
-
-__all__ = ["AuditReport", "Disagreement", "Opinion", "compare", "opinions_of"]
+__all__ = ["compare"]
 
 _LEAST_GAP = 0.25
 """eV/atom: no disagreement below this is flagged, however well the two agree elsewhere."""
@@ -24,120 +22,6 @@ _UNBELIEVABLE = -0.5
 """eV/atom above hull: the known phases are not that incomplete."""
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _ROUNDS = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opinion:
-    """One structure, as both calculators see it; None is what there is not."""
-
-    source: str
-    """Where the structure came from."""
-    formula: str
-    composition: Mapping[int, int]
-    """Atoms by atomic number."""
-    energy: float | None
-    """eV/atom, on the scoring calculator's scheme."""
-    above_hull: float | None
-    """eV/atom, above the scoring calculator's hull."""
-    audit_energy: float | None
-    """eV/atom, on the auditor's scheme."""
-    audit_above_hull: float | None
-    """eV/atom, above the auditor's own hull."""
-    creative: bool
-    """Whether it is unique and novel."""
-    problem: str = ""
-    """Why the auditor has no opinion."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Disagreement:
-    """A structure on which the two part."""
-
-    source: str
-    formula: str
-    scored: float
-    """eV/atom above hull by the scoring calculator."""
-    audited: float
-    """eV/atom above hull by the auditor, on the report's basis."""
-    excess: float
-    """How much further up the auditor puts it than it does in the median, eV/atom."""
-    flagged: bool
-    """Whether the score is probably an artefact of the scoring calculator."""
-    reason: str
-    """Why it is flagged."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AuditReport:
-    """What an audit found. Energies are in eV/atom."""
-
-    calculator: str
-    """The auditor."""
-    scoring_calculator: str
-    basis: str
-    """`hull`: energies above each calculator's own hull. `elements`: the auditor has no hull, so the
-    difference of energies is compared after an offset per element was fitted; shifts and claims mean nothing
-    then."""
-    structures: int
-    measured: int
-    """Structures that both measured."""
-    spearman: float | None
-    kendall: float | None
-    mean_shift: float | None
-    """Mean of audited minus scored."""
-    median_shift: float | None
-    spread: float | None
-    """Robust standard deviation of audited minus scored."""
-    quantiles: Mapping[str, tuple[float, float]]
-    """Scored and audited distribution: level to (scored, audited)."""
-    claims: Mapping[str, int]
-    """Unique and novel structures that the scoring calculator calls metastable (`msun`) or stable (`sun`)."""
-    surviving: Mapping[str, int]
-    """How many of them the auditor calls the same; empty without a hull."""
-    flagged: int
-    worst: tuple[Disagreement, ...]
-    """Largest disagreements first, flagged ones before others."""
-    points: tuple[tuple[float, float, bool], ...] = field(repr=False)
-    """Scored, audited and flagged, for each structure measured."""
-    problems: Mapping[str, int]
-    """Structures that the auditor did not measure, by reason."""
-    warnings: tuple[str, ...]
-
-    @property
-    def msun_survival(self) -> float | None:
-        """Share of the mSUN claims that survive; None without claims or hull."""
-        claims = self.claims.get("msun", 0)
-        return self.surviving["msun"] / claims if claims and "msun" in self.surviving else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values; the points of the picture are left out."""
-        plain = asdict(self)
-        del plain["points"]
-        return {**plain, "msun_survival": self.msun_survival}
-
-
-def opinions_of(scores: Scores, calculator: str) -> list[Opinion]:
-    """Return what the oracle and one of its auditors said; structures that were not scored are left out."""
-    found = []
-    for score in scores:
-        if not score.valid or score.crystal is None:
-            continue
-        numbers, counts = np.unique(score.crystal.numbers, return_counts=True)
-        audit = next((a for a in score.audits if a.calculator_id == calculator), None)
-        found.append(
-            Opinion(
-                source=score.source,
-                formula=score.formula,
-                composition=dict(zip(numbers.tolist(), counts.tolist(), strict=True)),
-                energy=score.energy_per_atom,
-                above_hull=score.e_above_hull,
-                audit_energy=None if audit is None else audit.energy_per_atom,
-                audit_above_hull=None if audit is None else audit.e_above_hull,
-                creative=bool(score.unique and score.novel),
-                problem="not audited" if audit is None else ("" if audit.status == "OK" else audit.status),
-            )
-        )
-    return found
 
 
 def compare(

@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from xenolith.audit.comparison import AuditReport
+from xenolith.audit.report import AuditReport
 from xenolith.thresholds import METASTABLE_BELOW
 
 __all__ = ["picture"]

@@ -1,7 +1,6 @@
 """``xenolith reference``: what the oracle measures novelty and stability against."""
 
 import argparse
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +9,11 @@ from typing import Any
 
 from xenolith.cli._output import add_json, console, table, write_json
 from xenolith.cli._progress import Progress
+from xenolith.cli._reference_options import KEY_VARIABLE, add_build, add_import
 from xenolith.errors import InvalidArgumentError
 
 __all__ = ["add_parser", "run"]
 
-_KEY_VARIABLE = "MP_API_KEY"
-_MP2020 = "MP2020-corrected GGA/GGA+U"
 _MOST_SKIPPED = 10
 
 
@@ -28,8 +26,9 @@ def add_parser(commands: Any) -> None:
         " or both. Serve it with `xenolith up --reference DIR`.",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    _add_build(actions)
-    _add_import(actions)
+    add_build(actions).set_defaults(run=_build)
+    for source in add_import(actions):
+        source.set_defaults(run=_import)
     show = actions.add_parser(
         "show", help="say what a reference holds", description="Say what a reference holds."
     )
@@ -41,93 +40,6 @@ def add_parser(commands: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     """Build, import or show."""
     return int(given.run(given))
-
-
-def _add_build(actions: Any) -> None:
-    build = actions.add_parser(
-        "build",
-        help="from your own structures",
-        description="Build a reference from CIF, POSCAR, extxyz and parquet files, or folders of them. A"
-        " build that was stopped goes on where it was. Files that cannot be read are listed with the reason.",
-    )
-    build.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="known structures, file or folder")
-    _add_out(build)
-    build.add_argument("--work", type=Path, help="folder a stopped build goes on from (default: DIR.work)")
-    build.add_argument(
-        "--energies", action="store_true", help="compute energies, and the hull that follows from them"
-    )
-    build.add_argument("--calculator", default="chgnet", help="calculator of the energies (default: chgnet)")
-    build.add_argument(
-        "--calculator-settings", type=json.loads, default={}, metavar="JSON", help="its settings"
-    )
-    build.add_argument(
-        "--state",
-        type=Path,
-        metavar="DIR",
-        help="state folder in which results of DFT are kept and found, as of the oracle (default: the same)",
-    )
-    build.add_argument(
-        "--elements", type=Path, nargs="*", default=[], metavar="PATH",
-        help="further structures for the hull only, such as the elements; with --energies",
-    )  # fmt: skip
-    build.add_argument(
-        "--hull", metavar="REFERENCE",
-        help="take over the hull of this reference or bundle; --energies extends it by your structures",
-    )  # fmt: skip
-    build.add_argument(
-        "--no-structures", action="store_true",
-        help="keep no structures: smaller, but novelty cannot be judged by StructureMatcher",
-    )  # fmt: skip
-    build.add_argument(
-        "--amd-tolerance", type=float, help="AMD distance of the same crystal, Angstrom (default: calibrated)"
-    )
-    add_json(build, "the manifest, and what was left out")
-    build.set_defaults(run=_build)
-
-
-def _add_import(actions: Any) -> None:
-    sources = actions.add_parser(
-        "import",
-        help="a hull from a data base",
-        description="Import a hull. It serves calculators that declare its energy scheme.",
-    ).add_subparsers(dest="source", required=True, metavar="SOURCE")
-    mp = sources.add_parser(
-        "mp",
-        help="entries of the Materials Project",
-        description="Corrected energies of the Materials Project, over its API with your own key, or from a"
-        f" JSON file of computed entries. The key is read from --api-key-file, or else from {_KEY_VARIABLE}.",
-    )
-    mp.add_argument("--chemsys", nargs="*", default=[], metavar="A-B", help="chemical systems (default: all)")
-    mp.add_argument("--entries", type=Path, metavar="FILE", help="JSON (.gz) of entries instead of the API")
-    mp.add_argument("--api-key-file", type=Path, metavar="FILE", help="file that holds your API key")
-    mp.add_argument(
-        "--thermo-type", default="GGA_GGA+U", help="GGA_GGA+U (default), R2SCAN, GGA_GGA+U_R2SCAN"
-    )
-    mp.add_argument("--url", default="https://api.materialsproject.org", help="another API of this kind")
-    table_ = sources.add_parser(
-        "formation-energies",
-        help="a table of formation energies",
-        description="CSV (.gz) with the columns material_id, formula, formation_energy_per_atom (eV/atom).",
-    )
-    table_.add_argument("file", type=Path, metavar="FILE", help="the table")
-    table_.add_argument(
-        "--elements", type=Path, metavar="FILE",
-        help="JSON (.gz) of computed entries of the elements: gives total energies, on whose hull calculators"
-        " of the scheme can be placed",
-    )  # fmt: skip
-    table_.add_argument("--scheme", default=_MP2020, help=f"scheme of the energies (default: {_MP2020})")
-    for parser in (mp, table_):
-        _add_out(parser)
-        add_json(parser, "the manifest, and what was left out")
-        parser.set_defaults(run=_import)
-
-
-def _add_out(parser: Any) -> None:
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the reference")
-    parser.add_argument("--name", help="short name, the first part of the id (default: that of the folder)")
-    parser.add_argument("--licence", default="", help="SPDX id of the data's licence")
-    parser.add_argument("--attribution", default="", help="whom to name")
-    parser.add_argument("--overwrite", action="store_true", help="replace the reference that is there")
 
 
 @contextmanager
@@ -213,10 +125,10 @@ def _imported(given: argparse.Namespace, progress: Progress) -> Any:
 def _key(given: argparse.Namespace) -> str:
     if given.api_key_file:
         return str(given.api_key_file.read_text().strip())
-    if key := os.environ.get(_KEY_VARIABLE, "").strip():
+    if key := os.environ.get(KEY_VARIABLE, "").strip():
         return key
     raise InvalidArgumentError(
-        f"the Materials Project needs your API key: --api-key-file FILE, or the variable {_KEY_VARIABLE}"
+        f"the Materials Project needs your API key: --api-key-file FILE, or the variable {KEY_VARIABLE}"
         " (https://next-gen.materialsproject.org/api); or give --entries FILE"
     )
 
