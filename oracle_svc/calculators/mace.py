@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +18,7 @@ import structlog
 import torch
 
 from oracle_svc.calculators._mace_graph import sparse_graph
+from oracle_svc.calculators._mace_library import MaceLibrary
 from oracle_svc.calculators._mace_model import CONFIG, WEIGHTS, load_model
 from oracle_svc.calculators._mace_network import MaceNetwork, unsupported
 from oracle_svc.calculators._screen import screen
@@ -101,11 +101,13 @@ class MaceCalculator:
         if (path is None) == (model is None):
             raise ValueError("give either the path of a converted model, or the name of a published one")
         published, folder = fetch(model) if model is not None else (None, Path(path or ""))
-        self._model = load_model(folder, self._dtype).to(self._device).requires_grad_(False)
-        self._head = _head_index(list(self._model.heads), head)
-        self._read_architecture(self._model)
-        reason = "it was asked for" if library else unsupported(self._model)
-        self._network = None if reason else MaceNetwork(self._model)
+        loaded: Any = load_model(folder, self._dtype).to(self._device).requires_grad_(False)
+        self._head = _head_index(list(loaded.heads), head)
+        self._row_of = {int(z): row for row, z in enumerate(loaded.atomic_numbers.tolist())}
+        self._cutoff = float(loaded.r_max)
+        self._library = MaceLibrary(loaded, self._dtype, self._device)
+        reason = "it was asked for" if library else unsupported(loaded)
+        self._network = None if reason else MaceNetwork(loaded)
         if reason:
             log.info("MACE's own forward pass is used, which is several times slower", reason=reason)
         # What a published file is converted to may vary with the library; its own digest does not.
@@ -115,16 +117,8 @@ class MaceCalculator:
         self.scheme = scheme or (published.scheme if published else self.id)
         self.licence = licence or (published.licence if published else "")
         self.elements = frozenset(self._row_of)
-        self.embedding_size = self._invariants * len(self._layers)
+        self.embedding_size = self._library.embedding_size
         self.settings_digest = digest_of({"id": self.id, "files": digest, "dtype": dtype, "head": self._head})
-
-    def _read_architecture(self, model: Any) -> None:
-        """Note what a model of any MACE architecture says of itself."""
-        self._row_of = {int(z): row for row, z in enumerate(model.atomic_numbers.tolist())}
-        self._cutoff = float(model.r_max)
-        irreps = [product.linear.irreps_out for product in model.products]
-        self._invariants = sum(block.mul for block in irreps[0] if block.ir.l == 0)
-        self._layers = [layer.dim for layer in irreps]
 
     def evaluate(self, batch: CrystalBatch, *, with_forces: bool = False) -> Evaluation:
         """Return energies (eV/atom), features and, if asked, forces and stress.
@@ -182,57 +176,17 @@ class MaceCalculator:
 
     def _run(self, group: list[_Item], with_forces: bool) -> dict[str, np.ndarray]:
         """Numbers of a group: `energy` (B,), `features` (T, D), and `forces` and `stress` if asked."""
-        if self._network is None:
-            return self._run_library(group, with_forces)
+        bonds = [item.bonds for item in group]
         rows = [np.array([self._row_of[int(z)] for z in item.numbers]) for item in group]
-        graph = sparse_graph([item.bonds for item in group], rows)
+        if self._network is None:
+            return self._library.evaluate(bonds, rows, self._head, with_forces=with_forces)
+        graph = sparse_graph(bonds, rows)
         found = self._network.evaluate(graph, self._head, with_forces=with_forces)
         numbers = {"energy": found.energy, "features": found.features.astype(np.float32)}
         if found.forces is not None and found.virial is not None:
             volumes = np.abs(np.linalg.det(np.array([item.bonds.lattice for item in group])))
             numbers |= {"forces": found.forces, "stress": found.virial / volumes[:, None, None]}
         return numbers
-
-    def _run_library(self, group: list[_Item], with_forces: bool) -> dict[str, np.ndarray]:
-        """The same by MACE's own forward pass, for architectures that `MaceNetwork` does not know."""
-        with nullcontext() if with_forces else torch.no_grad():
-            found = self._model(self._graph(group), compute_force=with_forces, compute_stress=with_forces)
-        names = ("energy", "forces", "stress") if with_forces else ("energy",)
-        numbers = {name: found[name].detach().double().cpu().numpy() for name in names}
-        features = self._features(found["node_feats"].detach()).cpu().numpy().astype(np.float32)
-        return {**numbers, "features": features}
-
-    def _features(self, node_features: torch.Tensor) -> torch.Tensor:
-        """Keep the invariant columns, which come first in each layer."""
-        layers = node_features.split(self._layers, dim=1)
-        return torch.cat([layer[:, : self._invariants] for layer in layers], dim=1)
-
-    def _graph(self, group: list[_Item]) -> dict[str, torch.Tensor]:
-        """One disconnected graph of all structures, under MACE's names."""
-        sizes = np.array([len(item.numbers) for item in group])
-        starts = np.concatenate([[0], np.cumsum(sizes)])
-        ends = [
-            np.stack([i.bonds.center, i.bonds.neighbor]) + s for i, s in zip(group, starts[:-1], strict=True)
-        ]
-        rows = np.concatenate([[self._row_of[int(z)] for z in item.numbers] for item in group])
-        one_hot = np.eye(len(self._row_of))[rows]
-        return {
-            "positions": self._real(np.concatenate([item.bonds.positions for item in group])),
-            "node_attrs": self._real(one_hot),
-            "edge_index": self._whole(np.concatenate(ends, axis=1)),
-            "shifts": self._real(np.concatenate([i.bonds.image @ i.bonds.lattice for i in group])),
-            "unit_shifts": self._real(np.concatenate([item.bonds.image for item in group])),
-            "cell": self._real(np.concatenate([item.bonds.lattice for item in group])),
-            "batch": self._whole(np.repeat(np.arange(len(group)), sizes)),
-            "ptr": self._whole(starts),
-            "head": self._whole(np.full(len(group), self._head)),
-        }
-
-    def _real(self, values: np.ndarray) -> torch.Tensor:
-        return torch.tensor(values, dtype=self._dtype, device=self._device)
-
-    def _whole(self, values: np.ndarray) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.int64, device=self._device)
 
 
 def mace_mpa_0(**settings: Any) -> MaceCalculator:
