@@ -42,7 +42,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A file whose size is the number of structures let pass."""
     folder = tmp_path_factory.mktemp("gate")
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(Path(__file__).parents[1] / "oracle_svc"))
+        patch.syspath_prepend(str(Path(__file__).parents[1] / "oracle_svc" / "operations"))
         patch.setenv("TEST_GATE", str(folder / "gate"))
         patch.setenv("TEST_CALLS", str(folder / "calls"))
         (folder / "gate").touch()

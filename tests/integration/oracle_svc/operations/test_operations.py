@@ -28,7 +28,7 @@ from oracle_svc.scoring.scorer import Scorer
 from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.service import OracleService
 from oracle_svc.startup import describe
-from tests.integration.oracle_svc.slow_calculator import CALLS, GATE
+from tests.integration.oracle_svc.operations.slow_calculator import CALLS, GATE
 from xenolith.cli import main as cli
 from xenolith.client import AsyncClient, Client
 from xenolith.convert import write_cif

@@ -366,7 +366,7 @@ def test_a_near_crystal_does_not_take_anothers_entry(make_scorer, crystals):
 @pytest.fixture(scope="module")
 def shipped():
     """The reference of the bundle in the repository."""
-    folders = sorted((Path(__file__).parents[3] / "bundles").glob("*/reference/reference.json"))
+    folders = sorted((Path(__file__).parents[4] / "bundles").glob("*/reference/reference.json"))
     if not folders:
         pytest.skip("no bundle with a reference under bundles/")
     return Background.from_reference(Reference.read(folders[0].parent))
