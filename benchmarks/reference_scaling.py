@@ -29,7 +29,8 @@ from oracle_svc.chemistry.elmd import cumulative
 from oracle_svc.geometry.amd import DEFAULT_K
 from oracle_svc.novelty.amd_store import AmdStore
 from oracle_svc.novelty.novelty import nearest_of
-from oracle_svc.references.reference import AMD, FORMAT, MANIFEST, STRUCTURES, Reference
+from oracle_svc.references.manifest import AMD, FORMAT, MANIFEST, STRUCTURES
+from oracle_svc.references.reference import Reference
 from xenolith.bundle import sha256
 
 _NOISE = 0.05  # Angstrom

@@ -16,7 +16,8 @@ from oracle_svc.jobs import JobSettings
 from oracle_svc.novelty.matcher import PairMatcher
 from oracle_svc.operations import OperationSettings
 from oracle_svc.properties.shelf import PropertyShelf
-from oracle_svc.references.reference import MANIFEST, Reference
+from oracle_svc.references.manifest import MANIFEST
+from oracle_svc.references.reference import Reference
 from oracle_svc.scoring.background import Background
 from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.scorer import Scorer

@@ -7,18 +7,16 @@ replica, a failed snapshot) is still read; it is not written to for `retry_after
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import redis
-import structlog
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from oracle_svc.cache.base import SCHEMA_VERSION
+from oracle_svc.cache.circuit import Circuit
 
 __all__ = ["RedisCache"]
 
@@ -28,8 +26,6 @@ _PREFIX = f"xenolith:oracle:v{SCHEMA_VERSION}:"
 _IF_OURS = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call({}) else return 0 end"
 _RENEW = _IF_OURS.format("'pexpire',KEYS[1],ARGV[2]")
 _RELEASE = _IF_OURS.format("'del',KEYS[1]")
-
-log = structlog.get_logger(__name__)
 
 
 class RedisCache:
@@ -65,12 +61,7 @@ class RedisCache:
         self.lock_ttl_s: float | None = lock_ttl_s
         self._ttl_ms = int(ttl_s * 1000)
         self._lock_ms = int(lock_ttl_s * 1000)
-        self._retry_after_s = retry_after_s
-        self._mutex = threading.Lock()
-        self._closed_until = 0.0
-        self._failing = False
-        self._refusal = ""
-        self._refused_until = 0.0
+        self._circuit = Circuit(self.name, retry_after_s)
         self._client: redis.Redis = redis.Redis.from_url(
             url,
             retry=Retry(NoBackoff(), 0),
@@ -81,13 +72,7 @@ class RedisCache:
     @property
     def outage(self) -> str | None:
         """For the user, while Redis does not answer or takes no writes."""
-        if self._failing:
-            return f"{self.name} does not answer; scoring without cache"
-        return (
-            f"{self.name} takes no new values ({self._refusal}); scoring with those it has"
-            if self._refusal
-            else None
-        )
+        return self._circuit.outage
 
     def advice(self) -> str | None:
         """What an operator should change in the server's settings; None if nothing, or if it is silent."""
@@ -117,8 +102,8 @@ class RedisCache:
             for key, value in items.items():
                 pipe.set(_PREFIX + key, value, px=self._ttl_ms)
 
-        if items and self._takes_writes():
-            self._written(self._piped(write))
+        if items and self._circuit.takes_writes():
+            self._circuit.written(self._piped(write))
 
     def acquire(self, keys: Sequence[str], token: str) -> set[str]:
         """SET NX PX for every key; without Redis all are granted, and work may be done twice."""
@@ -128,8 +113,8 @@ class RedisCache:
             for key in wanted:
                 pipe.set(_lock_name(key), token, nx=True, px=self._lock_ms)
 
-        granted = self._piped(lock) if wanted and self._takes_writes() else None
-        self._written(granted)
+        granted = self._piped(lock) if wanted and self._circuit.takes_writes() else None
+        self._circuit.written(granted)
         if granted is None:
             return set(wanted)
         # A right that was refused with an error can be held by nobody: the work may be done twice.
@@ -183,68 +168,15 @@ class RedisCache:
 
     def _guarded(self, action: Callable[[], _T], fallback: _T | None) -> _T | Any:
         """Run one exchange unless the circuit is open; a failure opens it."""
-        if not self._may_try():
+        if not self._circuit.may_try():
             return fallback
         try:
             result = action()
         except redis.RedisError as error:
-            self._failed(error)
+            self._circuit.failed(error)
             return fallback
-        self._answered()
+        self._circuit.answered()
         return result
-
-    def _takes_writes(self) -> bool:
-        """Whether to write now: always while writes are taken, else one attempt per `retry_after_s`."""
-        with self._mutex:
-            if self._refusal and time.monotonic() < self._refused_until:
-                return False
-            self._refused_until = time.monotonic() + self._retry_after_s
-            return True
-
-    def _written(self, answers: Sequence[Any] | None) -> None:
-        """Note whether the last writes were taken; None if there was no answer at all."""
-        if not answers:
-            return
-        error = next((answer for answer in answers if isinstance(answer, redis.ResponseError)), None)
-        with self._mutex:
-            before, self._refusal = self._refusal, str(error) if error else ""
-            self._refused_until = time.monotonic() + self._retry_after_s
-        if error and not before:
-            log.warning(
-                "redis takes no writes, reading what it has",
-                cache=self.name,
-                error=str(error),
-                advice="set maxmemory-policy allkeys-lru"
-                if isinstance(error, redis.OutOfMemoryError)
-                else "see the server's log",
-            )
-        elif before and not error:
-            log.info("redis takes writes again", cache=self.name)
-
-    def _may_try(self) -> bool:
-        """Whether to talk to Redis now: always while it answers, else one probe per `retry_after_s`."""
-        with self._mutex:
-            if not self._failing:
-                return True
-            if time.monotonic() < self._closed_until:
-                return False
-            self._closed_until = time.monotonic() + self._retry_after_s
-            return True
-
-    def _failed(self, error: Exception) -> None:
-        with self._mutex:
-            first = not self._failing
-            self._failing = True
-            self._closed_until = time.monotonic() + self._retry_after_s
-        if first:
-            log.warning("redis unavailable, computing without the cache", cache=self.name, error=str(error))
-
-    def _answered(self) -> None:
-        with self._mutex:
-            back = self._failing
-            self._failing = False
-        if back:
-            log.info("redis available again", cache=self.name)
 
 
 def _lock_name(key: str) -> str:

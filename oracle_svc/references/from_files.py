@@ -16,7 +16,8 @@ from oracle_svc.chemistry.elements import element_name
 from oracle_svc.geometry.amd import DEFAULT_TOLERANCE
 from oracle_svc.hull import HullEntry, composition_of, covered, reduce_to_vertices
 from oracle_svc.references.energies import compute_energies
-from oracle_svc.references.reference import MANIFEST, Reference  # ours, not the built-in
+from oracle_svc.references.manifest import MANIFEST
+from oracle_svc.references.reference import Reference  # ours, not the built-in
 from oracle_svc.references.sources import Gathered, Progress, gather
 from oracle_svc.references.structures import StructureTable
 from oracle_svc.references.write import DataSource, EnergySource, Known, write_reference

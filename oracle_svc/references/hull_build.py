@@ -25,7 +25,8 @@ from oracle_svc.chemistry.elements import element_name
 from oracle_svc.hull import HullEntry, composition_of, covered, reduce_to_vertices
 from oracle_svc.references.energies import Progress, compute_energies
 from oracle_svc.references.hull_folder import write_hull
-from oracle_svc.references.reference import HULL, Reference
+from oracle_svc.references.manifest import HULL
+from oracle_svc.references.reference import Reference
 from oracle_svc.references.structures import StructureTable, read_structures
 from oracle_svc.status import Status
 from xenolith.bundle import sha256

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from oracle_svc.calculators.base import Calculator
 from oracle_svc.hull import Hull, HullEntry
-from oracle_svc.references.reference import MANIFEST as REFERENCE_MANIFEST
+from oracle_svc.references.manifest import MANIFEST as REFERENCE_MANIFEST
 from oracle_svc.references.reference import BadReferenceError, Reference
 from xenolith.bundle import sha256
 

@@ -16,7 +16,6 @@ digest that reference.json gives.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,20 +30,11 @@ from oracle_svc.novelty.amd_store import AmdStore
 from oracle_svc.novelty.known_index import KnownIndex, KnownStructures
 from oracle_svc.references.crystal_columns import CrystalColumns
 from oracle_svc.references.index import BadReferenceError, index_of_columns, no_structures
+from oracle_svc.references.manifest import AMD, CRYSTALS, HULL, MANIFEST, PARTS, STRUCTURES, read_manifest
 from xenolith.bundle import sha256
 from xenolith.elements import SYMBOLS
 
-__all__ = [
-    "AMD", "CRYSTALS", "FORMAT", "HULL", "MANIFEST", "STRUCTURES", "BadReferenceError", "KnownStructures",
-    "Reference",
-]  # fmt: skip
-
-FORMAT = 2
-"""References of format 1 have structures, energies, embeddings and hull, in two tables."""
-_READS = (1, 2)
-MANIFEST, STRUCTURES, HULL = "reference.json", "structures.parquet", "hull.parquet"
-AMD, CRYSTALS = "amd.npy", "crystals.parquet"
-_PARTS = {"structures": STRUCTURES, "amd": AMD, "crystals": CRYSTALS, "hull": HULL}
+__all__ = ["BadReferenceError", "KnownStructures", "Reference"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +63,8 @@ class Reference:
         BadReferenceError
             If it is missing, of another format, or does not have the digests it should.
         """
-        info = _manifest(path / MANIFEST)
-        for part, name in _PARTS.items():
+        info = read_manifest(path / MANIFEST)
+        for part, name in PARTS.items():
             wanted = (info.get(part) or {}).get("sha256")
             if not wanted:
                 continue
@@ -237,17 +227,3 @@ class Reference:
 
     def _column(self, name: str) -> Any:
         return pq.read_table(self.path / STRUCTURES, columns=[name])[name].combine_chunks()
-
-
-def _manifest(file: Path) -> dict[str, Any]:
-    if not file.exists():
-        raise BadReferenceError(f"{file.parent} is no reference: it has no {MANIFEST}")
-    try:
-        info: dict[str, Any] = json.loads(file.read_text())
-    except ValueError as error:
-        raise BadReferenceError(f"{file} is not valid JSON: {error}") from error
-    if info.get("format") not in _READS:
-        raise BadReferenceError(
-            f"{file} has format {info.get('format')}; this version of Xenolith reads {_READS[-1]}"
-        )
-    return info

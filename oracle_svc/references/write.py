@@ -11,18 +11,23 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from oracle_svc.hull import HullEntry, composition_of
 from oracle_svc.novelty.amd_store import AmdStore
+from oracle_svc.references._tables import (
+    composition_columns,
+    embedding_column,
+    fixed_lists,
+    hull_rows,
+    write_table,
+)
 from oracle_svc.references.crystal_columns import write_crystals
-from oracle_svc.references.reference import AMD, CRYSTALS, FORMAT, HULL, MANIFEST, STRUCTURES
+from oracle_svc.references.manifest import AMD, CRYSTALS, FORMAT, HULL, MANIFEST, STRUCTURES
 from oracle_svc.references.structures import StructureTable
 from xenolith.bundle import sha256
 
 __all__ = ["DataSource", "EnergySource", "Known", "write_reference"]
 
-_EMBEDDING_LEVELS = 1024
 _ID_DIGITS = 12
 _MAPPED_FROM = 100_000
 """Structures from which AMD vectors go to a file of their own, which is mapped and not read."""
@@ -163,7 +168,7 @@ def _write_known(folder: Path, known: Known, *, keep_structures: bool) -> dict[s
     columns: dict[str, pa.Array] = {
         "id": pa.array([known.table.ids[row] for row in order]),
         "formula": pa.array(formulas[order].tolist()),
-        **_composition_columns(compositions),
+        **composition_columns(compositions),
     }
     info: dict[str, Any] = {}
     if known.energy_per_atom is not None:
@@ -175,29 +180,17 @@ def _write_known(folder: Path, known: Known, *, keep_structures: bool) -> dict[s
         amd["sha256"] = sha256(folder / AMD)
     else:
         steps = np.diff(packed.steps.astype(np.int32), axis=1, prepend=0)
-        columns["amd"] = _fixed_lists(steps)
+        columns["amd"] = fixed_lists(steps)
     if known.embeddings is not None and known.embeddings.shape[1]:
-        columns["embedding"], info["embedding"] = _embedding_column(known.embeddings[order])
+        columns["embedding"], info["embedding"] = embedding_column(known.embeddings[order])
     numeric = [name for name in ("amd", "embedding") if name in columns]
-    _write(folder / STRUCTURES, pa.table(columns), numeric, level=9 if len(order) > _MAPPED_FROM else 19)
+    write_table(folder / STRUCTURES, pa.table(columns), numeric, level=9 if len(order) > _MAPPED_FROM else 19)
     info["structures"] = {"count": len(order), "sha256": sha256(folder / STRUCTURES)}
     info["amd"] = amd
     if keep_structures:
         write_crystals(folder / CRYSTALS, crystals.take(order))
         info["crystals"] = {"sha256": sha256(folder / CRYSTALS)}
     return info
-
-
-def _embedding_column(embeddings: np.ndarray) -> tuple[pa.Array, dict[str, Any]]:
-    low, high = embeddings.min(axis=0), embeddings.max(axis=0)
-    span = np.where(high > low, high - low, 1)
-    levels = np.round((embeddings - low) / span * (_EMBEDDING_LEVELS - 1)).astype(np.int32)
-    scale = {
-        "levels": _EMBEDDING_LEVELS,
-        "minimum": [float(x) for x in low],
-        "maximum": [float(x) for x in high],
-    }
-    return _fixed_lists(levels), scale
 
 
 def _write_hull(
@@ -210,7 +203,7 @@ def _write_hull(
     imported: bool,
 ) -> dict[str, Any]:
     """Write the hull; return its part of the manifest."""
-    _write(folder / HULL, _hull_rows(vertices), ())
+    write_table(folder / HULL, hull_rows(vertices), ())
     digest = sha256(folder / HULL)
     part = {
         "id": f"{calculator_id}-{source.hull_name}-{digest[:_ID_DIGITS]}",
@@ -220,38 +213,3 @@ def _write_hull(
         "elements": sorted({entry.system[0] for entry in vertices if len(entry.system) == 1}),
     }
     return {**part, "imported": True} if imported else part
-
-
-def _hull_rows(vertices: Sequence[HullEntry]) -> pa.Table:
-    ordered = sorted(vertices, key=lambda entry: (entry.composition, entry.id))
-    return pa.table(
-        {
-            "id": pa.array([entry.id for entry in ordered]),
-            **_composition_columns([entry.composition for entry in ordered]),
-            "energy_per_atom": pa.array([entry.energy_per_atom for entry in ordered], pa.float64()),
-        }
-    )
-
-
-def _composition_columns(compositions: Sequence[tuple[tuple[int, int], ...]]) -> dict[str, pa.Array]:
-    return {
-        "elements": pa.array([[z for z, _ in c] for c in compositions], pa.list_(pa.uint8())),
-        "counts": pa.array([[n for _, n in c] for c in compositions], pa.list_(pa.uint16())),
-    }
-
-
-def _fixed_lists(matrix: np.ndarray) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
-
-
-def _write(path: Path, rows: pa.Table, numeric: Sequence[str], *, level: int = 19) -> None:
-    """Write with the bytes of the numeric columns split, which compresses them to two thirds."""
-    encoding = {f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in numeric}
-    pq.write_table(
-        rows,
-        path,
-        compression="zstd",
-        compression_level=level,
-        use_dictionary=False,
-        column_encoding=encoding or None,
-    )
