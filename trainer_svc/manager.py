@@ -8,6 +8,7 @@ import structlog
 from trainer_svc.config import RunConfig
 from trainer_svc.config_wire import config_to_proto
 from trainer_svc.errors import RunStateError
+from trainer_svc.preparation import Preparation
 from trainer_svc.remote import Services
 from trainer_svc.run_log import RunLog
 from trainer_svc.runs.checkpoints import Checkpoints
@@ -138,7 +139,8 @@ class RunManager:
         structlog.contextvars.bind_contextvars(run_id=config.name)
         try:
             async with self.turn, self.services.connect(config.name) as services:
-                training = Training(self.directory(config.name), config, run_log, services, self.worker)
+                preparation = Preparation(self.directory(config.name), config, run_log, services, self.worker)
+                training = Training(preparation)
                 self._trainings[config.name] = training
                 await training.run()
         except StopRequested:

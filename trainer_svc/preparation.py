@@ -30,6 +30,7 @@ __all__ = ["Parts", "Preparation"]
 
 _PATIENCE_S = 1800.0
 """How long a service may be away before the run fails; it can be resumed all the same."""
+_KEPT_CHECKPOINTS = 3
 
 
 @dataclass(kw_only=True)
@@ -50,7 +51,17 @@ class Parts:
 
 
 class Preparation:
-    """Puts a run together, anew or from its last checkpoint."""
+    """One run and what it works with; puts it together, anew or from its last checkpoint.
+
+    Parameters
+    ----------
+    directory, config, log_
+        Of the run.
+    services
+        Generator and oracle.
+    worker
+        Thread for everything that computes.
+    """
 
     def __init__(
         self,
@@ -59,22 +70,10 @@ class Preparation:
         log_: RunLog,
         services: tuple[Generator, Oracle],
         worker: Worker,
-        checkpoints: Checkpoints,
     ) -> None:
-        """Bind the pieces.
-
-        Parameters
-        ----------
-        directory, config, log_, checkpoints
-            Of the run.
-        services
-            Generator and oracle.
-        worker
-            Thread for everything that computes.
-        """
-        self._directory, self._config, self._log, self._worker = directory, config, log_, worker
+        self.directory, self.config, self.log, self.worker = directory, config, log_, worker
+        self.checkpoints = Checkpoints(directory.checkpoints, _KEPT_CHECKPOINTS)
         self._generator, self._oracle = services
-        self._checkpoints = checkpoints
         self._patience = Patience(_PATIENCE_S, on_wait=log_.waiting, on_return=log_.working)
 
     async def prepare(self) -> Parts:
@@ -90,72 +89,72 @@ class Preparation:
         source = await self._patience.call("generator", self._generator.describe)
         measures = await self._patience.call("oracle", self._oracle.describe)
         self._check_source(source)
-        check_offers(self._config, measures)
+        check_offers(self.config, measures)
         write_json(
-            self._directory.versions, {"software": software_versions(), **source_versions(source, measures)}
+            self.directory.versions, {"software": software_versions(), **source_versions(source, measures)}
         )
-        if not self._checkpoints.steps():
+        if not self.checkpoints.steps():
             await self._fetch_base(source)
-        _, base = self._checkpoints.weights(0)
-        learner, state = await self._worker.run(self._restore, source, base)
+        _, base = self.checkpoints.weights(0)
+        learner, state = await self.worker.run(self._restore, source, base)
         link = PolicyLink(self._generator, self._patience, source)
         # Named in all calls: no other property can fail a structure, and its predictor is part of the scale.
-        wanted = properties_of(self._config.reward)
+        wanted = properties_of(self.config.reward)
         named = {"properties": list(wanted)} if wanted else {}
         scorer = Scorer(
             self._oracle,
             self._patience,
-            {**named, **self._config.score_settings},
-            on_progress=self._log.progress,
+            {**named, **self.config.score_settings},
+            on_progress=self.log.progress,
         )
-        if self._log.run.score_provenance.settings_digest:
-            scorer.pin(self._log.run.score_provenance)
-        prior = AtomCountPrior(source.atom_count_prior, self._config.atom_counts, source.max_atoms)
-        judged = self._config.evaluation.atom_counts or self._config.atom_counts
+        if self.log.run.score_provenance.settings_digest:
+            scorer.pin(self.log.run.score_provenance)
+        prior = AtomCountPrior(source.atom_count_prior, self.config.atom_counts, source.max_atoms)
+        judged = self.config.evaluation.atom_counts or self.config.atom_counts
         judged_prior = AtomCountPrior(source.atom_count_prior, judged, source.max_atoms)
-        asked = self._config.conditions
+        asked = self.config.conditions
         cached = measures.cache_backend not in {"", "none"}
-        candidates = Candidates(self._directory.path)
+        candidates = Candidates(self.directory.path)
         candidates.rewind(state.step, state.candidates_bytes)
         return Parts(
             source=source,
-            base=(version_of(self._config.name, 0, base), base),
+            base=(version_of(self.config.name, 0, base), base),
             learner=learner,
             state=state,
             link=link,
             scorer=scorer,
             pipeline=RolloutPipeline(
-                self._config, Conditions.of(asked, prior, source), link, scorer, warm=cached
+                self.config, Conditions.of(asked, prior, source), link, scorer, warm=cached
             ),
             evaluator=Evaluator(Conditions.of(asked, judged_prior, source), link, scorer),
             candidates=candidates,
-            board=Board(self._directory.tensorboard, state.step + 1),
+            board=Board(self.directory.tensorboard, state.step + 1),
         )
 
     def _check_source(self, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
-        wanted = self._config.expected_bundle_digest or self._log.run.bundle_digest
+        wanted = self.config.expected_bundle_digest or self.log.run.bundle_digest
         if wanted and wanted != source.bundle_digest:
             raise SourceChangedError(
                 f"the generator serves bundle {source.bundle_name} {source.bundle_digest[:12]}, this run"
                 f" needs {wanted[:12]}; start the generator with that bundle"
             )
-        if self._config.sampler.steps > source.num_timesteps > 0:
+        if self.config.sampler.steps > source.num_timesteps > 0:
             raise ConfigError(f"sampler.steps is above the {source.num_timesteps} that the generator allows")
-        self._log.update(bundle_name=source.bundle_name, bundle_digest=source.bundle_digest)
+        self.log.update(bundle_name=source.bundle_name, bundle_digest=source.bundle_digest)
 
     async def _fetch_base(self, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
         """Keep the policy that the run starts from as the checkpoint of step 0."""
-        wanted = self._config.base_policy_version or "base"
+        wanted = self.config.base_policy_version or "base"
         received = await self._patience.call("generator", lambda: self._generator.weights(wanted))
         weights = tensors_of(received)
-        learner = Learner(self._config, build_denoiser(source.denoiser_config_json, weights))
-        version = version_of(self._config.name, 0, weights)
-        await self._worker.run(
-            self._checkpoints.save, learner.network, learner.optimizer, TrainingState(policy_version=version)
+        learner = Learner(self.config, build_denoiser(source.denoiser_config_json, weights))
+        version = version_of(self.config.name, 0, weights)
+        await self.worker.run(
+            self.checkpoints.save, learner.network, learner.optimizer, TrainingState(policy_version=version)
         )
 
     def _restore(
         self, source: generator_pb2.GeneratorServiceDescribeResponse, base: dict[str, Tensor]
     ) -> tuple[Learner, TrainingState]:
-        learner = Learner(self._config, build_denoiser(source.denoiser_config_json, base))
-        return learner, self._checkpoints.load(learner.network, learner.optimizer)
+        learner = Learner(self.config, build_denoiser(source.denoiser_config_json, base))
+        return learner, self.checkpoints.load(learner.network, learner.optimizer)

@@ -6,29 +6,22 @@ import structlog
 from google.protobuf import json_format
 
 from generator_svc.model.lora import adapter_state, merged_state
-from trainer_svc.config import RunConfig
 from trainer_svc.evaluation import Evaluated, EvaluationPlan, to_proto
 from trainer_svc.learner import step_event
 from trainer_svc.policy_link import version_of
 from trainer_svc.preparation import Parts, Preparation
-from trainer_svc.remote import Generator, Oracle
 from trainer_svc.report import write_report
 from trainer_svc.rollout import Collected
-from trainer_svc.run_log import RunLog
-from trainer_svc.runs.checkpoints import Checkpoints, TrainingState
-from trainer_svc.runs.directory import RunDirectory
+from trainer_svc.runs.checkpoints import TrainingState
 from trainer_svc.runs.summary import run_summary
 from trainer_svc.stopping import reason_to_stop
 from trainer_svc.tables import structure_table, write_table
 from xenolith.files import write_json
-from xenolith.serving import Worker
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["StopRequested", "Training"]
 
 log = structlog.get_logger(__name__)
-
-_KEPT_CHECKPOINTS = 3
 
 
 class StopRequested(Exception):  # noqa: N818  # no error: somebody asked for it
@@ -38,29 +31,12 @@ class StopRequested(Exception):  # noqa: N818  # no error: somebody asked for it
 class Training:
     """Works on one run until it ends, fails or is stopped."""
 
-    def __init__(
-        self,
-        directory: RunDirectory,
-        config: RunConfig,
-        log_: RunLog,
-        services: tuple[Generator, Oracle],
-        worker: Worker,
-    ) -> None:
-        """Bind the pieces.
-
-        Parameters
-        ----------
-        directory, config, log_
-            Of the run.
-        services
-            Generator and oracle.
-        worker
-            Thread for everything that computes.
-        """
-        self._directory, self._config, self._log, self._worker = directory, config, log_, worker
-        self._checkpoints = Checkpoints(directory.checkpoints, _KEPT_CHECKPOINTS)
-        self._preparation = Preparation(directory, config, log_, services, worker, self._checkpoints)
-        self._reported = {event.step.step for event in log_.events.after(0) if event.HasField("step")}
+    def __init__(self, preparation: Preparation) -> None:
+        self._preparation = preparation
+        self._directory, self._config = preparation.directory, preparation.config
+        self._log, self._worker = preparation.log, preparation.worker
+        self._checkpoints = preparation.checkpoints
+        self._reported = {event.step.step for event in self._log.events.after(0) if event.HasField("step")}
         self._stop = False
 
     def stop(self) -> None:
