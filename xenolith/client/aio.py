@@ -2,15 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Self
-
-import grpc
-import grpc.aio
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from xenolith.client import _generator, _operations, _oracle, _trainer, _weights
 from xenolith.client._aio import Service, collect, iterate, open_channel, unary, upload
-from xenolith.client._options import Options
-from xenolith.client._shared import Endpoint, open_endpoints, unconfigured
+from xenolith.client._base import ClientBase
 from xenolith.client.operations import AsyncOperationHandle
 
 if TYPE_CHECKING:
@@ -84,7 +80,7 @@ class AsyncTrainerClient(Service):
     get_artifact = collect(_trainer.get_artifact)
 
 
-class AsyncClient:
+class AsyncClient(ClientBase[AsyncGeneratorClient, AsyncOracleClient, AsyncTrainerClient]):
     """The three services, those of them that were given an address.
 
     Example
@@ -93,50 +89,12 @@ class AsyncClient:
     ...     scores = await x.oracle.score("my_cifs/")
     """
 
-    def __init__(self, endpoints: list[Endpoint], options: Options) -> None:
-        self._services: dict[str, Any] = {}
-        self._channels: list[grpc.aio.Channel] = []
-        kinds = {
-            "generator": AsyncGeneratorClient,
-            "oracle": AsyncOracleClient,
-            "trainer": AsyncTrainerClient,
-        }
-        for endpoint in endpoints:
-            channel = open_channel(endpoint.address, options)
-            self._channels.append(channel)
-            self._services[endpoint.name] = kinds[endpoint.name](endpoint, channel, options)
-
-    @classmethod
-    def connect(
-        cls,
-        *,
-        generator: str | None = None,
-        oracle: str | None = None,
-        trainer: str | None = None,
-        options: Options | None = None,
-        **security: Any,
-    ) -> Self:
-        """Return a client for the services at these addresses (``host:port``), inside a running event loop.
-
-        Nothing is sent before the first call; see `wait_ready`. Further arguments are those of `Options`,
-        such as ``token="..."`` or ``tls_ca="ca.pem"``.
-        """
-        return cls(*open_endpoints(generator, oracle, trainer, options, security))
-
-    @property
-    def generator(self) -> AsyncGeneratorClient:
-        """The generator."""
-        return self._service("generator")
-
-    @property
-    def oracle(self) -> AsyncOracleClient:
-        """The oracle."""
-        return self._service("oracle")
-
-    @property
-    def trainer(self) -> AsyncTrainerClient:
-        """The trainer."""
-        return self._service("trainer")
+    _kinds: ClassVar = {
+        "generator": AsyncGeneratorClient,
+        "oracle": AsyncOracleClient,
+        "trainer": AsyncTrainerClient,
+    }
+    _open = staticmethod(open_channel)
 
     async def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Return once all services say that they serve."""
@@ -152,9 +110,3 @@ class AsyncClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-    def _service(self, name: str) -> Any:
-        try:
-            return self._services[name]
-        except KeyError:
-            raise unconfigured(name) from None

@@ -2,13 +2,10 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Self
-
-import grpc
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from xenolith.client import _generator, _operations, _oracle, _trainer, _weights
-from xenolith.client._options import Options
-from xenolith.client._shared import Endpoint, open_endpoints, unconfigured
+from xenolith.client._base import ClientBase
 from xenolith.client._sync import Service, collect, iterate, open_channel, unary, upload
 from xenolith.client.operations import OperationHandle
 
@@ -76,7 +73,7 @@ class TrainerClient(Service):
     get_artifact = collect(_trainer.get_artifact)
 
 
-class Client:
+class Client(ClientBase[GeneratorClient, OracleClient, TrainerClient]):
     """The three services, those of them that were given an address.
 
     Example
@@ -87,46 +84,12 @@ class Client:
     ...         print(score.source, score.formula, score.e_above_hull, score.novel)
     """
 
-    def __init__(self, endpoints: list[Endpoint], options: Options) -> None:
-        self._services: dict[str, Any] = {}
-        self._channels: list[grpc.Channel] = []
-        kinds = {"generator": GeneratorClient, "oracle": OracleClient, "trainer": TrainerClient}
-        for endpoint in endpoints:
-            channel = open_channel(endpoint.address, options)
-            self._channels.append(channel)
-            self._services[endpoint.name] = kinds[endpoint.name](endpoint, channel, options)
-
-    @classmethod
-    def connect(
-        cls,
-        *,
-        generator: str | None = None,
-        oracle: str | None = None,
-        trainer: str | None = None,
-        options: Options | None = None,
-        **security: Any,
-    ) -> Self:
-        """Return a client for the services at these addresses (``host:port``).
-
-        Nothing is sent before the first call; see `wait_ready`. Further arguments are those of `Options`,
-        such as ``token="..."`` or ``tls_ca="ca.pem"``.
-        """
-        return cls(*open_endpoints(generator, oracle, trainer, options, security))
-
-    @property
-    def generator(self) -> GeneratorClient:
-        """The generator."""
-        return self._service("generator")
-
-    @property
-    def oracle(self) -> OracleClient:
-        """The oracle."""
-        return self._service("oracle")
-
-    @property
-    def trainer(self) -> TrainerClient:
-        """The trainer."""
-        return self._service("trainer")
+    _kinds: ClassVar = {
+        "generator": GeneratorClient,
+        "oracle": OracleClient,
+        "trainer": TrainerClient,
+    }
+    _open = staticmethod(open_channel)
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Return once all services say that they serve."""
@@ -144,9 +107,3 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _service(self, name: str) -> Any:
-        try:
-            return self._services[name]
-        except KeyError:
-            raise unconfigured(name) from None
