@@ -14,6 +14,7 @@ from oracle_svc.cache import open_cache
 from oracle_svc.evaluation.evaluators import CalculatorPool
 from oracle_svc.novelty.matcher import PairMatcher
 from oracle_svc.operations import OperationSettings
+from oracle_svc.scoring.instruments import Instruments
 from oracle_svc.scoring.scorer import Scorer as Pipeline
 from oracle_svc.scoring.validity import ValidityLimits
 from oracle_svc.service import OracleService
@@ -57,13 +58,14 @@ def serving(tmp_path):
 
     @contextmanager
     def serve(port: int = 0):
-        pipeline = Pipeline(
+        instruments = Instruments(
             calculators=pool,
             background=None,
             cache=open_cache("none"),
             limits=ValidityLimits(),
             matcher=matcher,
         )
+        pipeline = Pipeline(instruments)
         kept = OperationSettings(folder=tmp_path / "state")
         service = OracleService(pipeline, describe(pipeline, max_batch=100), operations=kept)
         try:
