@@ -6,6 +6,13 @@ are measured: one of the size of the paper's denoiser (DiT-B: 12 layers of width
 cost is the same) and the bundle's own. `floor_ratio` compares the packed time with the time of the matrix
 products of the real atoms alone at the rate this machine reaches on them.
 
+`logprob_ratio` is about the log-probabilities of several denoising steps of every structure, forward and
+backward into one gradient. Packed, they are rows of one forward pass, as in the trainer's update, which takes
+up to 320 rows; padded, every step is a pass of its own over its dense tensor, as the reference does it.
+`logprob_one_step_ratio` compares passes over a single step, each structure at another one: layout alone.
+
+On one CPU thread the processor's time is measured, which neighbours on a shared machine disturb less.
+
     python -m benchmarks.generator --json generator.json --plot generator.png
 """
 
@@ -45,19 +52,26 @@ class Setup:
     repeats: int
     timed_steps: int
     """Sampler steps really timed; a call of `SAMPLER_STEPS` costs as many times more."""
+    trained_steps: int
+    """Steps of every structure whose log-probabilities are taken together."""
 
 
 def seconds(device: torch.device, action: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
+    begin = clock()
     action()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - begin
+    return clock() - begin
 
 
-def interleaved(setup: Setup, *actions: Callable[[], Any]) -> list[float]:
-    """Median seconds of each action; they take turns, so that a busy moment touches all of them."""
-    for action in actions:
+def interleaved(setup: Setup, *actions: Callable[[], Any], warm: bool = False) -> list[float]:
+    """Median seconds of each action; they take turns, so that a busy moment touches all of them.
+
+    `warm`: all of them have run before.
+    """
+    for action in actions if not warm else ():
         action()
     rounds = [[seconds(setup.device, action) for action in actions] for _ in range(setup.repeats)]
     return [statistics.median(column) for column in zip(*rounds, strict=True)]
@@ -96,7 +110,7 @@ def sampling(setup: Setup, denoiser: Denoiser, counts: Sequence[int]) -> dict[st
     def decode() -> None:
         setup.loaded.autoencoder.decode(setup.loaded.restore(latents), ragged)
 
-    steps, dense_steps = interleaved(setup, packed, dense)
+    steps, dense_steps = interleaved(setup, packed, dense, warm=True)
     decoding, dense_decoding = interleaved(
         setup, decode, lambda: padded.decode(setup.loaded, latents, counts)
     )
@@ -112,41 +126,69 @@ def sampling(setup: Setup, denoiser: Denoiser, counts: Sequence[int]) -> dict[st
     }
 
 
-def log_probabilities(setup: Setup, denoiser: Denoiser, counts: Sequence[int]) -> dict[str, float]:
-    """Structures' steps per second of log-probabilities with gradients."""
-    settings = SamplerSettings(steps=SAMPLER_STEPS)
+def log_probabilities(
+    setup: Setup, denoiser: Denoiser, counts: Sequence[int], steps: Tensor
+) -> dict[str, float]:
+    """Structures' steps per second of log-probabilities with gradients.
+
+    `steps` (S, B) are the denoising steps of each structure, taken together when packed and after each other
+    when padded.
+    """
+    settings, steps = SamplerSettings(steps=SAMPLER_STEPS), steps.to(setup.device)
     ragged = Ragged(torch.tensor(list(counts), device=setup.device))
+    rows, row_steps = Ragged(ragged.num_atoms.repeat(len(steps))), steps.flatten()
     torch.manual_seed(1)
-    states, noise = torch.randn(2, sum(counts), denoiser.config.latent_dim, device=setup.device)
-    steps = torch.randint(0, SAMPLER_STEPS - 1, (len(counts),), device=setup.device)
+    shape = (len(steps), sum(counts), denoiser.config.latent_dim)
+    states, noise = torch.randn(2, *shape, device=setup.device)
     with torch.no_grad():
-        policy = transition(denoiser, states, steps, ragged, settings)
-        after = policy.mean + ragged.expand(policy.std[:, None]) * noise
+        policy = transition(denoiser, states.flatten(0, 1), row_steps, rows, settings)
+        after = (policy.mean + rows.expand(policy.std[:, None]) * noise.flatten(0, 1)).view(shape)
     denoiser.requires_grad_(True)
 
-    def ours() -> Tensor:
-        return log_density(after, transition(denoiser, states, steps, ragged, settings), ragged)
+    def packed() -> Tensor:
+        policy = transition(denoiser, states.flatten(0, 1), row_steps, rows, settings)
+        density = log_density(after.flatten(0, 1), policy, rows)
+        density.mean().backward()
+        return density.detach()
 
-    def theirs() -> Tensor:
-        return padded.log_probs(denoiser, states, after, steps, ragged, settings)
+    def dense() -> Tensor:
+        densities = []
+        for of_step, before, then in zip(steps, states, after, strict=True):
+            density = padded.log_probs(denoiser, before, then, of_step, ragged, settings)
+            (density.mean() / len(steps)).backward()
+            densities.append(density.detach())
+        return torch.cat(densities)
 
-    def gradient(density: Callable[[], Tensor]) -> Callable[[], None]:
+    difference = float((packed() - dense()).abs().max())
+
+    def afresh(densities: Callable[[], Tensor]) -> Callable[[], None]:
         def action() -> None:
             denoiser.zero_grad(set_to_none=True)
-            density().mean().backward()
+            densities()
 
         return action
 
-    difference = float((ours() - theirs()).abs().max().detach())
-    packed, dense = interleaved(setup, gradient(ours), gradient(theirs))
+    ours, theirs = interleaved(setup, afresh(packed), afresh(dense), warm=True)
     denoiser.zero_grad(set_to_none=True)
     denoiser.requires_grad_(False)
     return {
-        "rows_per_s": len(counts) / packed,
-        "padded_rows_per_s": len(counts) / dense,
-        "ratio": dense / packed,
+        "steps": len(steps),
+        "rows_per_s": steps.numel() / ours,
+        "padded_rows_per_s": steps.numel() / theirs,
+        "ratio": theirs / ours,
         "max_difference": difference,
     }
+
+
+def trajectory_steps(setup: Setup, size: int) -> Tensor:
+    """(S, B) steps, the same for all structures."""
+    drawn = torch.randperm(SAMPLER_STEPS - 1, generator=torch.Generator().manual_seed(0))
+    return drawn[: setup.trained_steps].sort().values[:, None].expand(-1, size)
+
+
+def single_steps(size: int) -> Tensor:
+    """(1, B) steps, each structure at one of its own."""
+    return torch.randint(0, SAMPLER_STEPS - 1, (1, size), generator=torch.Generator().manual_seed(0))
 
 
 def matrix_products(config: DenoiserConfig, counts: Sequence[int]) -> list[tuple[int, int, int]]:
@@ -217,7 +259,8 @@ def measure(setup: Setup, denoiser: Denoiser, counts: Sequence[int]) -> dict[str
     sampled = sampling(setup, denoiser, counts)
     result: dict[str, Any] = {
         "sampling": sampled,
-        "log_probabilities": log_probabilities(setup, denoiser, counts),
+        "log_probabilities": log_probabilities(setup, denoiser, counts, trajectory_steps(setup, len(counts))),
+        "log_probabilities_one_step": log_probabilities(setup, denoiser, counts, single_steps(len(counts))),
         "floor_ratio": sampled["step_s"] / floor(setup, denoiser.config, counts),
     }
     return result
@@ -256,6 +299,9 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--timed-steps", type=int, default=2, help="sampler steps timed of each 50")
+    parser.add_argument(
+        "--trained-steps", type=int, default=2, help="steps of each structure in one packed forward"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
@@ -266,6 +312,7 @@ def main() -> int:
         device=device,
         repeats=given.repeats,
         timed_steps=given.timed_steps,
+        trained_steps=given.trained_steps,
     )
     loaded = setup.loaded
     draw = np.random.default_rng(0)
@@ -276,6 +323,7 @@ def main() -> int:
     result = {
         "sampling_ratio": paper["sampling"]["ratio"],
         "logprob_ratio": paper["log_probabilities"]["ratio"],
+        "logprob_one_step_ratio": paper["log_probabilities_one_step"]["ratio"],
         "floor_ratio": paper["floor_ratio"],
         "filled": sum(counts) / (len(counts) * max(counts)),
         "paper_size": paper,

@@ -2,12 +2,14 @@
 
 Same weights, same mathematics, other layout: every structure is padded to the largest atom count of its
 batch and every layer runs over the padding, sampling keeps one dense trajectory tensor for each step, and
-the autoencoder is read from disk whenever something is decoded.
+the autoencoder is read from disk whenever something is decoded. Blocks are those of the published DiT
+(arXiv 2212.09748): every structure's modulations broadcast over its slots, attention with a mask.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -19,7 +21,7 @@ from generator_svc.model.autoencoder import CrystalTensors
 from generator_svc.model.conditions import Conditions
 from generator_svc.model.denoiser import Denoiser, time_features
 from generator_svc.model.ragged import Ragged
-from generator_svc.model.transformer import attention_mask
+from generator_svc.model.transformer import AdaptiveBlock, attention_mask
 
 
 class PaddedDenoiser:
@@ -34,14 +36,22 @@ class PaddedDenoiser:
         """Unconditional velocity (T, latent_dim) of packed latents; packing happens at the two ends only."""
         net = self.denoiser
         full = Ragged(torch.full_like(ragged.num_atoms, ragged.max_atoms))
-        x = net.embed(ragged.pad(latents).flatten(0, 1))
+        x = net.embed(ragged.pad(latents))
         context = net.time(time_features(time, net.config.time_features)) + net.count(ragged.num_atoms)
         mask = attention_mask(ragged)
         for block in net.blocks:
-            x = block(x, context, full, mask)
-        shift, scale = full.expand(net.modulation(F.silu(context))).chunk(2, dim=-1)
-        velocity = net.out(net.norm(x) * (1 + scale) + shift)
-        return ragged.pack(velocity.view(ragged.size, ragged.max_atoms, -1))
+            x = self._block(cast("AdaptiveBlock", block), x, context, full, mask)
+        shift, scale = net.modulation(F.silu(context))[:, None].chunk(2, dim=-1)
+        return ragged.pack(net.out(net.norm(x) * (1 + scale) + shift))
+
+    @staticmethod
+    def _block(block: AdaptiveBlock, x: Tensor, context: Tensor, full: Ragged, mask: Tensor | None) -> Tensor:
+        """(B, M, d) to (B, M, d), as the published DiT writes it: modulations broadcast over slots."""
+        parts = block.modulation(F.silu(context))[:, None].chunk(6, dim=-1)
+        shift1, scale1, gate1, shift2, scale2, gate2 = parts
+        normed = (block.norm1(x) * (1 + scale1) + shift1).flatten(0, 1)
+        x = x + gate1 * block.attention(normed, full, mask).view_as(x)
+        return x + gate2 * block.mlp(block.norm2(x) * (1 + scale2) + shift2)
 
 
 @torch.no_grad()

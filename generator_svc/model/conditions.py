@@ -91,6 +91,13 @@ class Conditions:
         """(G,) structures that carry any condition."""
         return self.carried.any(dim=1).nonzero().squeeze(1)
 
+    @property
+    def table(self) -> Tensor:
+        """(B, 2 Z + 2 K): rows are equal where conditions are, NaN being a number here."""
+        given = torch.isfinite(self.scalars)
+        scalars = torch.cat([self.scalars.masked_fill(~given, 0.0), given.to(self.scalars.dtype)], dim=1)
+        return torch.cat([self.composition, self.chemical_system, scalars], dim=1)
+
     def take(self, rows: Tensor) -> Conditions:
         """Conditions of the given structures, in the given order."""
         return self._map(lambda value: value[rows])

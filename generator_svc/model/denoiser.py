@@ -21,6 +21,7 @@ from generator_svc.model.conditions import (
     ScalarCondition,
 )
 from generator_svc.model.element_prior import ElementPrior
+from generator_svc.model.modulation import modulated_norm
 from generator_svc.model.ragged import Ragged
 from generator_svc.model.transformer import AdaptiveBlock, attention_mask
 
@@ -86,19 +87,49 @@ class Denoiser(nn.Module):
         The embedding of `condition`, of B structures, is added to that of time and atom count; what its
         elements say of each latent, to the latent's own.
         """
-        context = self.time(time_features(time, self.config.time_features)) + self.count(ragged.num_atoms)
-        if condition is not None:
-            if self.conditions is None:
-                raise ValueError("this denoiser was built without conditions; leave `condition` out")
-            context = context + self.conditions(condition, ragged)
+        if condition is not None and self.conditions is None:
+            raise ValueError("this denoiser was built without conditions; leave `condition` out")
         x = self.embed(latents).float()  # under autocast the sums over blocks keep their digits
         if condition is not None and self.element_prior is not None:
             x = x + self.element_prior(latents, time, ragged, condition)
-        mask = attention_mask(ragged)
+        context, row = self._contexts(time, ragged, condition)
+        layout, atoms, rows = ragged, None, ragged.expand(row)
+        if x.device.type == "cpu":
+            layout, atoms = ragged.by_size
+        if atoms is not None:
+            x, rows = x.index_select(0, atoms), rows[atoms]
+        mask = attention_mask(layout)
         for block in self.blocks:
-            x = block(x, context, ragged, mask)
-        shift, scale = ragged.expand(self.modulation(F.silu(context))).chunk(2, dim=-1)
-        return self.out(self.norm(x) * (1 + scale) + shift).float()
+            x = block(x, context, rows, layout, mask)
+        shift, scale = self.modulation(F.silu(context)).chunk(2, dim=-1)
+        velocity = self.out(modulated_norm(x, shift, scale, rows, self.norm.eps)).float()
+        return velocity if atoms is None else torch.zeros_like(velocity).index_copy(0, atoms, velocity)
+
+    def _contexts(self, time: Tensor, ragged: Ragged, condition: Conditions | None) -> tuple[Tensor, Tensor]:
+        """(K, width) embeddings of what differs between structures beside latents, and each one's (B,) row.
+
+        The modulations of structures that share time, atom count and condition are computed once: those of a
+        sampler's step differ in little else than their atom count.
+        """
+        num_atoms, row = ragged.num_atoms, torch.arange(ragged.size, device=time.device)
+        if time.device.type == "cpu":
+            row, first = _distinct(time, num_atoms, condition)
+            time, num_atoms = time[first], num_atoms[first]
+            condition = None if condition is None else condition.take(first)
+        context = self.time(time_features(time, self.config.time_features)) + self.count(num_atoms)
+        if condition is not None and self.conditions is not None:
+            context = context + self.conditions(condition, Ragged(num_atoms))
+        return context, row
+
+
+def _distinct(time: Tensor, num_atoms: Tensor, condition: Conditions | None) -> tuple[Tensor, Tensor]:
+    """(B,) which of K distinct inputs each structure has, and (K,) a structure that has it."""
+    keys = torch.stack([time, num_atoms.to(time.dtype)], dim=1)
+    if condition is not None:
+        keys = torch.cat([keys, condition.table.to(time.dtype)], dim=1)
+    distinct, row = keys.unique(dim=0, return_inverse=True)
+    index = torch.arange(len(row))
+    return row, row.new_empty(len(distinct)).scatter_reduce_(0, row, index, "amin", include_self=False)
 
 
 def time_features(time: Tensor, size: int) -> Tensor:

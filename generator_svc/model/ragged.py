@@ -36,6 +36,24 @@ class Ragged:
         return bool((self.num_atoms == self.max_atoms).all())
 
     @cached_property
+    def runs(self) -> list[tuple[int, int]]:
+        """(structures, atoms of each) of every run of neighbours with equal atom counts."""
+        atoms, structures = self.num_atoms.unique_consecutive(return_counts=True)
+        return list(zip(structures.tolist(), atoms.tolist(), strict=True))
+
+    @cached_property
+    def by_size(self) -> tuple[Ragged, Tensor | None]:
+        """The layout with structures in ascending order of atom count, so that each count is one run.
+
+        With it comes (T,) int64, the packed atom that belongs in each place; None where nothing moves.
+        """
+        if bool((self.num_atoms.diff() >= 0).all()):
+            return self, None
+        order = self.num_atoms.argsort(stable=True)
+        rank = order.argsort()
+        return Ragged(self.num_atoms[order]), self.expand(rank).argsort(stable=True)
+
+    @cached_property
     def structure_index(self) -> Tensor:
         """(T,) int64, the structure each packed atom belongs to."""
         index = torch.arange(self.size, device=self.num_atoms.device)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from generator_svc.model.modulation import gated_sum, modulated_norm
 from generator_svc.model.ragged import Ragged
 
 
@@ -27,14 +28,29 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, ragged: Ragged, bias: Tensor | None) -> Tensor:
-        """(T, d) to (T, d); `bias` broadcasts to (B, heads, M, M)."""
-        padded = ragged.pad(self.qkv(x))
-        batch, slots, _ = padded.shape
-        query, key, value = padded.view(batch, slots, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        """(T, d) to (T, d); `bias` broadcasts to (B, heads, M, M), and None is without padding."""
+        qkv = self.qkv(x)
+        if bias is not None:
+            return self.out(ragged.pack(self._mix(ragged.pad(qkv), bias)))
+        if ragged.uniform:
+            return self.out(self._mix(ragged.pad(qkv)).flatten(0, 1))
+        parts = qkv.split([structures * atoms for structures, atoms in ragged.runs])
+        mixed = [
+            self._mix(part.view(structures, atoms, -1)).flatten(0, 1)
+            for part, (structures, atoms) in zip(parts, ragged.runs, strict=True)
+        ]
+        return self.out(torch.cat(mixed))
+
+    def _mix(self, qkv: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(B, M, 3 d) to (B, M, d)."""
+        batch, slots, _ = qkv.shape
+        query, key, value = qkv.view(batch, slots, 3, self.heads, -1).unbind(2)
         if bias is not None:
             bias = bias.to(query.dtype)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        return self.out(ragged.pack(mixed.transpose(1, 2).reshape(batch, slots, -1)))
+        mixed = F.scaled_dot_product_attention(
+            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), attn_mask=bias
+        )
+        return mixed.transpose(1, 2).reshape(batch, slots, -1)
 
 
 def feed_forward(width: int, ratio: int = 4) -> nn.Sequential:
@@ -77,9 +93,19 @@ class AdaptiveBlock(nn.Module):
         nn.init.zeros_(self.modulation.weight)
         nn.init.zeros_(self.modulation.bias)
 
-    def forward(self, x: Tensor, condition: Tensor, ragged: Ragged, mask: Tensor | None) -> Tensor:
-        """(T, d) and a condition (B, d) to (T, d)."""
-        parts = ragged.expand(self.modulation(F.silu(condition))).chunk(6, dim=-1)
+    def forward(
+        self, x: Tensor, conditions: Tensor, rows: Tensor, ragged: Ragged, mask: Tensor | None
+    ) -> Tensor:
+        """(T, d), conditions (K, d) and the row of them that is each atom's (T,) to (T, d).
+
+        `mask` is what `attention_mask` says. It is needed in compiled code, whose shapes have to stay from
+        batch to batch, and on accelerators, where an attention for each atom count would be a launch each.
+        """
+        if x.device.type == "cpu" and not torch.compiler.is_compiling():
+            mask = None
+        parts = self.modulation(F.silu(conditions)).chunk(6, dim=-1)
         shift1, scale1, gate1, shift2, scale2, gate2 = parts
-        x = x + gate1 * self.attention(self.norm1(x) * (1 + scale1) + shift1, ragged, mask)
-        return x + gate2 * self.mlp(self.norm2(x) * (1 + scale2) + shift2)
+        normed = modulated_norm(x, shift1, scale1, rows, self.norm1.eps)
+        x = gated_sum(x, self.attention(normed, ragged, mask), gate1, rows)
+        normed = modulated_norm(x, shift2, scale2, rows, self.norm2.eps)
+        return gated_sum(x, self.mlp(normed), gate2, rows)
