@@ -5,6 +5,7 @@ from typing import Any
 
 from xenolith.cli._output import add_json, console, write_json
 from xenolith.cli._progress import Progress
+from xenolith.cli._scores import show_scores
 from xenolith.cli._services import add_service_arguments, services
 from xenolith.client import Operation, OperationHandle, Scores
 from xenolith.errors import InvalidArgumentError
@@ -66,8 +67,6 @@ def _wait(given: argparse.Namespace) -> int:
 
 
 def _tell(given: argparse.Namespace, out: Any, now: Operation) -> None:
-    from xenolith.cli.score import show_scores
-
     write_json(
         given.json,
         {

@@ -11,7 +11,8 @@ from xenolith.client._calls import Unary, deadline
 from xenolith.client._oracle import DEFAULT_COMPONENTS, score_request
 from xenolith.client._scores import scores_from_proto
 from xenolith.client.results import Scores
-from xenolith.convert.items import Item, as_items
+from xenolith.convert.item import Item
+from xenolith.convert.items import as_items
 from xenolith.errors import XenolithError, error_class_of
 from xenolith.v1 import oracle_pb2
 

@@ -8,7 +8,8 @@ from xenolith.client._calls import Exchange, Unary, deadline
 from xenolith.client._messages import fill
 from xenolith.client._scores import scores_from_proto
 from xenolith.client.results import Scores
-from xenolith.convert.items import Item, as_items
+from xenolith.convert.item import Item
+from xenolith.convert.items import as_items
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import InternalError, InvalidArgumentError, XenolithError, error_class_of
 from xenolith.v1 import oracle_pb2

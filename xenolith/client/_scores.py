@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xenolith.client.results import Audit, HullPhase, Provenance, Relaxation, Score, Scores
-from xenolith.convert.items import Item
+from xenolith.convert.item import Item
 from xenolith.errors import DisorderedError
 from xenolith.v1 import crystal_pb2, oracle_pb2
 from xenolith.wire import batch_from_proto, tensor_from_proto

@@ -7,7 +7,8 @@ from xenolith.convert.ase_ import from_ase, to_ase
 from xenolith.convert.cif import read_cif, to_cif, write_cif
 from xenolith.convert.extxyz import read_extxyz, write_extxyz
 from xenolith.convert.files import is_structure_file, read_path, read_paths
-from xenolith.convert.items import Item, as_batch, as_crystal, as_items
+from xenolith.convert.item import Item
+from xenolith.convert.items import as_batch, as_crystal, as_items
 from xenolith.convert.poscar import read_poscar, to_poscar
 from xenolith.convert.pymatgen_ import from_pymatgen, to_pymatgen
 

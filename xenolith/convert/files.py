@@ -5,7 +5,7 @@ from pathlib import Path
 
 from xenolith.convert.cif import read_cif
 from xenolith.convert.extxyz import read_extxyz
-from xenolith.convert.items import Item
+from xenolith.convert.item import Item
 from xenolith.convert.poscar import read_poscar
 from xenolith.crystal import Crystal
 from xenolith.errors import CrystalError, ReadError

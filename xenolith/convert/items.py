@@ -1,28 +1,17 @@
 """Whatever a user has in hand, as crystals: one item each, readable or not."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from xenolith.convert.ase_ import from_ase
+from xenolith.convert.files import read_path
+from xenolith.convert.item import Item
 from xenolith.convert.pymatgen_ import from_pymatgen
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import CrystalError, InvalidArgumentError, ReadError
 
-__all__ = ["Item", "as_batch", "as_crystal", "as_items"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Item:
-    """One structure of the user's, or the reason why it is none; may be given wherever structures are."""
-
-    source: str
-    """Where it came from: a path, with ``#index`` in files of several; else its index."""
-    crystal: Crystal | None = None
-    """The crystal, unless there is a problem."""
-    problem: ReadError | CrystalError | None = None
-    """Why it cannot be read as an ordered crystal."""
+__all__ = ["as_batch", "as_crystal", "as_items"]
 
 
 if TYPE_CHECKING:
@@ -111,8 +100,6 @@ def _expanded(thing: Any, index: int) -> Iterator[Item]:
         yield thing
         return
     if isinstance(thing, str | Path):
-        from xenolith.convert.files import read_path
-
         yield from read_path(thing)
         return
     try:
