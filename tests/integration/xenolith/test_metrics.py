@@ -1,5 +1,6 @@
 """What Prometheus reads of a service."""
 
+import time
 import urllib.request
 from collections.abc import Iterator
 
@@ -58,7 +59,12 @@ def test_calls_and_the_service_s_own_figures_are_served() -> None:
             stub.Score(wrong, timeout=30)
         oracle.totals.add(scored())
         oracle.totals.add(scored())
-        lines = read(running.metrics_port)
+        # The caller has its status a moment before the call is counted.
+        for _ in range(500):
+            lines = read(running.metrics_port)
+            if 'xenolith_calls_in_flight{method="Score"} 0.0' in lines:
+                break
+            time.sleep(0.01)
     assert lines >= {
         'xenolith_calls_total{code="OK",method="Describe"} 1.0',
         'xenolith_calls_total{code="OK",method="Score"} 1.0',
