@@ -34,7 +34,7 @@ def plot(ours: Mapping[str, Histogram], theirs: Mapping[str, Histogram], path: P
         at = np.arange(len(ours[name].labels))
         panel.bar(at, 100 * theirs[name].shares, width=1.0, color="0.8", label="data")
         panel.step(at, 100 * ours[name].shares, where="mid", color="tab:red", label="samples")
-        step = max(1, len(at) // 15)
+        step = max(1, len(at) // 10)
         panel.set_xticks(at[::step], ours[name].labels[::step], fontsize=7)
         panel.set(title=name.replace("_", " "), ylabel="%")
     axes[0, 0].legend(frameon=False)
