@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,15 @@ def test_services_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     parent.stdout.close()
 
 
+@pytest.fixture
+def heeding_interrupts() -> Iterator[None]:
+    """Children of a process that a shell started in the background would ignore SIGINT, as it does."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding_interrupts")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_up_serves_until_told_to_stop(tmp_path: Path, number: int) -> None:
     command = [
