@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from generator_svc.model import geometry
 from generator_svc.model.assignment import choose_elements
@@ -234,51 +233,3 @@ def pair_features(frac: Tensor, metric: Tensor, ragged: Ragged, config: Autoenco
     with torch.no_grad():
         _, distance = geometry.minimum_image(ragged.pad(frac), metric)
         return geometry.radial_basis(distance, config.radial_features, config.radial_cutoff)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossWeights:
-    """Weights of the terms of the autoencoder's loss."""
-
-    elements: float = 1.0
-    """Cross entropy of the element, mean over atoms."""
-    cell: float = 5.0
-    """Mean squared error of the standardised log-metric."""
-    coordinates: float = 10.0
-    """Mean squared error of the phases."""
-    distances: float = 1.0
-    """Smooth L1 of minimum-image distances, Angstrom, near pairs weighted up."""
-    kl: float = 1e-4
-    """Kullback-Leibler divergence to the standard normal, per atom."""
-    coarse: float = 0.5
-    """Weight of the first stage's own loss beside the refined one's."""
-
-
-def reconstruction_terms(
-    model: Autoencoder, decoded: Decoded, crystals: CrystalTensors, cell: Tensor
-) -> dict[str, Tensor]:
-    """Loss terms of one decoder stage, each a scalar."""
-    ragged = crystals.ragged
-    return {
-        "elements": F.cross_entropy(decoded.logits.float(), crystals.numbers - 1),
-        "cell": F.mse_loss(decoded.cell.float(), cell),
-        "coordinates": F.mse_loss(decoded.phase.float(), geometry.phases(crystals.frac_coords)),
-        "distances": distance_loss(model, decoded, crystals, ragged),
-    }
-
-
-def distance_loss(model: Autoencoder, decoded: Decoded, crystals: CrystalTensors, ragged: Ragged) -> Tensor:
-    """Error of pair distances, in the image that is nearest in the true crystal; bonds weigh most."""
-    true_metric = geometry.lattice_to_metric(crystals.lattice)
-    displacement, distance = geometry.minimum_image(ragged.pad(crystals.frac_coords), true_metric)
-    frac = ragged.pad(geometry.phases_to_frac(decoded.phase.float()))
-    difference = frac[:, None, :, :] - frac[:, :, None, :]
-    error = difference - displacement
-    predicted = displacement + error - error.round()
-    metric = model.metric(decoded.cell.float(), ragged)
-    length = geometry.lengths(predicted, metric)
-    weight = torch.exp(-((distance / 4.0) ** 2)) * (distance > 1e-3)
-    weight = weight * (ragged.mask[:, :, None] & ragged.mask[:, None, :])
-    return (
-        weight * F.smooth_l1_loss(length, distance, beta=0.1, reduction="none")
-    ).sum() / weight.sum().clamp_min(1)

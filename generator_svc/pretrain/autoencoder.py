@@ -13,12 +13,13 @@ from torch import Tensor
 
 from generator_svc.data.load import load_crystals
 from generator_svc.data.table import CrystalTable
-from generator_svc.model.autoencoder import Autoencoder, CrystalTensors, reconstruction_terms
+from generator_svc.model.autoencoder import Autoencoder, CrystalTensors
 from generator_svc.model.geometry import metric_to_features
 from generator_svc.pretrain.checkpoint import load_weights, save_tensors
 from generator_svc.pretrain.folder import check_run, write_run
 from generator_svc.pretrain.loop import train
 from generator_svc.pretrain.processes import Processes, join_processes, resolve_device
+from generator_svc.pretrain.reconstruction import reconstruction_terms
 from generator_svc.pretrain.settings import AutoencoderRun
 
 

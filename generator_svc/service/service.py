@@ -14,14 +14,11 @@ import structlog
 
 from generator_svc.cleanup.plan import cleanup_plan
 from generator_svc.diffusion.sampler import SamplerSettings
-from generator_svc.diffusion.schedule import time_grid
-from generator_svc.model.conditions import ConditionsConfig
-from generator_svc.service import requests
+from generator_svc.service import requests, responses
 from generator_svc.service.engine import Engine, SampledChunk, SamplePlan
 from generator_svc.service.policy import Policy, PolicyStore
 from xenolith.chunks import WeightsReceiver, send_weights
 from xenolith.crystal import CrystalBatch
-from xenolith.errors import FailedPreconditionError
 from xenolith.serving import Stop, Worker
 from xenolith.v1 import crystal_pb2, generator_pb2, generator_pb2_grpc
 from xenolith.wire import batch_from_proto, batch_to_proto, tensor_from_proto, tensor_to_proto
@@ -45,6 +42,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         """What is loaded."""
         loaded = self.engine.loaded
         manifest = loaded.bundle.manifest
+        defaults = requests.sampler_settings(generator_pb2.SamplerSettings(), self.engine)
         prior = zip(loaded.atom_counts, loaded.atom_count_probabilities, strict=True)
         return generator_pb2.GeneratorServiceDescribeResponse(
             service_version=VERSION,
@@ -57,13 +55,13 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
             latent_dim=loaded.denoiser.config.latent_dim,
             embedding_dim=loaded.autoencoder.config.width,
             num_timesteps=requests.NUM_TIMESTEPS,
-            default_sampler=_sampler(requests.sampler_settings(generator_pb2.SamplerSettings(), self.engine)),
+            default_sampler=responses.sampler(defaults),
             atom_count_prior=[
                 generator_pb2.AtomCountProbability(num_atoms=int(n), probability=float(p)) for n, p in prior
             ],
             elements=manifest["elements"],
-            condition_kinds=_condition_kinds(loaded.denoiser.config.conditions),
-            condition_properties=_condition_properties(loaded.denoiser.config.conditions),
+            condition_kinds=responses.condition_kinds(loaded.denoiser.config.conditions),
+            condition_properties=responses.condition_properties(loaded.denoiser.config.conditions),
             denoiser_config_json=self._denoiser_config(),
             card_json=json.dumps(loaded.bundle.card),
             device=str(self.engine.device),
@@ -128,7 +126,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         """Stream the weights of the current or the bundle's own policy."""
         policy = self.policies.readable(request.expected_policy_version)
         if request.kind == generator_pb2.WEIGHTS_KIND_ADAPTER:
-            for message in _adapter_messages(policy, self.engine.loaded.bundle.digest):
+            for message in responses.adapter_messages(policy, self.engine.loaded.bundle.digest):
                 yield message
             return
         header = generator_pb2.WeightsHeader(
@@ -179,7 +177,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
             provenance=self._provenance(policy, plan.settings, chunk.cleanup),
         )
         if with_trajectory:
-            response.trajectory.CopyFrom(_trajectory(chunk, plan.settings))
+            response.trajectory.CopyFrom(responses.trajectory(chunk, plan.settings))
         if chunk.embeddings is not None:
             response.embeddings.CopyFrom(tensor_to_proto(chunk.embeddings))
         return response
@@ -193,7 +191,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
             bundle_name=loaded.bundle.name,
             bundle_digest=loaded.bundle.digest,
             autoencoder_digest=loaded.autoencoder_digest,
-            sampler=None if settings is None else _sampler(settings),
+            sampler=None if settings is None else responses.sampler(settings),
             cleanup=cleanup,
             service_version=VERSION,
         )
@@ -208,51 +206,3 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
                 "num_timesteps": requests.NUM_TIMESTEPS,
             }
         )
-
-
-def _adapter_messages(policy: Policy, bundle_digest: str) -> Iterator[generator_pb2.GetWeightsResponse]:
-    if policy.adapter is None:
-        raise FailedPreconditionError(f"policy {policy.version!r} has no adapter: ask for full weights")
-    header = generator_pb2.WeightsHeader(
-        kind=generator_pb2.WEIGHTS_KIND_ADAPTER,
-        policy_version=policy.version,
-        base_policy_version=policy.adapter.base_version,
-        bundle_digest=bundle_digest,
-        config_json=policy.adapter.config_json,
-    )
-    return send_weights(generator_pb2.GetWeightsResponse, header, policy.adapter.tensors)
-
-
-def _condition_kinds(config: ConditionsConfig | None) -> list[generator_pb2.ConditionKind]:
-    if config is None:
-        return []
-    learnt = {
-        generator_pb2.CONDITION_KIND_COMPOSITION: config.composition,
-        generator_pb2.CONDITION_KIND_CHEMICAL_SYSTEM: config.chemical_system,
-        generator_pb2.CONDITION_KIND_PROPERTY: bool(config.scalars),
-    }
-    return [kind for kind, known in learnt.items() if known]
-
-
-def _condition_properties(config: ConditionsConfig | None) -> list[str]:
-    return [] if config is None else [scalar.name for scalar in config.scalars]
-
-
-def _sampler(settings: SamplerSettings) -> generator_pb2.SamplerSettings:
-    return generator_pb2.SamplerSettings(
-        steps=settings.steps, eta=settings.eta, guidance_scale=settings.guidance_scale
-    )
-
-
-def _trajectory(chunk: SampledChunk, settings: SamplerSettings) -> generator_pb2.Trajectory:
-    times = time_grid(settings.steps)[:-1].numpy()
-    log_probs = chunk.trajectory.log_probs.T.cpu().numpy().copy()
-    # A step without noise has no density: the last one always, all of them when eta is 0.
-    log_probs[:, -1] = np.nan
-    if settings.eta == 0:
-        log_probs[:] = np.nan
-    return generator_pb2.Trajectory(
-        latents=tensor_to_proto(chunk.trajectory.latents.cpu().numpy()),
-        timesteps=np.rint(times * (requests.NUM_TIMESTEPS - 1)).astype(int).tolist(),
-        old_log_probs=tensor_to_proto(log_probs),
-    )

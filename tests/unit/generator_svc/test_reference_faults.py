@@ -22,8 +22,6 @@ from generator_svc.model.autoencoder import (
     AutoencoderConfig,
     CrystalTensors,
     Decoded,
-    distance_loss,
-    reconstruction_terms,
 )
 from generator_svc.model.conditions import ConditionsConfig, conditions_of
 from generator_svc.model.denoiser import Denoiser, DenoiserConfig
@@ -32,6 +30,7 @@ from generator_svc.model.wanted import wanted_conditions
 from generator_svc.pretrain.autoencoder import run_autoencoder, shift_origin
 from generator_svc.pretrain.conditioning import draw_kept
 from generator_svc.pretrain.denoiser import run_denoiser
+from generator_svc.pretrain.reconstruction import distance_loss, reconstruction_terms
 from generator_svc.pretrain.settings import (
     AutoencoderRun,
     ConditionSettings,

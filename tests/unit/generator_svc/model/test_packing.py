@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.generator_padded import PaddedDenoiser
+from benchmarks.generator_parts.padded import PaddedDenoiser
 from generator_svc.model.conditions import Conditions, ConditionsConfig, ScalarCondition
 from generator_svc.model.denoiser import Denoiser, DenoiserConfig
 from generator_svc.model.modulation import gated_sum, modulated_norm

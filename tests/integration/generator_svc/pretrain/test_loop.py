@@ -23,7 +23,7 @@ from tests.salts import write_salts
 from xenolith.cli import main
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 SMALL = AutoencoderConfig(width=16, heads=2, encoder_layers=1, decoder_layers=1, refine_layers=1)
 CONFIG = """
 [data]

@@ -310,7 +310,7 @@ def test_the_prior_of_atom_counts_is_of_what_is_trained_on(tmp_path: Path) -> No
 
 
 def test_every_example_is_valid() -> None:
-    examples = sorted((Path(__file__).resolve().parents[3] / "examples" / "pretrain").rglob("*.toml"))
+    examples = sorted((Path(__file__).resolve().parents[4] / "examples" / "pretrain").rglob("*.toml"))
     assert len(examples) >= 8
     for path in examples:
         kind = next((k for name, k in KINDS.items() if path.stem == name), DenoiserRun)
