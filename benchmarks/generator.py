@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.generator_parts.floor import floor
+from benchmarks.generator_parts.floor import floor_ratio
 from benchmarks.generator_parts.timing import Setup
 from benchmarks.generator_parts.work import (
     coding,
@@ -60,14 +60,12 @@ def randomised(denoiser: Denoiser) -> Denoiser:
 
 
 def measure(setup: Setup, denoiser: Denoiser, counts: Sequence[int]) -> dict[str, Any]:
-    sampled = sampling(setup, denoiser, counts)
-    result: dict[str, Any] = {
-        "sampling": sampled,
+    return {
+        "sampling": sampling(setup, denoiser, counts),
         "log_probabilities": log_probabilities(setup, denoiser, counts, trajectory_steps(setup, len(counts))),
         "log_probabilities_one_step": log_probabilities(setup, denoiser, counts, single_steps(len(counts))),
-        "floor_ratio": sampled["step_s"] / floor(setup, denoiser.config, counts),
+        "floor_ratio": floor_ratio(setup, denoiser, counts),
     }
-    return result
 
 
 def plot(rows: Sequence[dict[str, float]], path: Path) -> None:
@@ -101,7 +99,7 @@ def main() -> int:
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5, help="rounds, of which the median counts")
     parser.add_argument("--timed-steps", type=int, default=2, help="sampler steps timed of each 50")
     parser.add_argument(
         "--trained-steps", type=int, default=2, help="steps of each structure in one packed forward"

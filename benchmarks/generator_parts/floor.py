@@ -1,16 +1,16 @@
-"""The time that the matrix products of the real atoms alone would take."""
+"""Sampling beside the matrix products of the real atoms alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
 
 from benchmarks.generator_parts.timing import Setup, interleaved
-from generator_svc.model.denoiser import DenoiserConfig
+from generator_svc.diffusion.sampler import SamplerSettings, sample
+from generator_svc.model.denoiser import Denoiser, DenoiserConfig
 
 
 def matrix_products(config: DenoiserConfig, counts: Sequence[int]) -> list[tuple[int, int, int]]:
@@ -31,18 +31,26 @@ def matrix_products(config: DenoiserConfig, counts: Sequence[int]) -> list[tuple
     return block * config.layers + ends
 
 
-def floor(setup: Setup, config: DenoiserConfig, counts: Sequence[int]) -> float:
-    """Seconds of one forward pass's matrix products, each timed at its own shape, attention left out."""
-    total = 0.0
-    shapes = matrix_products(config, counts)
-    for shape in sorted(set(shapes)):
-        m, k, n = shape
-        a, b = torch.randn(m, k, device=setup.device), torch.randn(n, k, device=setup.device)
-        once = interleaved(setup, partial(_three_times, nn.functional.linear, a, b))[0] / 3
-        total += once * shapes.count(shape)
-    return total
+def floor_ratio(setup: Setup, denoiser: Denoiser, counts: Sequence[int]) -> float:
+    """How many times as long a sampler step takes as its matrix products, attention left out.
+
+    Each product is timed at its own shape, in turns with the step.
+    """
+    settings, seeds = SamplerSettings(steps=setup.timed_steps), list(range(len(counts)))
+    shapes = matrix_products(denoiser.config, counts)
+    kinds = sorted(set(shapes))
+    products = [partial(_three_times, _product(shape, setup.device)) for shape in kinds]
+    steps, *taken = interleaved(setup, partial(sample, denoiser, counts, seeds, settings), *products)
+    floor = sum(once / 3 * shapes.count(shape) for shape, once in zip(kinds, taken, strict=True))
+    return steps / setup.timed_steps / floor
 
 
-def _three_times(action: Callable[..., Any], *arguments: Any) -> None:
+def _product(shape: tuple[int, int, int], device: torch.device) -> Callable[[], torch.Tensor]:
+    m, k, n = shape
+    a, b = torch.randn(m, k, device=device), torch.randn(n, k, device=device)
+    return partial(nn.functional.linear, a, b)
+
+
+def _three_times(action: Callable[[], object]) -> None:
     for _ in range(3):
-        action(*arguments)
+        action()
