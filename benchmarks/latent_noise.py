@@ -4,8 +4,8 @@ Diffusion never lands exactly on a latent of the data. This measures what that c
 split are encoded, Gaussian noise of a given fraction of each channel's standard deviation is added, and they
 are decoded. For each autoencoder and noise level: the share that StructureMatcher (0.2 / 0.3 / 5) still calls
 the same, the shares that pass the validity gate and that keep all elements, and how far CHGNet's energy rises
-above that of the crystal it came from, over all that pass the gate. Elements that were read wrongly are put
-right for the energy: it is that of the geometry, and is over the same crystals for every autoencoder.
+above that of the crystal it came from. Elements that were read wrongly are put right for the energy, which is
+that of the geometry, over the crystals that pass the gate with every autoencoder (`n_energy` of them).
 
     python -m benchmarks.latent_noise --data mp20.parquet robust=runs/robust plain=runs/plain --plot noise.png
 
@@ -27,27 +27,20 @@ import torch
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
-from generator_svc.bundle import load_bundle
 from generator_svc.data.load import read_crystals
 from generator_svc.data.table import CrystalTable
 from generator_svc.model.autoencoder import Autoencoder
 from generator_svc.model.ragged import Ragged
 from generator_svc.pretrain.autoencoder import structures
-from generator_svc.pretrain.denoiser import latent_statistics, load_autoencoder
+from generator_svc.pretrain.denoiser import latent_statistics
+from generator_svc.pretrain.finished import load_autoencoder
 from oracle_svc.calculators import open_calculator
 from oracle_svc.scoring.validity import ValidityLimits, check_validity
-from xenolith.bundle import MANIFEST, read_bundle
 from xenolith.convert import from_pymatgen
 from xenolith.crystal import CrystalBatch
 
 LEVELS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 CPU = torch.device("cpu")
-
-
-def open_autoencoder(folder: Path) -> Autoencoder:
-    if (folder / MANIFEST).exists():
-        return load_bundle(read_bundle(folder)).autoencoder
-    return load_autoencoder(folder)
 
 
 @torch.no_grad()
@@ -67,41 +60,66 @@ def batch_of(members: Sequence[Structure]) -> CrystalBatch:
     return CrystalBatch.from_crystals(from_pymatgen(structure) for structure in members)
 
 
-def curve(
-    model: Autoencoder, table: CrystalTable, truth: Sequence[Structure], energies: np.ndarray, calculator: Any
-) -> list[dict[str, float]]:
-    _, std = latent_statistics(model, table, CPU)
-    matcher = StructureMatcher(ltol=0.2, stol=0.3, angle_tol=5)
-    numbers = batch_of(truth).numbers  # decoding keeps the order of the atoms
-    rows = []
+def curves(
+    autoencoders: Mapping[str, Autoencoder],
+    table: CrystalTable,
+    truth: Sequence[Structure],
+    energies: np.ndarray,
+    calculator: Any,
+) -> dict[str, list[dict[str, float]]]:
+    stds = {name: latent_statistics(model, table, CPU)[1] for name, model in autoencoders.items()}
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in autoencoders}
     for level in LEVELS:
-        decoded = disturbed(model, table, level, std)
-        same = [
-            a.composition == b.composition and matcher.fit(a, b) for a, b in zip(truth, decoded, strict=True)
-        ]
-        batch = batch_of(decoded)
-        valid = check_validity(batch, ValidityLimits(), calculator.elements).valid
-        kept = np.array([a.composition == b.composition for a, b in zip(truth, decoded, strict=True)])
-        chosen = np.flatnonzero(valid)
-        righted = dataclasses.replace(batch, numbers=numbers).take(chosen)
-        rise = calculator.evaluate(righted).energy_per_atom - energies[chosen]
-        rise = rise[np.isfinite(rise)]
-        rows.append(
-            {
-                "noise": level,
-                "match_rate": float(np.mean(same)),
-                "valid": float(valid.mean()),
-                "elements_kept": float(kept.mean()),
-                "mean_energy_rise": float(rise.mean()),
-                "median_energy_rise": float(np.median(rise)),
-                "n": len(table),
-            }
-        )
-        sys.stderr.write(f"{rows[-1]}\n")
+        decoded = {name: disturbed(model, table, level, stds[name]) for name, model in autoencoders.items()}
+        valid, rise = {}, {}
+        for name, crystals in decoded.items():
+            batch = batch_of(crystals)
+            valid[name] = check_validity(batch, ValidityLimits(), calculator.elements).valid
+            rise[name] = _energy_rise(batch, valid[name], truth, energies, calculator)
+        common = np.logical_and.reduce([np.isfinite(values) for values in rise.values()])
+        for name, crystals in decoded.items():
+            rows[name].append(
+                {
+                    "noise": level,
+                    **_kept(truth, crystals),
+                    "valid": float(valid[name].mean()),
+                    "n": len(table),
+                    "mean_energy_rise": float(rise[name][common].mean()) if common.any() else float("nan"),
+                    "median_energy_rise": float(np.median(rise[name][common]))
+                    if common.any()
+                    else float("nan"),
+                    "n_energy": int(common.sum()),
+                }
+            )
+            sys.stderr.write(f"{name} {rows[name][-1]}\n")
     return rows
 
 
-def plot(curves: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
+def _energy_rise(
+    decoded: CrystalBatch,
+    valid: np.ndarray,
+    truth: Sequence[Structure],
+    energies: np.ndarray,
+    calculator: Any,
+) -> np.ndarray:
+    """(S,) eV/atom of the decoded geometries with the right elements; NaN without a finite energy."""
+    chosen = np.flatnonzero(valid)
+    numbers = batch_of(truth).numbers  # decoding keeps the order of the atoms
+    righted = dataclasses.replace(decoded, numbers=numbers).take(chosen)
+    rise = np.full(len(decoded), np.nan)
+    rise[chosen] = calculator.evaluate(righted).energy_per_atom - energies[chosen]
+    return rise
+
+
+def _kept(truth: Sequence[Structure], decoded: Sequence[Structure]) -> dict[str, float]:
+    matcher = StructureMatcher(ltol=0.2, stol=0.3, angle_tol=5)
+    pairs = list(zip(truth, decoded, strict=True))
+    kept = [a.composition == b.composition for a, b in pairs]
+    same = [known and matcher.fit(a, b) for known, (a, b) in zip(kept, pairs, strict=True)]
+    return {"match_rate": float(np.mean(same)), "elements_kept": float(np.mean(kept))}
+
+
+def plot(found: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
     """Draw match rate and energy rise against noise, a line for each autoencoder."""
     import matplotlib as mpl
 
@@ -109,7 +127,7 @@ def plot(curves: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> Non
     from matplotlib import pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2), constrained_layout=True)
-    for name, rows in curves.items():
+    for name, rows in found.items():
         noise = [row["noise"] for row in rows]
         left.plot(noise, [100 * row["match_rate"] for row in rows], marker="o", label=name)
         right.plot(noise, [1e3 * row["mean_energy_rise"] for row in rows], marker="o", label=name)
@@ -138,16 +156,15 @@ def main() -> int:
     truth = structures(table.tensors())
     calculator = open_calculator("chgnet")
     energies = calculator.evaluate(batch_of(truth)).energy_per_atom
-    curves = {}
-    for item in given.autoencoders:
-        name, _, folder = item.partition("=")
-        curves[name] = curve(open_autoencoder(Path(folder)), table, truth, energies, calculator)
-    text = json.dumps(curves, indent=1)
+    named = (item.partition("=") for item in given.autoencoders)
+    autoencoders = {name: load_autoencoder(Path(folder)) for name, _, folder in named}
+    found = curves(autoencoders, table, truth, energies, calculator)
+    text = json.dumps(found, indent=1)
     sys.stdout.write(text + "\n")
     if given.json:
         given.json.write_text(text + "\n")
     if given.plot:
-        plot(curves, given.plot)
+        plot(found, given.plot)
     return 0
 
 

@@ -17,13 +17,14 @@ from generator_svc.data.load import load_crystals
 from generator_svc.data.table import CrystalTable
 from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig
 from generator_svc.model.denoiser import Denoiser, denoiser_config
-from generator_svc.pretrain.checkpoint import save_tensors
-from generator_svc.pretrain.denoiser import load_autoencoder
+from generator_svc.pretrain.checkpoint import load_weights, save_tensors
+from generator_svc.pretrain.finished import LATENTS_FILE, load_autoencoder
 from generator_svc.pretrain.folder import read_run
 from generator_svc.pretrain.settings import DenoiserRun
 from generator_svc.weights import Storage, pack, unpack
 from xenolith.bundle import CARD, FORMAT, MANIFEST, Bundle, BundleError, read_bundle, sha256
-from xenolith.files import without_nan, write_json
+from xenolith.errors import NotFoundError
+from xenolith.files import read_text, without_nan, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,14 +110,18 @@ def build_bundle(
 
     Raises
     ------
+    NotFoundError : the run has not finished.
     BundleError : the encoder of `autoencoder_run` is another one.
     """
     run = read_run(denoiser_run, DenoiserRun)
-    table = load_crystals(run.data)
+    weights = denoiser_run / "denoiser.safetensors"
+    if not weights.exists():
+        raise NotFoundError(f"{denoiser_run} holds no finished denoiser: run `xenolith pretrain denoiser`")
     denoiser = Denoiser(run.model)
-    denoiser.load_state_dict(load_file(denoiser_run / "denoiser.safetensors"))
-    statistics = json.loads((denoiser_run / "latents.json").read_text())
+    load_weights(denoiser, weights)
+    statistics = json.loads(read_text(denoiser_run / LATENTS_FILE))
     autoencoder = load_autoencoder(run.autoencoder)
+    table = load_crystals(run.data, max_atomic_number=autoencoder.config.max_atomic_number)
     if autoencoder_run is not None:
         own, autoencoder = autoencoder, load_autoencoder(autoencoder_run)
         _expect_same_encoder(own, autoencoder, autoencoder_run)

@@ -41,7 +41,12 @@ def autoencoder_figures(bundle: Bundle, data: Path, split: str | None) -> dict[s
     all_elements_right (share of crystals), n.
     """
     loaded = load_bundle(bundle)
-    table = read_crystals(data, split=split, max_atoms=int(bundle.manifest["max_atoms"]))
+    table = read_crystals(
+        data,
+        split=split,
+        max_atoms=int(bundle.manifest["max_atoms"]),
+        max_atomic_number=loaded.autoencoder.config.max_atomic_number,
+    )
     figures: dict[str, float | int] = dict(
         reconstruction_figures(loaded.autoencoder, table, torch.device("cpu"))
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from generator_svc.device import resolve_device
 from xenolith.bundle import DEFAULT_BUNDLE
 from xenolith.errors import InvalidArgumentError
 from xenolith.serving import usable_cores
@@ -35,10 +36,13 @@ class GeneratorSettings:
 
     @property
     def torch_device(self) -> torch.device:
-        """The device, "auto" resolved."""
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return torch.device(self.device)
+        """The device, "auto" resolved.
+
+        Raises
+        ------
+        InvalidArgumentError : there is no such device.
+        """
+        return resolve_device(self.device)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:

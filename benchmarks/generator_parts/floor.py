@@ -13,11 +13,13 @@ from generator_svc.diffusion.sampler import SamplerSettings, sample
 from generator_svc.model.denoiser import Denoiser, DenoiserConfig
 
 
-def matrix_products(config: DenoiserConfig, counts: Sequence[int]) -> list[tuple[int, int, int]]:
-    """(m, k, n) of every matrix product of one forward pass over the real atoms."""
-    atoms, structures, width = sum(counts), len(counts), config.width
+def matrix_products(
+    config: DenoiserConfig, counts: Sequence[int], contexts: int
+) -> list[tuple[int, int, int]]:
+    """(m, k, n) of every matrix product of one forward pass over the real atoms and their `contexts`."""
+    atoms, width = sum(counts), config.width
     block = [
-        (structures, width, 6 * width),
+        (contexts, width, 6 * width),
         (atoms, width, 3 * width),
         (atoms, width, width),
         (atoms, width, 4 * width),
@@ -25,7 +27,7 @@ def matrix_products(config: DenoiserConfig, counts: Sequence[int]) -> list[tuple
     ]
     ends = [
         (atoms, config.latent_dim, width),
-        (structures, width, 2 * width),
+        (contexts, width, 2 * width),
         (atoms, width, config.latent_dim),
     ]
     return block * config.layers + ends
@@ -37,7 +39,8 @@ def floor_ratio(setup: Setup, denoiser: Denoiser, counts: Sequence[int]) -> floa
     Each product is timed at its own shape, in turns with the step.
     """
     settings, seeds = SamplerSettings(steps=setup.timed_steps), list(range(len(counts)))
-    shapes = matrix_products(denoiser.config, counts)
+    contexts = len(set(counts)) if setup.device.type == "cpu" else len(counts)
+    shapes = matrix_products(denoiser.config, counts, contexts)
     kinds = sorted(set(shapes))
     products = [partial(_three_times, _product(shape, setup.device)) for shape in kinds]
     steps, *taken = interleaved(setup, partial(sample, denoiser, counts, seeds, settings), *products)

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from generator_svc.bundle import LoadedBundle, load_bundle
+from generator_svc.bundle import LoadedBundle
 from generator_svc.diffusion.sampler import SamplerSettings, Transition, log_density, noise, transition
 from generator_svc.model.autoencoder import CrystalTensors
 from generator_svc.model.conditions import Conditions
 from generator_svc.model.denoiser import Denoiser, time_features
 from generator_svc.model.ragged import Ragged
 from generator_svc.model.transformer import AdaptiveBlock, attention_mask
+from generator_svc.pretrain.finished import load_autoencoder
 
 
 class PaddedDenoiser:
@@ -73,10 +74,10 @@ def sample(
 
 
 def decode(loaded: LoadedBundle, latents: Tensor, num_atoms: Sequence[int]) -> CrystalTensors:
-    """Crystals of normalised latents, with the networks read from disk first."""
-    fresh = load_bundle(loaded.bundle, latents.device)
+    """Crystals of normalised latents, with the autoencoder read from disk first."""
+    autoencoder = load_autoencoder(loaded.bundle.path).to(latents.device)
     ragged = Ragged(torch.tensor(list(num_atoms), device=latents.device))
-    return fresh.autoencoder.decode(fresh.restore(latents), ragged)
+    return autoencoder.decode(loaded.restore(latents), ragged)
 
 
 def log_probs(

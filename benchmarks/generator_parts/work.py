@@ -25,9 +25,7 @@ def sampling(setup: Setup, denoiser: Denoiser, counts: Sequence[int]) -> dict[st
     def dense() -> Tensor:
         return padded.sample(denoiser, counts, seeds, settings)
 
-    difference = float((packed() - dense()).abs().max())
-    if difference > 1e-3:
-        raise SystemExit(f"packed and padded samples differ by {difference}")
+    difference = _agreement(packed(), dense())
     latents, ragged = packed(), Ragged(torch.tensor(list(counts), device=setup.device))
 
     def decode() -> None:
@@ -82,7 +80,7 @@ def log_probabilities(
             densities.append(density.detach())
         return torch.cat(densities)
 
-    difference = float((packed() - dense()).abs().max())
+    difference = _agreement(packed(), dense())
 
     def afresh(densities: Callable[[], Tensor]) -> Callable[[], None]:
         def action() -> None:
@@ -101,6 +99,13 @@ def log_probabilities(
         "ratio": theirs / ours,
         "max_difference": difference,
     }
+
+
+def _agreement(packed: Tensor, padded: Tensor) -> float:
+    difference = float((packed - padded).abs().max())
+    if difference > 1e-3:
+        raise SystemExit(f"packed and padded outputs differ by {difference}")
+    return difference
 
 
 def trajectory_steps(setup: Setup, size: int) -> Tensor:

@@ -103,7 +103,8 @@ def _part(prepared: Prepared, split: str) -> np.ndarray:
     if not parts:
         raise DataError(
             f"{prepared.path}: part {split!r} was asked for and the data has no parts. Name their column "
-            "(data.columns.split), or set data.validation_fraction to hold some crystals out"
+            "(data.columns.split). data.validation_fraction holds crystals out for validation where no part "
+            "is for it; a part to test on has to be named"
         )
     if split not in parts:
         raise DataError(f"{prepared.path}: there is no part {split!r}; there are {', '.join(parts)}")

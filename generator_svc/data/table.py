@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +42,17 @@ class CrystalTable:
     def offsets(self) -> np.ndarray:
         """(S + 1,) start of each crystal's atoms."""
         return np.concatenate([[0], np.cumsum(self.num_atoms)])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the crystals and their labels."""
+        digest = hashlib.sha256()
+        for column in (self.num_atoms, self.lattices, self.numbers, self.frac_coords):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        for name in sorted(self.scalars):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(self.scalars[name]).tobytes())
+        return digest.hexdigest()
 
     def take(self, rows: np.ndarray) -> CrystalTable:
         """The given crystals, in the given order."""

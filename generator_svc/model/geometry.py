@@ -18,9 +18,11 @@ from torch import Tensor
 
 _ROWS = (0, 1, 2, 0, 0, 1)
 _COLUMNS = (0, 1, 2, 1, 2, 2)
-# Bounds on the logarithm of the eigenvalues of G / N^(2/3) (Angstrom^2). Every cell of MP-20 lies well
-# inside; latents far outside the training range decode to a finite cell at the bound.
-_LOG_EIGENVALUE_MIN, _LOG_EIGENVALUE_MAX = -6.0, 12.0
+# Bounds on log(G / N^(2/3)), G in Angstrom^2: on the mean of its eigenvalues, which is the volume, and on
+# the norm of what is left, which is the shape. The longest cell of MP-20 (3.2 x 3.2 x 46.7 Angstrom) has a
+# norm of 4.55; latents far outside the training range decode to a finite cell at the bounds.
+_LOG_VOLUME_MIN, _LOG_VOLUME_MAX = -1.5, 7.5
+_LOG_SHAPE_MAX = 5.0
 _IMAGES = tuple(itertools.product((-1.0, 0.0, 1.0), repeat=3))
 
 Arguments = ParamSpec("Arguments")
@@ -85,11 +87,9 @@ def features_to_metric(features: Tensor, num_atoms: Tensor) -> Tensor:
     log = _symmetric(features)
     shift = log.diagonal(dim1=1, dim2=2).mean(dim=1)
     deviator = log - torch.diag_embed(shift[:, None].expand(-1, 3))
-    # Gershgorin-like bound on the deviator keeps all eigenvalues between the two limits.
-    half = (_LOG_EIGENVALUE_MAX - _LOG_EIGENVALUE_MIN) / 2
-    shift = shift.clamp(_LOG_EIGENVALUE_MIN + half / 2, _LOG_EIGENVALUE_MAX - half / 2)
+    shift = shift.clamp(_LOG_VOLUME_MIN, _LOG_VOLUME_MAX)
     norm = deviator.flatten(1).norm(dim=1).clamp_min(1e-12)
-    deviator = deviator * (norm.clamp_max(half / 2) / norm)[:, None, None]
+    deviator = deviator * (norm.clamp_max(_LOG_SHAPE_MAX) / norm)[:, None, None]
     scale = num_atoms.to(features.dtype).pow(2 / 3) * shift.exp()
     return torch.matrix_exp(deviator) * scale[:, None, None]
 

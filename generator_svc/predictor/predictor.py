@@ -56,6 +56,8 @@ class Predictor:
         """
         device = next(self.head.parameters()).device
         counts = torch.as_tensor(np.asarray(num_atoms, dtype=np.int64))
+        if not len(counts):
+            return np.empty(0, dtype=np.float32)
         parts = torch.as_tensor(latents, dtype=torch.float32).split(_portions(counts))
         found = []
         for part, of_part in zip(parts, counts.split(_AT_ONCE), strict=True):
@@ -63,7 +65,7 @@ class Predictor:
             found.append(
                 self.head.value(atom_features(self.autoencoder, part.to(device), ragged), ragged).cpu()
             )
-        return torch.cat(found).numpy() if found else np.empty(0, dtype=np.float32)
+        return torch.cat(found).numpy()
 
     def predict_samples(self, bundle: LoadedBundle, latents: np.ndarray, num_atoms: np.ndarray) -> np.ndarray:
         """Predict from the normalised latents that a generator with that bundle gave."""

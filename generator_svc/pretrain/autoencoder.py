@@ -13,14 +13,18 @@ from torch import Tensor
 
 from generator_svc.data.load import load_crystals
 from generator_svc.data.table import CrystalTable
+from generator_svc.device import resolve_device
 from generator_svc.model.autoencoder import Autoencoder, CrystalTensors
 from generator_svc.model.geometry import metric_to_features
 from generator_svc.pretrain.checkpoint import load_weights, save_tensors
-from generator_svc.pretrain.folder import check_run, write_run
+from generator_svc.pretrain.folder import check_inputs, check_run, write_run
 from generator_svc.pretrain.loop import train
-from generator_svc.pretrain.processes import Processes, join_processes, resolve_device
+from generator_svc.pretrain.processes import Processes, join_processes
 from generator_svc.pretrain.reconstruction import reconstruction_terms
 from generator_svc.pretrain.settings import AutoencoderRun
+
+_SMALLEST_STD = 1e-3
+"""Of a feature of the cells, in logarithms of squared lengths."""
 
 
 class AutoencoderTask:
@@ -44,7 +48,8 @@ class AutoencoderTask:
             crystals = self.table.tensors(self.device)
             raw = metric_to_features(crystals.lattice, crystals.ragged.num_atoms)
             self.model.cell_mean.copy_(raw.mean(0))
-            self.model.cell_std.copy_(raw.std(0))
+            # Cubic crystals alone have features that never vary.
+            self.model.cell_std.copy_(raw.std(0, correction=0).clamp_min(_SMALLEST_STD))
         if run.freeze_encoder:
             self.model.encoder.requires_grad_(False)
 
@@ -143,13 +148,15 @@ def _rms(
 def run_autoencoder(run: AutoencoderRun, directory: Path) -> Path:
     """Train, then write `autoencoder.safetensors` (averaged weights) and `run.json` into `directory`.
 
-    A training that the folder holds goes on; one that was begun with other settings is refused.
+    A training that the folder holds goes on; one that was begun with other settings or crystals is refused.
     """
     with join_processes(run.loop.device) as processes:
         check_run(directory, run)
         task = AutoencoderTask(run, processes)
+        inputs = {"crystals": task.table.digest}
+        check_inputs(directory, inputs)
         if processes.first:
-            write_run(directory, run)
+            write_run(directory, run, inputs)
         ema = train(task, run.loop, directory, processes)
         if processes.first:
             save_tensors(directory / "autoencoder.safetensors", ema.model.state_dict())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import structlog
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from generator_svc.data.table import CrystalTable, DataError
@@ -16,6 +16,7 @@ from generator_svc.model.conditions import Conditions, ConditionsConfig, ScalarC
 from generator_svc.model.denoiser import Denoiser
 from generator_svc.model.lora import LoraConfig, add_adapter
 from generator_svc.model.ragged import Ragged
+from generator_svc.pretrain.checkpoint import read_tensors
 from generator_svc.pretrain.settings import ConditionSettings
 from generator_svc.weights import unpack
 from xenolith.errors import InvalidArgumentError
@@ -28,9 +29,14 @@ class WeightsError(InvalidArgumentError):
 
 
 def learnt_conditions(
-    settings: ConditionSettings, table: CrystalTable, max_atomic_number: int = 100
+    settings: ConditionSettings,
+    table: CrystalTable,
+    max_atomic_number: int = 100,
+    known: Mapping[str, ScalarCondition] | None = None,
 ) -> ConditionsConfig:
     """The embedding's configuration, with each scalar's mean and deviation over its labelled crystals.
+
+    A scalar in `known` keeps the mean and deviation that it was learnt with.
 
     Raises
     ------
@@ -41,9 +47,9 @@ def learnt_conditions(
         labels = table.scalars[name][np.isfinite(table.scalars[name])].astype(float)
         if len(np.unique(labels)) < 2:
             raise DataError(f"column {name!r} needs two different labels to be learnt; it has {len(labels)}")
-        scalars.append(
-            ScalarCondition(name=name, unit=scalar.unit, mean=float(labels.mean()), std=float(labels.std()))
-        )
+        before = None if known is None else known.get(name)
+        mean, std = (labels.mean(), labels.std()) if before is None else (before.mean, before.std)
+        scalars.append(ScalarCondition(name=name, unit=scalar.unit, mean=float(mean), std=float(std)))
         log.info("condition", column=name, labelled=len(labels), crystals=len(table))
     return ConditionsConfig(
         composition=settings.composition is not None,
@@ -127,8 +133,9 @@ def load_initial_weights(model: Denoiser, path: Path) -> set[str]:
     Raises
     ------
     WeightsError : a tensor is missing, unknown or of another shape.
+    NotFoundError, InvalidArgumentError : there is no such file, or it is damaged.
     """
-    given = unpack(load_file(path))
+    given = unpack(read_tensors(path))
     wanted = model.state_dict()
     missing, unknown = wanted.keys() - given.keys(), given.keys() - wanted.keys()
     fresh = {module for module in map(_condition_module, wanted) if module} - {

@@ -13,14 +13,15 @@ from torch.nn import functional as F
 
 from generator_svc.data.load import load_crystals
 from generator_svc.data.table import CrystalTable
+from generator_svc.device import resolve_device
 from generator_svc.diffusion.schedule import alpha_sigma
-from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig
+from generator_svc.model.autoencoder import Autoencoder
 from generator_svc.model.conditions import Conditions
 from generator_svc.model.denoiser import Denoiser
 from generator_svc.model.lora import merged_state
 from generator_svc.model.ragged import Ragged
 from generator_svc.pretrain.autoencoder import shift_origin
-from generator_svc.pretrain.checkpoint import load_weights, save_tensors
+from generator_svc.pretrain.checkpoint import save_tensors
 from generator_svc.pretrain.conditioning import (
     adapt,
     draw_kept,
@@ -30,11 +31,12 @@ from generator_svc.pretrain.conditioning import (
     one_kind,
     table_conditions,
 )
-from generator_svc.pretrain.folder import check_run, read_run, write_run
+from generator_svc.pretrain.finished import LATENTS_FILE, load_autoencoder, read_origin
+from generator_svc.pretrain.folder import check_inputs, check_run, network_digest, write_run
 from generator_svc.pretrain.loop import train
-from generator_svc.pretrain.processes import Processes, join_processes, resolve_device
-from generator_svc.pretrain.settings import AutoencoderRun, DenoiserRun
-from xenolith.errors import InvalidArgumentError, NotFoundError
+from generator_svc.pretrain.processes import Processes, join_processes
+from generator_svc.pretrain.settings import DenoiserRun
+from xenolith.errors import InvalidArgumentError
 from xenolith.files import write_json
 
 _BANDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
@@ -53,26 +55,45 @@ class DenoiserTask:
         self.autoencoder = load_autoencoder(run.autoencoder).to(self.device)
         with processes.first_goes_first():
             labels = () if run.conditions is None else tuple(run.conditions.scalars)
-            self.table = load_crystals(run.data, scalars=labels)
-            self.validation = load_crystals(run.data, "validation", scalars=labels)
+            heaviest = self.autoencoder.config.max_atomic_number
+            self.table = load_crystals(run.data, max_atomic_number=heaviest, scalars=labels)
+            self.validation = load_crystals(
+                run.data, "validation", max_atomic_number=heaviest, scalars=labels
+            )
+        largest = max(int(table.num_atoms.max()) for table in (self.table, self.validation))
+        if largest > run.model.max_atoms:
+            raise InvalidArgumentError(
+                f"{run.data.path} has crystals of {largest} atoms and model.max_atoms is "
+                f"{run.model.max_atoms}: raise it, or lower data.max_atoms"
+            )
         torch.manual_seed(run.loop.seed)
+        origin = None
+        if run.initial_weights is not None:
+            origin = read_origin(run.initial_weights, self.autoencoder)
         conditions = None
         if run.conditions is not None:
-            heaviest = self.autoencoder.config.max_atomic_number
-            conditions = learnt_conditions(run.conditions, self.table, heaviest)
+            known = {} if origin is None else origin.scalars
+            conditions = learnt_conditions(run.conditions, self.table, heaviest, known)
         if run.model.conditions not in (None, conditions):
             raise InvalidArgumentError("[model.conditions] follows from the data: set [conditions] instead")
         self.model = Denoiser(replace(run.model, conditions=conditions)).to(self.device)
+        fresh: set[str] | None = None
         if run.initial_weights is not None:
             fresh = load_initial_weights(self.model, run.initial_weights)
             if run.adapter is not None:
                 adapt(self.model, run.adapter, fresh, run.loop.seed)
-        self.mean, self.std = latent_statistics(self.autoencoder, self.table, self.device)
+        # What weights were trained under stays as it was, or they would see every crystal displaced.
+        if origin is not None:
+            self.mean, self.std = origin.mean.to(self.device), origin.std.to(self.device)
+        else:
+            self.mean, self.std = latent_statistics(self.autoencoder, self.table, self.device)
         prior = self.model.element_prior
-        if prior is not None:
-            known = latents_by_element(self.autoencoder, self.table, (self.mean, self.std), len(prior.mean))
-            prior.mean.copy_(known[0])
-            prior.variance.copy_(known[1])
+        if prior is not None and (fresh is None or "element_prior" in fresh):
+            mean, variance = latents_by_element(
+                self.autoencoder, self.table, (self.mean, self.std), len(prior.mean)
+            )
+            prior.mean.copy_(mean)
+            prior.variance.copy_(variance)
 
     def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean squared error of the velocity at times stratified over the batch."""
@@ -162,34 +183,21 @@ def latent_statistics(
     return first.float(), (second - first.square()).sqrt().float()
 
 
-def load_autoencoder(directory: Path) -> Autoencoder:
-    """The averaged autoencoder of a finished run, frozen.
-
-    Raises
-    ------
-    NotFoundError : the folder holds none.
-    """
-    run = read_run(directory, AutoencoderRun)
-    model = Autoencoder(AutoencoderConfig(**vars(run.model)))
-    weights = directory / "autoencoder.safetensors"
-    if not weights.exists():
-        raise NotFoundError(f"{directory} holds no finished autoencoder: run `xenolith pretrain autoencoder`")
-    load_weights(model, weights)
-    return model.eval().requires_grad_(False)
-
-
 def run_denoiser(run: DenoiserRun, directory: Path) -> Path:
     """Train, then write `denoiser.safetensors` (averaged), `latents.json` and `run.json` into `directory`.
 
-    A training that the folder holds goes on; one that was begun with other settings is refused.
+    A training that the folder holds goes on; one that was begun with other settings, crystals or autoencoder
+    is refused.
     """
     with join_processes(run.loop.device) as processes:
         task = DenoiserTask(run, processes)
         resolved = run.model_copy(update={"model": task.model.config})
+        inputs = {"crystals": task.table.digest, "autoencoder": network_digest(task.autoencoder)}
+        check_inputs(directory, inputs)
         check_run(directory, resolved)
         if processes.first:
-            write_run(directory, resolved)
-            write_json(directory / "latents.json", {"mean": task.mean.tolist(), "std": task.std.tolist()})
+            write_run(directory, resolved, inputs)
+            write_json(directory / LATENTS_FILE, {"mean": task.mean.tolist(), "std": task.std.tolist()})
         ema = train(task, run.loop, directory, processes)
         if processes.first:
             save_tensors(directory / "denoiser.safetensors", merged_state(ema.model))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 from pydantic import BaseModel, ValidationError
+from torch import nn
 
 from xenolith.errors import FailedPreconditionError, NotFoundError
 from xenolith.explain import explain
 from xenolith.files import read_text, write_json
 
-RUN_FILE, STATE_FILE = "run.json", "training.safetensors"
+RUN_FILE, INPUTS_FILE, STATE_FILE = "run.json", "inputs.json", "training.safetensors"
 
 # How to train, not what comes of it. The last three change the rounding or the noise of single steps.
 _MAY_CHANGE = {
@@ -70,9 +73,41 @@ def check_run(directory: Path, run: BaseModel) -> None:
         log.info("settings changed", **{key: f"{begun.get(key)} -> {asked.get(key)}" for key in changed})
 
 
-def write_run(directory: Path, run: BaseModel) -> None:
-    """Write the settings into the folder, making it."""
+def check_inputs(directory: Path, inputs: Mapping[str, str]) -> None:
+    """Refuse to go on with a training on other inputs; folders of versions that did not note them pass.
+
+    Parameters
+    ----------
+    directory : of the training.
+    inputs : digest of each thing that is trained on, such as the crystals.
+
+    Raises
+    ------
+    FailedPreconditionError : one is not what the training began with; it is named.
+    """
+    if not (directory / INPUTS_FILE).exists():
+        return
+    begun = json.loads(read_text(directory / INPUTS_FILE))
+    if changed := sorted(name for name, digest in inputs.items() if begun.get(name) != digest):
+        raise FailedPreconditionError(
+            f"{directory} was begun with other contents of: {', '.join(changed)}. Bring them back, or choose "
+            "another folder"
+        )
+
+
+def network_digest(network: nn.Module) -> str:
+    """SHA-256 of a network's weights."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_run(directory: Path, run: BaseModel, inputs: Mapping[str, str]) -> None:
+    """Write the settings, and the digests of what is trained on, into the folder, making it."""
     directory.mkdir(parents=True, exist_ok=True)
+    write_json(directory / INPUTS_FILE, dict(inputs))
     write_json(directory / RUN_FILE, run.model_dump(mode="json"))
 
 

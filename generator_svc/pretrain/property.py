@@ -11,15 +11,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from generator_svc.bundle import load_bundle
 from generator_svc.data.load import DataSettings, load_crystals
 from generator_svc.data.table import CrystalTable, DataError
 from generator_svc.model.autoencoder import Autoencoder
 from generator_svc.model.ragged import Ragged
 from generator_svc.predictor.model import CompositionHead, PropertyHead
 from generator_svc.predictor.predictor import Predictor, atom_features, new_head, save_predictor
-from generator_svc.pretrain.denoiser import load_autoencoder
-from generator_svc.pretrain.folder import RUN_FILE, check_run, read_run, write_run
+from generator_svc.pretrain.finished import load_autoencoder
+from generator_svc.pretrain.folder import (
+    RUN_FILE,
+    check_inputs,
+    check_run,
+    network_digest,
+    read_run,
+    write_run,
+)
 from generator_svc.pretrain.loop import train
 from generator_svc.pretrain.processes import Processes, join_processes
 from generator_svc.pretrain.settings import AutoencoderRun, PropertyRun
@@ -130,11 +136,11 @@ class PropertyData:
     DataError : a part has no labelled crystal, or all training labels are equal.
     """
 
-    def __init__(self, run: PropertyRun) -> None:
-        self.train = _labelled(run, run.data, "train")
-        self.validation = _labelled(run, run.data, "validation")
+    def __init__(self, run: PropertyRun, max_atomic_number: int) -> None:
+        self.train = _labelled(run, run.data, "train", max_atomic_number)
+        self.validation = _labelled(run, run.data, "validation", max_atomic_number)
         test = run.data.model_copy(update={"split": run.test_split, "validation_fraction": None})
-        self.test = _labelled(run, test, "train")
+        self.test = _labelled(run, test, "train", max_atomic_number)
         if np.ptp(self.train.scalars[run.column]) == 0:
             raise DataError(f"{run.data.path}: all labels of {run.column!r} are equal; nothing can be learnt")
 
@@ -170,9 +176,11 @@ def run_property(run: PropertyRun, directory: Path) -> Path:
         check_run(directory, run)
         autoencoder = autoencoder.to(processes.device)
         with processes.first_goes_first():
-            data = PropertyData(run)
+            data = PropertyData(run, autoencoder.config.max_atomic_number)
+        inputs = {"crystals": data.train.digest, "autoencoder": network_digest(autoencoder)}
+        check_inputs(directory, inputs)
         if processes.first:
-            write_run(directory, run)
+            write_run(directory, run, inputs)
         task = LatentTask(run, data, autoencoder, processes.device)
         rival = CompositionTask(run, data, processes.device)
         head = _trained(task, run, directory, processes)
@@ -210,12 +218,11 @@ def _save(
 def _autoencoder(run: PropertyRun) -> tuple[Autoencoder, PropertyRun]:
     """The autoencoder of a run's folder or of a bundle, and the run held to the cells it was trained on."""
     folder = Path(run.autoencoder)
+    autoencoder = load_autoencoder(folder)
     if (folder / RUN_FILE).exists():
-        autoencoder = load_autoencoder(folder)
         limit = read_run(folder, AutoencoderRun).data.max_atoms
     else:
-        loaded = load_bundle(find_bundle(run.autoencoder))
-        autoencoder, limit = loaded.autoencoder, int(loaded.bundle.manifest["max_atoms"])
+        limit = int(find_bundle(run.autoencoder).manifest["max_atoms"])
     if run.data.max_atoms <= limit:
         return autoencoder, run
     log.info("max_atoms", asked=run.data.max_atoms, autoencoder=limit, taken=limit)
@@ -223,8 +230,8 @@ def _autoencoder(run: PropertyRun) -> tuple[Autoencoder, PropertyRun]:
     return autoencoder, run.model_copy(update={"data": data})
 
 
-def _labelled(run: PropertyRun, data: DataSettings, which: Any) -> CrystalTable:
-    table = load_crystals(data, which, scalars=[run.column])
+def _labelled(run: PropertyRun, data: DataSettings, which: Any, max_atomic_number: int) -> CrystalTable:
+    table = load_crystals(data, which, max_atomic_number=max_atomic_number, scalars=[run.column])
     rows = np.flatnonzero(np.isfinite(table.scalars[run.column]))
     if len(rows) == 0:
         part = data.split if which == "train" else data.validation_split

@@ -84,6 +84,12 @@ class AutoencoderRun(_Settings):
     initial_weights: Path | None = None
     """Safetensors file to start from."""
 
+    @model_validator(mode="after")
+    def _freezes_something(self) -> AutoencoderRun:
+        if self.freeze_encoder and self.initial_weights is None:
+            raise ValueError("freeze_encoder keeps a trained encoder: name its initial_weights")
+        return self
+
 
 class ScalarSettings(_Settings):
     """A column of numbers to condition on."""
@@ -118,7 +124,7 @@ class DenoiserRun(_Settings):
 
     data: DataSettings
     autoencoder: Path
-    """Directory of a finished autoencoder run."""
+    """Folder of a finished autoencoder run, or a bundle by name or folder."""
     random_origin: bool = False
     """Shift every crystal's origin anew. Without it the model learns the origins of the data, which sit on
     special positions: fewer things to learn, and nothing is lost, since any origin describes the crystal."""
@@ -130,7 +136,8 @@ class DenoiserRun(_Settings):
     conditions: ConditionSettings | None = None
     """What to learn to be asked for; absent: an unconditional denoiser."""
     initial_weights: Path | None = None
-    """Safetensors file of a denoiser to start from; conditions that it has not learnt start as zero."""
+    """Safetensors file of a denoiser to start from, in the folder of its run or bundle, whose standardisation
+    of latents and columns it keeps; conditions that it has not learnt start as zero."""
     adapter: LoraConfig | None = None
     """Fine-tune `initial_weights` by a low-rank adapter alone, beside conditions that start as zero; what is
     written are merged weights."""

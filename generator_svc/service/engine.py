@@ -133,6 +133,8 @@ class Engine:
 
     def decode(self, latents: np.ndarray, num_atoms: np.ndarray, cleanup: CleanupPlan) -> Cleaned:
         """Crystals of (T, latent_dim) normalised latents, cleaned up as asked."""
+        if not len(num_atoms):
+            return clean(CrystalBatch.from_crystals([]), cleanup, self.relaxer)
         ragged = Ragged(torch.from_numpy(num_atoms.astype(np.int64)).to(self.device))
         values = torch.from_numpy(np.array(latents, dtype=np.float32)).to(self.device)
         crystals = to_batch(self.loaded.autoencoder.decode(self.loaded.restore(values), ragged))

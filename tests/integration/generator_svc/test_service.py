@@ -138,6 +138,20 @@ def test_decoding_the_latents_of_a_sample_gives_the_sample(call) -> None:
     call(scenario)
 
 
+def test_decoding_nothing_gives_nothing(call) -> None:
+    async def scenario(stub: Stub) -> None:
+        described = await stub.Describe(generator_pb2.GeneratorServiceDescribeRequest())
+        response = await stub.Decode(
+            generator_pb2.DecodeRequest(
+                latents=tensor_to_proto(np.empty((0, described.latent_dim), dtype=np.float32)),
+                expected_autoencoder_digest=described.autoencoder_digest,
+            )
+        )
+        assert len(batch_from_proto(response.crystals)) == 0
+
+    call(scenario)
+
+
 def test_bad_crystals_get_their_own_status_and_spoil_no_neighbour(call) -> None:
     table = crystal_table(size=2, seed=5)
     good = Crystal(

@@ -19,7 +19,8 @@ from generator_svc.model.ragged import Ragged
 from generator_svc.predictor.model import HeadConfig, PropertyHead
 from generator_svc.predictor.predictor import add_predictor, load_predictor, load_predictors
 from generator_svc.pretrain.autoencoder import run_autoencoder
-from generator_svc.pretrain.denoiser import load_autoencoder, run_denoiser
+from generator_svc.pretrain.denoiser import run_denoiser
+from generator_svc.pretrain.finished import load_autoencoder
 from generator_svc.pretrain.property import run_property
 from generator_svc.pretrain.settings import AutoencoderRun, DenoiserRun, LoopSettings, PropertyRun
 from tests.salts import write_salts
@@ -39,7 +40,8 @@ def salts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def autoencoder(salts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = AutoencoderConfig(width=16, heads=2, encoder_layers=1, decoder_layers=1, refine_layers=1)
-    run = AutoencoderRun(data=DataSettings(path=salts, max_atoms=4), loop=LOOP, model=model)
+    loop = LOOP.model_copy(update={"epochs": 40})
+    run = AutoencoderRun(data=DataSettings(path=salts, max_atoms=4), loop=loop, model=model)
     return run_autoencoder(run, tmp_path_factory.mktemp("autoencoder"))
 
 

@@ -22,7 +22,8 @@ from generator_svc.model.denoiser import DenoiserConfig
 from generator_svc.model.lora import LoraConfig
 from generator_svc.pretrain import autoencoder as stage_one
 from generator_svc.pretrain.checkpoint import save_tensors
-from generator_svc.pretrain.denoiser import DenoiserTask, load_autoencoder, run_denoiser
+from generator_svc.pretrain.denoiser import DenoiserTask, run_denoiser
+from generator_svc.pretrain.finished import load_autoencoder
 from generator_svc.pretrain.folder import read_run
 from generator_svc.pretrain.optimizer import OptimizerKind
 from generator_svc.pretrain.settings import (

@@ -20,6 +20,13 @@ def test_metric_features_are_inverted() -> None:
     torch.testing.assert_close(back, metric, rtol=1e-4, atol=1e-4)
 
 
+def test_the_longest_cell_of_the_data_is_inverted() -> None:
+    lattice = torch.diag(torch.tensor([3.219, 3.219, 46.74]))[None]  # mp-770433
+    counts = torch.tensor([16])
+    back = geometry.features_to_metric(geometry.metric_to_features(lattice, counts), counts)
+    torch.testing.assert_close(back, lattice @ lattice, rtol=1e-4, atol=1e-4)
+
+
 def test_lattice_of_a_metric_has_that_metric_and_is_right_handed() -> None:
     crystals = crystal_table().tensors()
     metric = crystals.lattice @ crystals.lattice.transpose(1, 2)
