@@ -56,8 +56,19 @@ class Bundle:
 
     @property
     def reference(self) -> Path:
-        """Folder of the oracle's reference."""
-        return self.path / REFERENCE
+        """Folder of the oracle's reference.
+
+        Raises
+        ------
+        BundleError : it has none of its own.
+        """
+        folder = self.path / REFERENCE
+        if not folder.is_dir():
+            raise BundleError(
+                f"{self.path} has no reference of its own, which novelty and hull distances need: "
+                f"lend it one, as in --reference {DEFAULT_BUNDLE}"
+            )
+        return folder
 
     @property
     def card(self) -> dict[str, Any]:

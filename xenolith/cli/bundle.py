@@ -181,6 +181,8 @@ def _reached(about: dict[str, Any]) -> dict[str, Any]:
 def _card(given: argparse.Namespace) -> int:
     maker: Any = require("generator_svc.card", "generator")
     out, bundle = console(), find_bundle(given.bundle)
+    if not (given.reference or given.oracle or given.trainer):
+        _ = bundle.reference  # refuses before anything is measured
     words: dict[str, Any] = {key: bundle.card[key] for key in ("data", "licence") if key in bundle.card}
     words |= {key: text for key, text in (("data", given.trained_on), ("licence", given.licence)) if text}
     card = words | {"autoencoder": reconstruction(given, bundle, out)}

@@ -192,7 +192,7 @@ def test_nothing_to_condition_on_is_refused() -> None:
 
 
 def test_the_example_of_a_conditional_denoiser_is_read() -> None:
-    path = Path(__file__).resolve().parents[4] / "examples" / "pretrain" / "conditional.toml"
+    path = Path(__file__).resolve().parents[4] / "examples" / "pretrain" / "denoiser.toml"
     run = read_settings(path, DenoiserRun)
     assert run.conditions is not None
     assert run.conditions.scalars["band_gap"].unit == "eV"
