@@ -68,6 +68,7 @@ def curves(
     calculator: Any,
 ) -> dict[str, list[dict[str, float]]]:
     stds = {name: latent_statistics(model, table, CPU)[1] for name, model in autoencoders.items()}
+    numbers = batch_of(truth).numbers  # decoding keeps the order of the atoms
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in autoencoders}
     for level in LEVELS:
         decoded = {name: disturbed(model, table, level, stds[name]) for name, model in autoencoders.items()}
@@ -75,7 +76,7 @@ def curves(
         for name, crystals in decoded.items():
             batch = batch_of(crystals)
             valid[name] = check_validity(batch, ValidityLimits(), calculator.elements).valid
-            rise[name] = _energy_rise(batch, valid[name], truth, energies, calculator)
+            rise[name] = _energy_rise(batch, valid[name], numbers, energies, calculator)
         common = np.logical_and.reduce([np.isfinite(values) for values in rise.values()])
         for name, crystals in decoded.items():
             rows[name].append(
@@ -84,11 +85,7 @@ def curves(
                     **_kept(truth, crystals),
                     "valid": float(valid[name].mean()),
                     "n": len(table),
-                    "mean_energy_rise": float(rise[name][common].mean()) if common.any() else float("nan"),
-                    "median_energy_rise": float(np.median(rise[name][common]))
-                    if common.any()
-                    else float("nan"),
-                    "n_energy": int(common.sum()),
+                    **_spread(rise[name][common]),
                 }
             )
             sys.stderr.write(f"{name} {rows[name][-1]}\n")
@@ -98,17 +95,25 @@ def curves(
 def _energy_rise(
     decoded: CrystalBatch,
     valid: np.ndarray,
-    truth: Sequence[Structure],
+    numbers: np.ndarray,
     energies: np.ndarray,
     calculator: Any,
 ) -> np.ndarray:
     """(S,) eV/atom of the decoded geometries with the right elements; NaN without a finite energy."""
     chosen = np.flatnonzero(valid)
-    numbers = batch_of(truth).numbers  # decoding keeps the order of the atoms
     righted = dataclasses.replace(decoded, numbers=numbers).take(chosen)
     rise = np.full(len(decoded), np.nan)
     rise[chosen] = calculator.evaluate(righted).energy_per_atom - energies[chosen]
     return rise
+
+
+def _spread(rise: np.ndarray) -> dict[str, float]:
+    known = len(rise) > 0
+    return {
+        "mean_energy_rise": float(rise.mean()) if known else float("nan"),
+        "median_energy_rise": float(np.median(rise)) if known else float("nan"),
+        "n_energy": len(rise),
+    }
 
 
 def _kept(truth: Sequence[Structure], decoded: Sequence[Structure]) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +14,21 @@ from torch import Tensor
 
 from generator_svc.data.load import load_crystals
 from generator_svc.data.table import CrystalTable
-from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig
+from generator_svc.model.autoencoder import Autoencoder
 from generator_svc.model.denoiser import Denoiser, denoiser_config
 from generator_svc.pretrain.checkpoint import load_weights, save_tensors
-from generator_svc.pretrain.finished import LATENTS_FILE, load_autoencoder
+from generator_svc.pretrain.finished import (
+    LATENTS_FILE,
+    autoencoder_of_bundle,
+    load_autoencoder,
+    same_encoder,
+)
 from generator_svc.pretrain.folder import read_run
 from generator_svc.pretrain.settings import DenoiserRun
 from generator_svc.weights import Storage, pack, unpack
 from xenolith.bundle import CARD, FORMAT, MANIFEST, Bundle, BundleError, read_bundle, sha256
 from xenolith.errors import NotFoundError
-from xenolith.files import read_text, without_nan, write_json
+from xenolith.files import read_json, without_nan, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,15 +77,13 @@ def load_bundle(bundle: Bundle, device: torch.device | str = "cpu") -> LoadedBun
     if problems:
         raise BundleError("; ".join(problems))
     manifest = bundle.manifest
-    autoencoder = Autoencoder(AutoencoderConfig(**manifest["autoencoder"]["config"]))
-    autoencoder.load_state_dict(unpack(load_file(bundle.file("autoencoder"))))
     denoiser = Denoiser(denoiser_config(manifest["denoiser"]["config"]))
     denoiser.load_state_dict(unpack(load_file(bundle.file("denoiser"))))
     prior = manifest["atom_count_prior"]
     probabilities = np.array(list(prior.values()), dtype=float)
     return LoadedBundle(
         bundle=bundle,
-        autoencoder=autoencoder.to(device).eval().requires_grad_(False),
+        autoencoder=autoencoder_of_bundle(bundle).to(device),
         denoiser=denoiser.to(device).eval().requires_grad_(False),
         latent_mean=torch.tensor(manifest["latents"]["mean"], device=device),
         latent_std=torch.tensor(manifest["latents"]["std"], device=device),
@@ -119,7 +121,7 @@ def build_bundle(
         raise NotFoundError(f"{denoiser_run} holds no finished denoiser: run `xenolith pretrain denoiser`")
     denoiser = Denoiser(run.model)
     load_weights(denoiser, weights)
-    statistics = json.loads(read_text(denoiser_run / LATENTS_FILE))
+    statistics = read_json(denoiser_run / LATENTS_FILE)
     autoencoder = load_autoencoder(run.autoencoder)
     table = load_crystals(run.data, max_atomic_number=autoencoder.config.max_atomic_number)
     if autoencoder_run is not None:
@@ -130,8 +132,7 @@ def build_bundle(
 
 def _expect_same_encoder(own: Autoencoder, other: Autoencoder, run: Path) -> None:
     """Another encoder would give the denoiser's latents another meaning."""
-    ours, theirs = own.encoder.state_dict(), other.encoder.state_dict()
-    if ours.keys() != theirs.keys() or any(not torch.equal(ours[name], theirs[name]) for name in ours):
+    if not same_encoder(own, other):
         raise BundleError(
             f"{run} has another encoder than the denoiser was trained on; train with freeze_encoder = true"
         )

@@ -6,6 +6,7 @@ relative error of at most 1/254 of a row's largest weight; vectors stay in half 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Literal
 
@@ -44,6 +45,15 @@ def unpack(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         else:
             result[name] = value.float() if value.is_floating_point() else value
     return result
+
+
+def weights_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors and their names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _rows_to_int8(value: Tensor) -> tuple[Tensor, Tensor]:

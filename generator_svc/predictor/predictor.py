@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from generator_svc.model.autoencoder import Autoencoder
 from generator_svc.model.ragged import Ragged
 from generator_svc.predictor.model import HeadConfig, PropertyHead
 from generator_svc.pretrain.checkpoint import load_weights, save_tensors
+from generator_svc.weights import pack, weights_digest
 from xenolith.bundle import PREDICTORS, Bundle, sha256
 from xenolith.errors import FailedPreconditionError, NotFoundError
 from xenolith.files import read_json, without_nan, write_json
@@ -106,11 +106,7 @@ def autoencoder_digest(autoencoder: Autoencoder) -> str:
 
     The same for a training's folder and for the bundle made of it.
     """
-    digest = hashlib.sha256()
-    for name, value in sorted(autoencoder.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().half().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    return weights_digest(pack(autoencoder.state_dict()))
 
 
 def save_predictor(folder: Path, predictor: Predictor) -> None:

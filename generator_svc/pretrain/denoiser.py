@@ -32,10 +32,11 @@ from generator_svc.pretrain.conditioning import (
     table_conditions,
 )
 from generator_svc.pretrain.finished import LATENTS_FILE, load_autoencoder, read_origin
-from generator_svc.pretrain.folder import check_inputs, check_run, network_digest, write_run
+from generator_svc.pretrain.folder import check_inputs, check_run, write_run
 from generator_svc.pretrain.loop import train
 from generator_svc.pretrain.processes import Processes, join_processes
 from generator_svc.pretrain.settings import DenoiserRun
+from generator_svc.weights import weights_digest
 from xenolith.errors import InvalidArgumentError
 from xenolith.files import write_json
 
@@ -192,7 +193,7 @@ def run_denoiser(run: DenoiserRun, directory: Path) -> Path:
     with join_processes(run.loop.device) as processes:
         task = DenoiserTask(run, processes)
         resolved = run.model_copy(update={"model": task.model.config})
-        inputs = {"crystals": task.table.digest, "autoencoder": network_digest(task.autoencoder)}
+        inputs = {"crystals": task.table.digest, "autoencoder": weights_digest(task.autoencoder.state_dict())}
         check_inputs(directory, inputs)
         check_run(directory, resolved)
         if processes.first:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,11 +18,13 @@ from generator_svc.pretrain.settings import AutoencoderRun, DenoiserRun
 from generator_svc.weights import unpack
 from xenolith.bundle import MANIFEST, Bundle, BundleError, find_bundle, read_bundle
 from xenolith.errors import InvalidArgumentError, NotFoundError
-from xenolith.files import read_text
+from xenolith.files import read_json
 
 log = structlog.get_logger()
 
 LATENTS_FILE = "latents.json"
+_HALF_PRECISION = {"rtol": 1e-3, "atol": 1e-5}
+"""What weights lose in a bundle."""
 
 
 def load_autoencoder(source: Path) -> Autoencoder:
@@ -36,7 +37,7 @@ def load_autoencoder(source: Path) -> Autoencoder:
     """
     if source.is_dir() and not (source / MANIFEST).exists():
         return _autoencoder_of_run(source)
-    return _autoencoder_of_bundle(find_bundle(source))
+    return autoencoder_of_bundle(find_bundle(source))
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,10 @@ def read_origin(weights: Path, autoencoder: Autoencoder) -> Origin:
         bundle = read_bundle(folder)
         latents = bundle.manifest["latents"]
         conditions = denoiser_config(bundle.manifest["denoiser"]["config"]).conditions
-        own: Autoencoder | None = _autoencoder_of_bundle(bundle)
+        own: Autoencoder | None = autoencoder_of_bundle(bundle)
     elif (folder / LATENTS_FILE).exists() and (folder / RUN_FILE).exists():
         run = read_run(folder, DenoiserRun)
-        latents = json.loads(read_text(folder / LATENTS_FILE))
+        latents = read_json(folder / LATENTS_FILE)
         conditions = run.model.conditions
         own = _autoencoder_if_there(run.autoencoder)
     else:
@@ -81,19 +82,19 @@ def read_origin(weights: Path, autoencoder: Autoencoder) -> Origin:
             f"nor {MANIFEST}, so nothing says how its latents were standardised; name the file where it was "
             "written"
         )
-    if own is not None and not same_encoder(own, autoencoder):
+    if own is not None and not same_encoder(own, autoencoder, **_HALF_PRECISION):
         raise InvalidArgumentError(
             f"initial_weights {weights}: trained on the latents of another encoder; set autoencoder to it"
         )
     return Origin(torch.tensor(latents["mean"]), torch.tensor(latents["std"]), _scalars(conditions))
 
 
-def same_encoder(one: Autoencoder, other: Autoencoder) -> bool:
-    """Whether two encoders are equal but for the rounding of weights stored in half precision."""
+def same_encoder(one: Autoencoder, other: Autoencoder, *, rtol: float = 0.0, atol: float = 0.0) -> bool:
+    """Whether two encoders have the same weights, within tolerances."""
     ours, theirs = one.encoder.state_dict(), other.encoder.state_dict()
     return ours.keys() == theirs.keys() and all(
         value.shape == theirs[name].shape
-        and torch.allclose(value.cpu(), theirs[name].cpu(), rtol=1e-3, atol=1e-5)
+        and torch.allclose(value.cpu(), theirs[name].cpu(), rtol=rtol, atol=atol)
         for name, value in ours.items()
     )
 
@@ -108,7 +109,8 @@ def _autoencoder_of_run(directory: Path) -> Autoencoder:
     return model.eval().requires_grad_(False)
 
 
-def _autoencoder_of_bundle(bundle: Bundle) -> Autoencoder:
+def autoencoder_of_bundle(bundle: Bundle) -> Autoencoder:
+    """A bundle's autoencoder, frozen; whether its file is the manifest's is not checked here."""
     model = Autoencoder(AutoencoderConfig(**bundle.manifest["autoencoder"]["config"]))
     model.load_state_dict(unpack(read_tensors(bundle.file("autoencoder"))))
     return model.eval().requires_grad_(False)

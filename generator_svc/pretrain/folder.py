@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any, TypeVar
 
 import structlog
 from pydantic import BaseModel, ValidationError
-from torch import nn
 
 from xenolith.errors import FailedPreconditionError, NotFoundError
 from xenolith.explain import explain
@@ -93,15 +91,6 @@ def check_inputs(directory: Path, inputs: Mapping[str, str]) -> None:
             f"{directory} was begun with other contents of: {', '.join(changed)}. Bring them back, or choose "
             "another folder"
         )
-
-
-def network_digest(network: nn.Module) -> str:
-    """SHA-256 of a network's weights."""
-    digest = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def write_run(directory: Path, run: BaseModel, inputs: Mapping[str, str]) -> None:

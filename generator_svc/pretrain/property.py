@@ -22,13 +22,13 @@ from generator_svc.pretrain.folder import (
     RUN_FILE,
     check_inputs,
     check_run,
-    network_digest,
     read_run,
     write_run,
 )
 from generator_svc.pretrain.loop import train
 from generator_svc.pretrain.processes import Processes, join_processes
 from generator_svc.pretrain.settings import AutoencoderRun, PropertyRun
+from generator_svc.weights import weights_digest
 from xenolith.bundle import find_bundle
 
 log = structlog.get_logger()
@@ -177,7 +177,7 @@ def run_property(run: PropertyRun, directory: Path) -> Path:
         autoencoder = autoencoder.to(processes.device)
         with processes.first_goes_first():
             data = PropertyData(run, autoencoder.config.max_atomic_number)
-        inputs = {"crystals": data.train.digest, "autoencoder": network_digest(autoencoder)}
+        inputs = {"crystals": data.train.digest, "autoencoder": weights_digest(autoencoder.state_dict())}
         check_inputs(directory, inputs)
         if processes.first:
             write_run(directory, run, inputs)

@@ -19,15 +19,6 @@ from generator_svc.model.denoiser import Denoiser, DenoiserConfig
 from generator_svc.model.ragged import Ragged
 
 
-@pytest.fixture(scope="module")
-def denoiser() -> Denoiser:
-    torch.manual_seed(0)
-    model = Denoiser(DenoiserConfig(width=16, heads=2, layers=2))
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
-    return model.eval()
-
-
 class Exact(torch.nn.Module):
     """The best denoiser of data that is one point: it always knows z_0."""
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig, CrystalTensors
-from generator_svc.model.denoiser import Denoiser, DenoiserConfig
+from generator_svc.model.denoiser import Denoiser
 from generator_svc.model.ragged import Ragged
 from tests.tiny_bundle import crystal_table
 
@@ -19,15 +19,6 @@ def autoencoder() -> Autoencoder:
     )
     for last in (model.decoder.refine_heads.logits, model.decoder.refine_heads.phase):
         torch.nn.init.normal_(last.weight, std=0.1)
-    return model.eval()
-
-
-@pytest.fixture(scope="module")
-def denoiser() -> Denoiser:
-    torch.manual_seed(0)
-    model = Denoiser(DenoiserConfig(width=16, heads=2, layers=2))
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.1)
     return model.eval()
 
 
