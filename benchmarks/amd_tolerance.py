@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from oracle_svc.geometry.amd import DEFAULT_TOLERANCE, amd_vectors
-from oracle_svc.novelty.matcher import MatcherOptions, PairMatcher, Verdict
-from oracle_svc.references.structures import read_structures
+from oracle_svc.crystals.amd import DEFAULT_TOLERANCE, amd_vectors
+from oracle_svc.known.novelty.matcher import MatcherOptions, PairMatcher, Verdict
+from oracle_svc.known.reference.structures import read_structures
 from xenolith.crystal import Crystal, CrystalBatch
 
 TOLERANCES = [0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.7, 1.0]

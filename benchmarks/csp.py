@@ -28,16 +28,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from generator_svc.bundle import load_bundle
 from generator_svc.data.load import read_crystals
 from generator_svc.data.table import CrystalTable
 from generator_svc.diffusion.sampler import SamplerSettings
-from generator_svc.model.conditions import conditions_of
-from generator_svc.model.ragged import Ragged
+from generator_svc.networks.conditions import conditions_of
+from generator_svc.networks.ragged import Ragged
 from generator_svc.service.engine import Engine, SamplePlan
 from generator_svc.service.policy import Policy
-from oracle_svc.chemistry.charge import charge_neutral
-from oracle_svc.workers.pool import WorkerDiedError, WorkerPool, WorkerTimeoutError
+from generator_svc.storage.bundle import load_bundle
+from oracle_svc.crystals.charge import charge_neutral
+from oracle_svc.pools.worker_pool import WorkerDiedError, WorkerPool, WorkerTimeoutError
 from xenolith.bundle import find_bundle
 from xenolith.crystal import Crystal
 from xenolith.intervals import wilson

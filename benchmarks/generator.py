@@ -39,8 +39,8 @@ from benchmarks.generator_parts.work import (
     single_steps,
     trajectory_steps,
 )
-from generator_svc.bundle import load_bundle
-from generator_svc.model.denoiser import Denoiser, DenoiserConfig
+from generator_svc.networks.denoiser import Denoiser, DenoiserConfig
+from generator_svc.storage.bundle import load_bundle
 from xenolith.bundle import find_bundle
 
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from oracle_svc.hull import Hull, reduce_to_vertices
-from oracle_svc.hull_import import read_formation_energies
+from oracle_svc.known.hull import Hull, reduce_to_vertices
+from oracle_svc.known.imports import read_formation_energies
 
 
 def measure(entries: Path, labels: Path, rows: int, seed: int) -> dict[str, Any]:

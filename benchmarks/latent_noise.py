@@ -29,13 +29,13 @@ from pymatgen.core import Structure
 
 from generator_svc.data.load import read_crystals
 from generator_svc.data.table import CrystalTable
-from generator_svc.model.autoencoder import Autoencoder
-from generator_svc.model.ragged import Ragged
+from generator_svc.networks.autoencoder import Autoencoder
+from generator_svc.networks.ragged import Ragged
 from generator_svc.pretrain.autoencoder import structures
 from generator_svc.pretrain.denoiser import latent_statistics
-from generator_svc.pretrain.finished import load_autoencoder
+from generator_svc.storage.finished import load_autoencoder
 from oracle_svc.calculators import open_calculator
-from oracle_svc.scoring.validity import ValidityLimits, check_validity
+from oracle_svc.crystals.validity import ValidityLimits, check_validity
 from xenolith.convert import from_pymatgen
 from xenolith.crystal import CrystalBatch
 

@@ -31,7 +31,7 @@ from benchmarks.oracle_parts.clock import clock_of
 from benchmarks.oracle_parts.inputs import mp20, mpa0_with_random_weights, perturbed
 from benchmarks.oracle_parts.plots import draw
 from benchmarks.oracle_parts.serial import Clock, SerialPath, mmd_constant
-from oracle_svc.references.structures import StructureTable
+from oracle_svc.known.reference.structures import StructureTable
 from xenolith.crystal import CrystalBatch
 
 
@@ -139,7 +139,7 @@ def _ase_calculator(calculator: str, settings: Any) -> Any:
     import torch
     from mace.calculators import MACECalculator
 
-    from oracle_svc.calculators._mace_model import load_model
+    from oracle_svc.calculators.mace.model import load_model
 
     model = load_model(Path(settings["path"]), torch.float32)
     return MACECalculator(models=[model], device="cpu", default_dtype="float32")

@@ -25,12 +25,12 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from oracle_svc.chemistry.elmd import cumulative
-from oracle_svc.geometry.amd import DEFAULT_K
-from oracle_svc.novelty.amd_store import AmdStore
-from oracle_svc.novelty.novelty import nearest_of
-from oracle_svc.references.manifest import AMD, FORMAT, MANIFEST, STRUCTURES
-from oracle_svc.references.reference import Reference
+from oracle_svc.crystals.amd import DEFAULT_K
+from oracle_svc.crystals.elmd import cumulative
+from oracle_svc.known.novelty.amd_store import AmdStore
+from oracle_svc.known.novelty.sameness import nearest_of
+from oracle_svc.known.reference.folder import Reference
+from oracle_svc.known.reference.manifest import AMD, FORMAT, MANIFEST, STRUCTURES
 from xenolith.bundle import sha256
 
 _NOISE = 0.05  # Angstrom

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from oracle_svc.calculators import open_calculator
-from oracle_svc.references.structures import read_structures
+from oracle_svc.known.reference.structures import read_structures
 from oracle_svc.relaxation import Relaxed, RelaxSettings, relax
 from xenolith.crystal import Crystal, CrystalBatch
 

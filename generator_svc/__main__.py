@@ -8,11 +8,11 @@ import sys
 
 import torch
 
-from generator_svc.bundle import load_bundle
 from generator_svc.cleanup.relax import OracleRelaxer
 from generator_svc.service.engine import Engine
-from generator_svc.service.service import GeneratorService
-from generator_svc.settings import add_arguments, settings_from
+from generator_svc.service.servicer import GeneratorService
+from generator_svc.service.settings import add_arguments, settings_from
+from generator_svc.storage.bundle import load_bundle
 from xenolith import serving
 from xenolith.bundle import BundleError, find_bundle
 from xenolith.errors import XenolithError

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 
-from generator_svc.bundle import load_bundle, write_card
 from generator_svc.data.load import read_crystals
 from generator_svc.diffusion.sampler import SamplerSettings
 from generator_svc.distributions import distance, histograms, table_batch
 from generator_svc.pretrain.autoencoder import reconstruction_figures
 from generator_svc.service.engine import Engine, SamplePlan
 from generator_svc.service.policy import Policy
+from generator_svc.storage.bundle import load_bundle, write_card
 from xenolith.bundle import Bundle
 from xenolith.crystal import CrystalBatch
 

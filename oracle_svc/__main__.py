@@ -7,9 +7,9 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from oracle_svc.settings import add_oracle_arguments, oracle_settings_from
-from oracle_svc.startup import open_service
-from oracle_svc.workers.pool import WorkerError
+from oracle_svc.pools.worker_pool import WorkerError
+from oracle_svc.service.settings import add_oracle_arguments, oracle_settings_from
+from oracle_svc.service.startup import open_service
 from xenolith.errors import XenolithError
 from xenolith.serving import add_arguments, serve, settings_from
 from xenolith.serving.log import configure_logging

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from generator_svc.bundle import write_bundle
 from generator_svc.data.table import CrystalTable
-from generator_svc.model.autoencoder import Autoencoder, AutoencoderConfig
-from generator_svc.model.conditions import ConditionsConfig
-from generator_svc.model.denoiser import Denoiser, DenoiserConfig
+from generator_svc.networks.autoencoder import Autoencoder, AutoencoderConfig
+from generator_svc.networks.conditions import ConditionsConfig
+from generator_svc.networks.denoiser import Denoiser, DenoiserConfig
+from generator_svc.storage.bundle import write_bundle
 from xenolith.bundle import Bundle
 
 

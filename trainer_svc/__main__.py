@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from trainer_svc.manager import RunManager
-from trainer_svc.remote import Services
 from trainer_svc.service import TrainerService
+from trainer_svc.services.remote import Services
+from trainer_svc.training.manager import RunManager
 from xenolith import serving
 from xenolith.client import Options
 from xenolith.errors import XenolithError

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from trainer_svc.config_wire import config_from_proto, config_to_proto
+from trainer_svc.config.messages import config_from_proto, config_to_proto
 from trainer_svc.errors import NoSuchRunError
-from trainer_svc.evaluate_call import evaluate
-from trainer_svc.manager import RunManager
-from trainer_svc.run_log import RunLog
+from trainer_svc.runs.run_log import RunLog
+from trainer_svc.training.evaluate_call import evaluate
+from trainer_svc.training.manager import RunManager
 from xenolith.errors import InvalidArgumentError
 from xenolith.v1 import trainer_pb2, trainer_pb2_grpc
 

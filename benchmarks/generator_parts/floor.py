@@ -10,7 +10,7 @@ from torch import nn
 
 from benchmarks.generator_parts.timing import Setup, interleaved
 from generator_svc.diffusion.sampler import SamplerSettings, sample
-from generator_svc.model.denoiser import Denoiser, DenoiserConfig
+from generator_svc.networks.denoiser import Denoiser, DenoiserConfig
 
 
 def matrix_products(

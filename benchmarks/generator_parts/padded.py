@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from generator_svc.bundle import LoadedBundle
 from generator_svc.diffusion.sampler import SamplerSettings, Transition, log_density, noise, transition
-from generator_svc.model.autoencoder import CrystalTensors
-from generator_svc.model.conditions import Conditions
-from generator_svc.model.denoiser import Denoiser, time_features
-from generator_svc.model.ragged import Ragged
-from generator_svc.model.transformer import AdaptiveBlock, attention_mask
-from generator_svc.pretrain.finished import load_autoencoder
+from generator_svc.networks.autoencoder import CrystalTensors
+from generator_svc.networks.conditions import Conditions
+from generator_svc.networks.denoiser import Denoiser, time_features
+from generator_svc.networks.ragged import Ragged
+from generator_svc.networks.transformer import AdaptiveBlock, attention_mask
+from generator_svc.storage.bundle import LoadedBundle
+from generator_svc.storage.finished import load_autoencoder
 
 
 class PaddedDenoiser:

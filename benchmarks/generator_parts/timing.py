@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from generator_svc.bundle import LoadedBundle
+from generator_svc.storage.bundle import LoadedBundle
 
 SAMPLER_STEPS = 50
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from benchmarks.generator_parts import padded
 from benchmarks.generator_parts.timing import SAMPLER_STEPS, Setup, interleaved
 from generator_svc.diffusion.sampler import SamplerSettings, log_density, sample, transition
-from generator_svc.model.denoiser import Denoiser
-from generator_svc.model.ragged import Ragged
+from generator_svc.networks.denoiser import Denoiser
+from generator_svc.networks.ragged import Ragged
 
 
 def sampling(setup: Setup, denoiser: Denoiser, counts: Sequence[int]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oracle_svc.references.structures import StructureTable, read_structures
+from oracle_svc.known.reference.structures import StructureTable, read_structures
 from xenolith.crystal import Crystal, CrystalBatch
 
 MALFORMED = 0.05
@@ -69,7 +69,7 @@ def mpa0_with_random_weights(folder: Path) -> Path:
     from e3nn import o3
     from mace import modules
 
-    from oracle_svc.calculators._mace_model import save_model
+    from oracle_svc.calculators.mace.model import save_model
 
     torch.manual_seed(0)
     config: dict[str, Any] = {

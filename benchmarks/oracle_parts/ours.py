@@ -15,14 +15,14 @@ import numpy as np
 
 from benchmarks.oracle_parts.clock import clock_of
 from oracle_svc.cache import open_cache
-from oracle_svc.evaluation.evaluators import CalculatorPool
-from oracle_svc.novelty.matcher import PairMatcher
-from oracle_svc.references.reference import Reference
-from oracle_svc.scoring.background import Background
-from oracle_svc.scoring.instruments import Instruments
-from oracle_svc.scoring.results import Component, ScoredBatch, ScoreOptions
-from oracle_svc.scoring.scorer import Scorer
-from oracle_svc.scoring.validity import ValidityLimits
+from oracle_svc.crystals.validity import ValidityLimits
+from oracle_svc.known.background import Background
+from oracle_svc.known.novelty.matcher import PairMatcher
+from oracle_svc.known.reference.folder import Reference
+from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.results import Component, ScoredBatch, ScoreOptions
+from oracle_svc.pipeline.scorer import Scorer
+from oracle_svc.pools.calculator_pool import CalculatorPool
 from xenolith.bundle import find_bundle
 from xenolith.crystal import CrystalBatch
 

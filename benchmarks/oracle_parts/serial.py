@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from oracle_svc.hull import Hull
-from oracle_svc.references.structures import StructureTable
-from xenolith.convert.pymatgen_ import to_pymatgen
+from oracle_svc.known.hull import Hull
+from oracle_svc.known.reference.structures import StructureTable
+from xenolith.convert.pymatgen_structure import to_pymatgen
 from xenolith.crystal import Crystal
 
 K = 100

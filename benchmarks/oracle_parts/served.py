@@ -16,11 +16,11 @@ from typing import Any
 import grpc
 
 from benchmarks.oracle_parts.clock import clock_of, family
+from xenolith.contract.wire import batch_to_proto
 from xenolith.crystal import CrystalBatch
 from xenolith.serving.healthcheck import check
 from xenolith.stack.ports import choose_ports
 from xenolith.v1 import oracle_pb2, oracle_pb2_grpc
-from xenolith.wire import batch_to_proto
 
 _LARGE = [("grpc.max_receive_message_length", 2**28), ("grpc.max_send_message_length", 2**28)]
 _NAMES = [1, 2, 3, 4, 5, 6]

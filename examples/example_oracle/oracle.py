@@ -22,10 +22,10 @@ from ase.data import atomic_numbers
 from ase.neighborlist import neighbor_list
 
 from xenolith import Crystal, serving
+from xenolith.contract.wire import batch_from_proto
 from xenolith.convert import to_ase
 from xenolith.errors import UnimplementedError
 from xenolith.v1 import crystal_pb2, oracle_pb2, oracle_pb2_grpc
-from xenolith.wire import batch_from_proto
 
 METALS = ("Al", "Cu", "Ag", "Au", "Ni", "Pd", "Pt")
 MAX_ATOMS, MIN_DISTANCE, MIN_EDGE, MAX_EDGE = 200, 0.8, 0.5, 200.0  # Angstrom

@@ -13,7 +13,7 @@ from generator_svc.data.columns import Columns
 from generator_svc.data.raw import Collector, OnError, RawCrystals, concatenated
 from generator_svc.data.table import DataError
 from generator_svc.data.texts import read_cif_text
-from xenolith.convert.ase_ import from_ase
+from xenolith.convert.ase_atoms import from_ase
 from xenolith.datasets import DATASETS, find_dataset
 from xenolith.errors import CrystalError, DisorderedError, ReadError
 

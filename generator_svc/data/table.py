@@ -9,8 +9,8 @@ import numpy as np
 import spglib
 import torch
 
-from generator_svc.model.autoencoder import CrystalTensors
-from generator_svc.model.ragged import Ragged
+from generator_svc.networks.autoencoder import CrystalTensors
+from generator_svc.networks.ragged import Ragged
 from xenolith.errors import InvalidArgumentError
 
 

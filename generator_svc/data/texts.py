@@ -12,7 +12,7 @@ from pymatgen.io.cif import CifParser
 
 from generator_svc.data.table import cells_from_parameters
 from xenolith.convert.cif_listed import NotListedError, read_listed
-from xenolith.convert.pymatgen_ import from_pymatgen
+from xenolith.convert.pymatgen_structure import from_pymatgen
 from xenolith.crystal import Crystal
 from xenolith.errors import DisorderedError, ReadError
 

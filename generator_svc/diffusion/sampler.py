@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from generator_svc.diffusion.schedule import alpha_sigma, time_grid
-from generator_svc.model.conditions import Conditions
-from generator_svc.model.denoiser import Denoiser
-from generator_svc.model.ragged import Ragged
+from generator_svc.networks.conditions import Conditions
+from generator_svc.networks.denoiser import Denoiser
+from generator_svc.networks.ragged import Ragged
 
 Velocity = Callable[[Tensor, Tensor, Ragged, Conditions | None], Tensor]
 """What a denoiser computes: velocity (T, d) of (latents (T, d), time (B,), ragged, condition)."""

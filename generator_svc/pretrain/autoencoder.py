@@ -14,14 +14,14 @@ from torch import Tensor
 from generator_svc.data.load import load_crystals
 from generator_svc.data.table import CrystalTable
 from generator_svc.device import resolve_device
-from generator_svc.model.autoencoder import Autoencoder, CrystalTensors
-from generator_svc.model.geometry import metric_to_features
-from generator_svc.pretrain.checkpoint import load_weights, save_tensors
-from generator_svc.pretrain.folder import check_inputs, check_run, write_run
+from generator_svc.networks.autoencoder import Autoencoder, CrystalTensors
+from generator_svc.networks.geometry import metric_to_features
 from generator_svc.pretrain.loop import train
 from generator_svc.pretrain.processes import Processes, join_processes
 from generator_svc.pretrain.reconstruction import reconstruction_terms
 from generator_svc.pretrain.settings import AutoencoderRun
+from generator_svc.storage.checkpoint import load_weights, save_tensors
+from generator_svc.storage.folder import check_inputs, check_run, write_run
 
 _SMALLEST_STD = 1e-3
 """Of a feature of the cells, in logarithms of squared lengths."""

@@ -15,14 +15,13 @@ from generator_svc.data.load import load_crystals
 from generator_svc.data.table import CrystalTable
 from generator_svc.device import resolve_device
 from generator_svc.diffusion.schedule import alpha_sigma
-from generator_svc.model.autoencoder import Autoencoder
-from generator_svc.model.conditions import Conditions
-from generator_svc.model.denoiser import Denoiser
-from generator_svc.model.lora import merged_state
-from generator_svc.model.ragged import Ragged
+from generator_svc.networks.autoencoder import Autoencoder
+from generator_svc.networks.conditions import Conditions
+from generator_svc.networks.denoiser import Denoiser
+from generator_svc.networks.lora import merged_state
+from generator_svc.networks.ragged import Ragged
 from generator_svc.pretrain.autoencoder import shift_origin
-from generator_svc.pretrain.checkpoint import save_tensors
-from generator_svc.pretrain.conditioning import (
+from generator_svc.pretrain.condition_columns import (
     adapt,
     draw_kept,
     latents_by_element,
@@ -31,12 +30,13 @@ from generator_svc.pretrain.conditioning import (
     one_kind,
     table_conditions,
 )
-from generator_svc.pretrain.finished import LATENTS_FILE, load_autoencoder, read_origin
-from generator_svc.pretrain.folder import check_inputs, check_run, write_run
 from generator_svc.pretrain.loop import train
 from generator_svc.pretrain.processes import Processes, join_processes
 from generator_svc.pretrain.settings import DenoiserRun
-from generator_svc.weights import weights_digest
+from generator_svc.storage.checkpoint import save_tensors
+from generator_svc.storage.finished import LATENTS_FILE, load_autoencoder, read_origin
+from generator_svc.storage.folder import check_inputs, check_run, write_run
+from generator_svc.storage.weights import weights_digest
 from xenolith.errors import InvalidArgumentError
 from xenolith.files import write_json
 

@@ -19,15 +19,15 @@ from torch import Tensor, nn
 
 from generator_svc.data.table import CrystalTable
 from generator_svc.device import resolve_device
-from generator_svc.model.transformer import AdaptiveBlock, Block
+from generator_svc.networks.transformer import AdaptiveBlock, Block
 from generator_svc.pretrain.batches import batches, piece_of, seed_of, steps_per_epoch
-from generator_svc.pretrain.checkpoint import load_state, save_state
 from generator_svc.pretrain.ema import Ema
-from generator_svc.pretrain.folder import STATE_FILE
 from generator_svc.pretrain.optimizer import make_optimizers
 from generator_svc.pretrain.processes import Processes
 from generator_svc.pretrain.record import Record
 from generator_svc.pretrain.settings import LoopSettings
+from generator_svc.storage.checkpoint import load_state, save_state
+from generator_svc.storage.folder import STATE_FILE
 from xenolith.errors import FailedPreconditionError
 
 log = structlog.get_logger()

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from generator_svc.model.transformer import AdaptiveBlock, Block
+from generator_svc.networks.transformer import AdaptiveBlock, Block
 
 __all__ = ["OptimizerKind", "Optimizers", "block_matrices", "make_optimizers"]
 

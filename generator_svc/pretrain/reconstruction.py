@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from generator_svc.model import geometry
-from generator_svc.model.autoencoder import Autoencoder, CrystalTensors, Decoded
-from generator_svc.model.ragged import Ragged
+from generator_svc.networks import geometry
+from generator_svc.networks.autoencoder import Autoencoder, CrystalTensors, Decoded
+from generator_svc.networks.ragged import Ragged
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from generator_svc.data.load import DataSettings
-from generator_svc.model.autoencoder import AutoencoderConfig
-from generator_svc.model.denoiser import DenoiserConfig
-from generator_svc.model.lora import LoraConfig
-from generator_svc.predictor.model import HeadConfig
+from generator_svc.networks.autoencoder import AutoencoderConfig
+from generator_svc.networks.denoiser import DenoiserConfig
+from generator_svc.networks.lora import LoraConfig
+from generator_svc.predictor.network import HeadConfig
 from generator_svc.pretrain.optimizer import OptimizerKind
 from generator_svc.pretrain.reconstruction import LossWeights
 from xenolith.bundle import DEFAULT_BUNDLE

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generator_svc.bundle import LoadedBundle
 from generator_svc.cleanup.plan import Cleaned, CleanupPlan, Relaxer, clean
 from generator_svc.data.table import niggli_cell
 from generator_svc.diffusion.sampler import SamplerSettings, SamplingCancelledError, Trajectory, sample
-from generator_svc.model.autoencoder import CrystalTensors
-from generator_svc.model.conditions import Conditions
-from generator_svc.model.ragged import Ragged
+from generator_svc.networks.autoencoder import CrystalTensors
+from generator_svc.networks.conditions import Conditions
+from generator_svc.networks.ragged import Ragged
 from generator_svc.service.policy import Policy
+from generator_svc.storage.bundle import LoadedBundle
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.v1 import crystal_pb2
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from generator_svc.bundle import LoadedBundle
-from generator_svc.model.denoiser import Denoiser
-from generator_svc.model.lora import LoraConfig, merge
-from xenolith.chunks import ReceivedWeights
+from generator_svc.networks.denoiser import Denoiser
+from generator_svc.networks.lora import LoraConfig, merge
+from generator_svc.storage.bundle import LoadedBundle
+from xenolith.contract.chunks import ReceivedWeights
 from xenolith.errors import FailedPreconditionError, invalid_field
 from xenolith.v1 import generator_pb2
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from generator_svc.cleanup.plan import cleanup_plan
+from generator_svc.conditioning import check_conditions, fitting_atom_counts, formula, wanted_conditions
 from generator_svc.diffusion.sampler import SamplerSettings
-from generator_svc.model.conditions import Conditions
-from generator_svc.model.wanted import check_conditions, fitting_atom_counts, formula, wanted_conditions
+from generator_svc.networks.conditions import Conditions
 from generator_svc.service.engine import Engine, SamplePlan
 from xenolith.errors import FailedPreconditionError, invalid_field
 from xenolith.v1 import generator_pb2

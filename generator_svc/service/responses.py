@@ -8,14 +8,14 @@ import numpy as np
 
 from generator_svc.diffusion.sampler import SamplerSettings
 from generator_svc.diffusion.schedule import time_grid
-from generator_svc.model.conditions import ConditionsConfig
+from generator_svc.networks.conditions import ConditionsConfig
 from generator_svc.service import requests
 from generator_svc.service.engine import SampledChunk
 from generator_svc.service.policy import Policy
-from xenolith.chunks import send_weights
+from xenolith.contract.chunks import send_weights
+from xenolith.contract.wire import tensor_to_proto
 from xenolith.errors import FailedPreconditionError
 from xenolith.v1 import generator_pb2
-from xenolith.wire import tensor_to_proto
 
 
 def adapter_messages(policy: Policy, bundle_digest: str) -> Iterator[generator_pb2.GetWeightsResponse]:

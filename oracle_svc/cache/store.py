@@ -10,7 +10,7 @@ from typing import Any
 from oracle_svc.cache import Cache
 from oracle_svc.cache.flight import SingleFlight
 from oracle_svc.codec import CodecError, decode, encode
-from oracle_svc.geometry.canonical import CanonicalForm, same_crystal
+from oracle_svc.crystals.canonical import CanonicalForm, same_crystal
 
 __all__ = ["CrystalStore", "Kind", "Record"]
 

@@ -28,11 +28,11 @@ __all__ = [
 ENTRY_POINTS: Final = "xenolith.calculators"
 
 _OWN: Final = {
-    "chgnet": "oracle_svc.calculators.chgnet:ChgnetCalculator",
-    "chgnet-r2scan": "oracle_svc.calculators.chgnet_r2scan:ChgnetR2scanCalculator",
-    "mace": "oracle_svc.calculators.mace:MaceCalculator",
-    "mace-mpa-0": "oracle_svc.calculators.mace:mace_mpa_0",
-    "ase": "oracle_svc.calculators.ase_:AseCalculator",
+    "chgnet": "oracle_svc.calculators.chgnet.calculator:ChgnetCalculator",
+    "chgnet-r2scan": "oracle_svc.calculators.chgnet.r2scan:ChgnetR2scanCalculator",
+    "mace": "oracle_svc.calculators.mace.calculator:MaceCalculator",
+    "mace-mpa-0": "oracle_svc.calculators.mace.calculator:mace_mpa_0",
+    "ase": "oracle_svc.calculators.ase_calculator:AseCalculator",
     "gpaw": "oracle_svc.calculators.dft.gpaw:GpawCalculator",
     "espresso": "oracle_svc.calculators.dft.espresso:EspressoCalculator",
     "vasp": "oracle_svc.calculators.dft.vasp:VaspCalculator",
@@ -87,7 +87,7 @@ def prepare_calculator(name: str, settings: Mapping[str, Any]) -> None:
     """
     model = name if name.startswith("mace-") else settings.get("model")
     if name in _OWN and name.startswith("mace") and model is not None:
-        from oracle_svc.calculators.mace_fetch import fetch
+        from oracle_svc.calculators.mace.fetch import fetch
 
         fetch(str(model))
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from oracle_svc.calculators.base import Calculator
-from oracle_svc.references.reference import Reference
-from oracle_svc.references.structures import StructureTable, read_structures
+from oracle_svc.known.reference.folder import Reference
+from oracle_svc.known.reference.structures import StructureTable, read_structures
 from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
 from xenolith.formula import reduced_formula

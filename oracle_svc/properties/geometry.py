@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from oracle_svc.calculators.base import digest_of
-from oracle_svc.chemistry.elements import MASSES
+from oracle_svc.crystals.elements import MASSES
 from xenolith.crystal import CrystalBatch
 
 __all__ = ["Density", "VolumePerAtom"]

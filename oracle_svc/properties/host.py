@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from oracle_svc.pools.worker_pool import WorkerDiedError, WorkerError, WorkerPool, WorkerTimeoutError
 from oracle_svc.properties.base import Property
 from oracle_svc.status import Outcome, Status
-from oracle_svc.workers.pool import WorkerDiedError, WorkerError, WorkerPool, WorkerTimeoutError
 from xenolith.crystal import CrystalBatch
 
 __all__ = ["PropertyHost", "PropertyInfo", "Value", "values_of", "worker"]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from oracle_svc.pools.worker_pool import WorkerStoppedError
 from oracle_svc.properties.base import Property
 from oracle_svc.properties.host import PropertyHost, PropertyInfo, Value, values_of
 from oracle_svc.properties.registry import is_shipped, open_shipped, sources_of
-from oracle_svc.workers.pool import WorkerStoppedError
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import FailedPreconditionError, invalid_field
 

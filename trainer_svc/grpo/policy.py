@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from generator_svc.diffusion.sampler import SamplerSettings, log_density, transition
-from generator_svc.model.denoiser import Denoiser
-from generator_svc.model.lora import adapter_disabled
-from generator_svc.model.ragged import Ragged
+from generator_svc.networks.denoiser import Denoiser
+from generator_svc.networks.lora import adapter_disabled
+from generator_svc.networks.ragged import Ragged
 from trainer_svc.grpo.rollouts import Rows
 
 __all__ = ["DiffusionPolicy", "Policy", "StepDistribution", "WithoutAdapter"]

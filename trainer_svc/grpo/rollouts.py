@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from generator_svc.model.conditions import Conditions
+from generator_svc.networks.conditions import Conditions
 
 __all__ = ["Rollouts", "Rows"]
 

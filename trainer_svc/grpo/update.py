@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainer_svc.config import OptimizerSettings
+from trainer_svc.config.run_config import OptimizerSettings
 from trainer_svc.errors import RatioError
 from trainer_svc.grpo.loss import LossInputs, LossOutputs, gaussian_kl, grpo_loss
 from trainer_svc.grpo.plan import Minibatch, plan_pass

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trainer_svc.runs.directory import RunDirectory
 from trainer_svc.runs.events import EventLog, last_steps
-from trainer_svc.tables import crystals_of, read_table
+from trainer_svc.runs.tables import crystals_of, read_table
 from xenolith.crystal import Crystal
 from xenolith.files import read_json
 from xenolith.thresholds import METASTABLE_BELOW

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_svc.measurements import FloatColumn, Measurements
+from trainer_svc.rewards.measurements import FloatColumn, Measurements
 from trainer_svc.rewards.metrics import invalid_reasons, metric_values
 from trainer_svc.rewards.spec import RewardSpec, RewardTerm
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_svc.measurements import FloatColumn, Measurements
+from trainer_svc.rewards.measurements import FloatColumn, Measurements
 from trainer_svc.rewards.spec import CreativitySpec, RewardSpec
 
 __all__ = ["creativity", "duplicate_counts", "invalid_reasons", "metric_values"]

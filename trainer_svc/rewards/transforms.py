@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from trainer_svc.measurements import FloatColumn
+from trainer_svc.rewards.measurements import FloatColumn
 
 __all__ = ["Transform"]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainer_svc.measurements import Measurements
-from trainer_svc.metrics import headline_flags
-from trainer_svc.tables import read_table, structure_table, write_table
+from trainer_svc.evaluation.headline import headline_flags
+from trainer_svc.rewards.measurements import Measurements
+from trainer_svc.runs.tables import read_table, structure_table, write_table
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.elements import SYMBOLS
 

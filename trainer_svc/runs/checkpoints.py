@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from generator_svc.model.lora import adapter_state, load_adapter, merged_state
+from generator_svc.networks.lora import adapter_state, load_adapter, merged_state
 from trainer_svc.errors import CheckpointError
 from xenolith.files import publish_directory, read_json, write_json
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from google.protobuf import json_format
 
-from trainer_svc.config import RunConfig, validate_config
+from trainer_svc.config.run_config import RunConfig, validate_config
 from trainer_svc.errors import NoSuchRunError, RunExistsError
 from xenolith.files import read_json, write_json
 from xenolith.v1 import trainer_pb2

@@ -1,5 +1,5 @@
 """The terminal program ``xenolith``: one module per command."""
 
-from xenolith.cli._main import main
+from xenolith.cli.program import main
 
 __all__ = ["main"]

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from xenolith.cli._output import add_json, console, write_json
+from xenolith.cli.output import add_json, console, write_json
 from xenolith.stack import SERVICES, Stack, StackSettings
 
 __all__ = ["add_parser", "run"]

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from xenolith.client._operations import Operation
+from xenolith.client.operation_calls import Operation
 from xenolith.client.results import Scores
 from xenolith.errors import CancelledError, DeadlineError, UnavailableError, XenolithError
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from xenolith.convert._lazy import require
 from xenolith.crystal import Crystal
+from xenolith.optional import require
 from xenolith.v1 import crystal_pb2
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from xenolith.contract.wire import batch_from_proto, tensor_from_proto
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import InternalError
 from xenolith.v1 import generator_pb2
-from xenolith.wire import batch_from_proto, tensor_from_proto
 
 __all__ = ["Encoded", "Samples", "SamplesCollector", "Trajectory"]
 

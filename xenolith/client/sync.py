@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from xenolith.client import _generator, _operations, _oracle, _trainer, _weights
-from xenolith.client._base import ClientBase
-from xenolith.client._sync import Service, collect, iterate, open_channel, unary, upload
+from xenolith.client import generator_calls, operation_calls, oracle_calls, trainer_calls, weight_calls
+from xenolith.client.base import ClientBase
 from xenolith.client.operations import OperationHandle
+from xenolith.client.transport_sync import Service, collect, iterate, open_channel, unary, upload
 
 if TYPE_CHECKING:
     from xenolith.convert.items import CrystalsLike
@@ -18,23 +18,23 @@ __all__ = ["Client", "GeneratorClient", "OracleClient", "TrainerClient"]
 class GeneratorClient(Service):
     """Samples crystals, and translates between crystals and latents."""
 
-    describe = unary(_generator.describe)
-    sample = collect(_generator.sample)
-    iter_samples = iterate(_generator.iter_samples)
-    encode = unary(_generator.encode)
-    decode = unary(_generator.decode)
-    update_weights = upload(_weights.update_weights)
-    get_weights = collect(_weights.get_weights)
+    describe = unary(generator_calls.describe)
+    sample = collect(generator_calls.sample)
+    iter_samples = iterate(generator_calls.iter_samples)
+    encode = unary(generator_calls.encode)
+    decode = unary(generator_calls.decode)
+    update_weights = upload(weight_calls.update_weights)
+    get_weights = collect(weight_calls.get_weights)
 
 
 class OracleClient(Service):
     """Measures crystals."""
 
-    describe = unary(_oracle.describe)
-    score = unary(_oracle.score)
-    get_operation = unary(_operations.get_operation)
-    wait_operation = unary(_operations.wait_operation)
-    cancel_operation = unary(_operations.cancel_operation)
+    describe = unary(oracle_calls.describe)
+    score = unary(oracle_calls.score)
+    get_operation = unary(operation_calls.get_operation)
+    wait_operation = unary(operation_calls.wait_operation)
+    cancel_operation = unary(operation_calls.cancel_operation)
 
     def submit_score(self, crystals: "CrystalsLike", **how: Any) -> OperationHandle:
         """Start a scoring that may take hours, and return a handle on it at once.
@@ -43,34 +43,34 @@ class OracleClient(Service):
         same one again gives the same operation) and ``retention_s`` (how long the result is kept). Structures
         that cannot be sent are an error here: results are counted by their place in the submission.
         """
-        return self._handle(self._unary(_operations.submit_score(crystals, **how)))
+        return self._handle(self._unary(operation_calls.submit_score(crystals, **how)))
 
     def operation(self, operation_id: str) -> OperationHandle:
         """Return a handle on an operation that was submitted before, from here or elsewhere."""
-        return self._handle(self._unary(_operations.get_operation(operation_id)))
+        return self._handle(self._unary(operation_calls.get_operation(operation_id)))
 
-    def _handle(self, operation: _operations.Operation) -> OperationHandle:
+    def _handle(self, operation: operation_calls.Operation) -> OperationHandle:
         return OperationHandle(self, operation, self._options.reconnect_s)
 
-    def score_stream(self, batches: "Iterable[Any]", **how: Any) -> Iterator[_oracle.Streamed]:
+    def score_stream(self, batches: "Iterable[Any]", **how: Any) -> Iterator[oracle_calls.Streamed]:
         """Score batches as they come; yields each result with its batch's index, in order of completion.
 
         `how` is as for `score`. A batch that cannot be scored yields its error and does not end the stream.
         """
-        return self._exchange(_oracle.score_stream(enumerate(batches), **how))
+        return self._exchange(oracle_calls.score_stream(enumerate(batches), **how))
 
 
 class TrainerClient(Service):
     """Starts, watches and evaluates training runs."""
 
-    start_run = unary(_trainer.start_run)
-    get_run = unary(_trainer.get_run)
-    list_runs = unary(_trainer.list_runs)
-    watch_run = iterate(_trainer.watch_run)
-    stop_run = unary(_trainer.stop_run)
-    resume_run = unary(_trainer.resume_run)
-    evaluate = collect(_trainer.evaluate)
-    get_artifact = collect(_trainer.get_artifact)
+    start_run = unary(trainer_calls.start_run)
+    get_run = unary(trainer_calls.get_run)
+    list_runs = unary(trainer_calls.list_runs)
+    watch_run = iterate(trainer_calls.watch_run)
+    stop_run = unary(trainer_calls.stop_run)
+    resume_run = unary(trainer_calls.resume_run)
+    evaluate = collect(trainer_calls.evaluate)
+    get_artifact = collect(trainer_calls.get_artifact)
 
 
 class Client(ClientBase[GeneratorClient, OracleClient, TrainerClient]):

@@ -11,15 +11,15 @@ from typing import Any
 import grpc
 
 from xenolith.client import Options
-from xenolith.client._options import channel_options, credentials
+from xenolith.client.options import channel_options, credentials
 from xenolith.conformance._check import Failure, skip
 from xenolith.conformance._crystals import sample_crystals
 from xenolith.conformance._words import described, name_of
+from xenolith.contract.errors import error_from_call
+from xenolith.contract.wire import batch_to_proto
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import DeadlineError, OverloadedError, XenolithError
-from xenolith.status import error_from_call
 from xenolith.v1 import oracle_pb2, oracle_pb2_grpc
-from xenolith.wire import batch_to_proto
 
 __all__ = ["Lab", "LabSettings"]
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xenolith.convert._lazy import require
-from xenolith.convert.ase_ import from_ase, to_ase
+from xenolith.convert.ase_atoms import from_ase, to_ase
 from xenolith.crystal import Crystal
 from xenolith.errors import InvalidArgumentError, ReadError
+from xenolith.optional import require
 
 __all__ = ["read_extxyz", "write_extxyz"]
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from xenolith.convert.ase_ import from_ase
+from xenolith.convert.ase_atoms import from_ase
 from xenolith.convert.files import read_path
 from xenolith.convert.item import Item
-from xenolith.convert.pymatgen_ import from_pymatgen
+from xenolith.convert.pymatgen_structure import from_pymatgen
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import CrystalError, InvalidArgumentError, ReadError
 

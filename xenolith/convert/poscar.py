@@ -4,10 +4,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from xenolith.convert._lazy import require
-from xenolith.convert.pymatgen_ import from_pymatgen, to_pymatgen
+from xenolith.convert.pymatgen_structure import from_pymatgen, to_pymatgen
 from xenolith.crystal import Crystal
 from xenolith.errors import ReadError
+from xenolith.optional import require
 
 __all__ = ["read_poscar", "to_poscar"]
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xenolith.convert._lazy import require
 from xenolith.convert.cif_listed import NotListedError, read_listed
 from xenolith.datasets.download import download_lfs, sha256_of
 from xenolith.errors import DataLossError, ReadError
 from xenolith.formula import reduced_formula
+from xenolith.optional import require
 
 __all__ = ["AlexMp20Source", "fetch_alex_mp_20"]
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xenolith.convert._lazy import require
 from xenolith.convert.cif_listed import read_listed
 from xenolith.datasets.download import download, read_json
 from xenolith.errors import DataLossError
 from xenolith.formula import reduced_formula
+from xenolith.optional import require
 
 __all__ = ["SPLITS", "Mp20Source", "fetch_mp20", "rows_of"]
 

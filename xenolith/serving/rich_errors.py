@@ -11,10 +11,10 @@ import grpc.aio
 import structlog
 from grpc_status import rpc_status
 
+from xenolith.contract.errors import status_from_error
 from xenolith.errors import InternalError, UnimplementedError, XenolithError
 from xenolith.serving.around import Around, CallInfo
 from xenolith.serving.identity import request_id
-from xenolith.status import status_from_error
 
 __all__ = ["rich_errors"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from xenolith.client import Client
-from xenolith.convert._lazy import MissingExtraError
+from xenolith.optional import MissingExtraError
 from xenolith.stack.ports import choose_ports
 from xenolith.stack.process import ServiceProcess
 from xenolith.stack.settings import DEFAULT_PORTS, SERVICES, StackSettings

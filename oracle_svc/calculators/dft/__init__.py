@@ -1,4 +1,4 @@
-"""DFT codes through ASE: GPAW, VASP and Quantum ESPRESSO. Each structure is a job; see `oracle_svc.jobs`."""
+"""DFT codes through ASE: GPAW, VASP and Quantum ESPRESSO. A structure is a job (`oracle_svc.pools.jobs`)."""
 
 from oracle_svc.calculators.dft.base import DftCalculator
 

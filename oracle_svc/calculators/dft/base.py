@@ -11,8 +11,8 @@ from ase.calculators.calculator import Calculator as AseBase
 from ase.calculators.calculator import kptdensity2monkhorstpack
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from oracle_svc.calculators._screen import screen
 from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
+from oracle_svc.calculators.screen import screen
 from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
 from xenolith.elements import atomic_number

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from generator_svc.bundle import load_bundle
+from generator_svc.conditioning import wanted_conditions
 from generator_svc.diffusion.sampler import SamplerSettings, log_density, transition
-from generator_svc.model.conditions import ConditionsConfig, ScalarCondition
-from generator_svc.model.ragged import Ragged
-from generator_svc.model.wanted import wanted_conditions
+from generator_svc.networks.conditions import ConditionsConfig, ScalarCondition
+from generator_svc.networks.ragged import Ragged
 from generator_svc.service.engine import Engine
-from generator_svc.service.service import GeneratorService
+from generator_svc.service.servicer import GeneratorService
+from generator_svc.storage.bundle import load_bundle
 from tests.tiny_bundle import make_tiny_bundle
 from xenolith.bundle import Bundle
 from xenolith.client import AsyncClient, condition

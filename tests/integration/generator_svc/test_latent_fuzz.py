@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from generator_svc.bundle import LoadedBundle, load_bundle
 from generator_svc.cleanup.plan import CleanupPlan
 from generator_svc.service.engine import Engine
-from oracle_svc.geometry.amd import amd_vectors
-from oracle_svc.geometry.canonical import canonical_form
-from oracle_svc.scoring.validity import ValidityLimits, check_validity
+from generator_svc.storage.bundle import LoadedBundle, load_bundle
+from oracle_svc.crystals.amd import amd_vectors
+from oracle_svc.crystals.canonical import canonical_form
+from oracle_svc.crystals.validity import ValidityLimits, check_validity
 from xenolith.bundle import read_bundle
+from xenolith.contract.wire import batch_from_proto, batch_to_proto
 from xenolith.convert import to_cif, to_pymatgen
 from xenolith.crystal import CrystalBatch
-from xenolith.wire import batch_from_proto, batch_to_proto
 
 CHUNK = 500
 WILD = ("wide", "vast", "constant", "one channel", "sparse", "huge")

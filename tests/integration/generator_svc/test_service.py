@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from generator_svc.bundle import load_bundle
 from generator_svc.service.engine import Engine
-from generator_svc.service.service import GeneratorService
+from generator_svc.service.servicer import GeneratorService
+from generator_svc.storage.bundle import load_bundle
 from tests.tiny_bundle import crystal_table
 from xenolith.bundle import Bundle
-from xenolith.chunks import ReceivedWeights, WeightsReceiver, send_weights
+from xenolith.contract.chunks import ReceivedWeights, WeightsReceiver, send_weights
+from xenolith.contract.wire import batch_from_proto, batch_to_proto, tensor_from_proto, tensor_to_proto
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.serving import running_server
 from xenolith.v1 import crystal_pb2, generator_pb2, generator_pb2_grpc
-from xenolith.wire import batch_from_proto, batch_to_proto, tensor_from_proto, tensor_to_proto
 
 T = TypeVar("T")
 Stub = generator_pb2_grpc.GeneratorServiceStub

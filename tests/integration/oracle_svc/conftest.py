@@ -10,17 +10,17 @@ import pytest
 
 from oracle_svc.cache import open_cache
 from oracle_svc.calculators import open_calculator
-from oracle_svc.evaluation.evaluators import CalculatorPool
-from oracle_svc.geometry.amd import amd_vectors
-from oracle_svc.hull import HullEntry, composition_of, reduce_to_vertices
-from oracle_svc.novelty.matcher import PairMatcher
-from oracle_svc.references.reference import Reference
-from oracle_svc.references.structures import StructureTable
-from oracle_svc.references.write import DataSource, Known, write_reference
-from oracle_svc.scoring.background import Background
-from oracle_svc.scoring.instruments import Instruments
-from oracle_svc.scoring.scorer import Scorer
-from oracle_svc.scoring.validity import ValidityLimits
+from oracle_svc.crystals.amd import amd_vectors
+from oracle_svc.crystals.validity import ValidityLimits
+from oracle_svc.known.background import Background
+from oracle_svc.known.hull import HullEntry, composition_of, reduce_to_vertices
+from oracle_svc.known.novelty.matcher import PairMatcher
+from oracle_svc.known.reference.folder import Reference
+from oracle_svc.known.reference.structures import StructureTable
+from oracle_svc.known.reference.write import DataSource, Known, write_reference
+from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.scorer import Scorer
+from oracle_svc.pools.calculator_pool import CalculatorPool
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.elements import SYMBOLS
 

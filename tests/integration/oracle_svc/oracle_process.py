@@ -16,9 +16,9 @@ from typing import Any
 
 import grpc
 
+from xenolith.contract.wire import batch_to_proto
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.v1 import oracle_pb2, oracle_pb2_grpc
-from xenolith.wire import batch_to_proto
 
 __all__ = ["OracleProcess", "oracle_process", "score_request"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from oracle_svc.operations import OperationSettings
-from oracle_svc.service import OracleService
-from oracle_svc.startup import describe
+from oracle_svc.service.operations import OperationSettings
+from oracle_svc.service.servicer import OracleService
+from oracle_svc.service.startup import describe
 from xenolith.conformance import CHECKS, Lab, LabSettings, run_checks
 from xenolith.serving import ServingSettings, threaded_server
 

@@ -7,20 +7,20 @@ import pytest
 from ase.build import bulk
 
 from oracle_svc.cache import open_cache
-from oracle_svc.evaluation.evaluators import CalculatorPool
-from oracle_svc.evaluation.job_calculator import JobCalculator
-from oracle_svc.jobs import JobSettings
-from oracle_svc.novelty.matcher import PairMatcher
-from oracle_svc.operations import OperationSettings
-from oracle_svc.references.from_files import FilesPlan, build_from_files
-from oracle_svc.references.reference import Reference
-from oracle_svc.references.write import DataSource
-from oracle_svc.scoring.background import Background
-from oracle_svc.scoring.instruments import Instruments
-from oracle_svc.scoring.scorer import Scorer
-from oracle_svc.scoring.validity import ValidityLimits
-from oracle_svc.service import OracleService
-from oracle_svc.startup import describe
+from oracle_svc.crystals.validity import ValidityLimits
+from oracle_svc.known.background import Background
+from oracle_svc.known.build.from_files import FilesPlan, build_from_files
+from oracle_svc.known.novelty.matcher import PairMatcher
+from oracle_svc.known.reference.folder import Reference
+from oracle_svc.known.reference.write import DataSource
+from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.scorer import Scorer
+from oracle_svc.pools.calculator_pool import CalculatorPool
+from oracle_svc.pools.job_calculator import JobCalculator
+from oracle_svc.pools.jobs import JobSettings
+from oracle_svc.service.operations import OperationSettings
+from oracle_svc.service.servicer import OracleService
+from oracle_svc.service.startup import describe
 from xenolith.client import Client
 from xenolith.convert import from_ase, write_cif
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError

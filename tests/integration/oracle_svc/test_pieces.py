@@ -6,13 +6,13 @@ import json
 import pytest
 from rich.console import Console
 
-from oracle_svc.service import OracleService
-from oracle_svc.startup import describe
-from xenolith.cli._scoring import score_with_progress
+from oracle_svc.service.servicer import OracleService
+from oracle_svc.service.startup import describe
+from xenolith.analysis import score_in_pieces
+from xenolith.cli.oracle.scoring import score_with_progress
 from xenolith.client import Client
 from xenolith.convert import as_items
 from xenolith.errors import FailedPreconditionError
-from xenolith.scoring import score_in_pieces
 from xenolith.serving import ServingSettings, threaded_server
 
 COMPONENTS = ("validity", "stability", "novelty", "uniqueness", "structure_diversity")

@@ -11,13 +11,13 @@ import grpc
 import pytest
 import torch
 
-from generator_svc.bundle import load_bundle
 from generator_svc.service.engine import Engine
-from generator_svc.service.service import GeneratorService
+from generator_svc.service.servicer import GeneratorService
+from generator_svc.storage.bundle import load_bundle
 from tests.integration.trainer_svc.geometry_oracle import GeometryOracle
-from trainer_svc.manager import RunManager
-from trainer_svc.remote import Services
 from trainer_svc.service import TrainerService
+from trainer_svc.services.remote import Services
+from trainer_svc.training.manager import RunManager
 from xenolith.bundle import Bundle
 from xenolith.serving import RunningServer, Worker, running_server
 from xenolith.v1 import trainer_pb2, trainer_pb2_grpc

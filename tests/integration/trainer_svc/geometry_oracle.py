@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from xenolith import serving
+from xenolith.contract.wire import batch_from_proto, batch_to_proto
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.v1 import crystal_pb2, oracle_pb2, oracle_pb2_grpc
-from xenolith.wire import batch_from_proto, batch_to_proto
 
 BEST_VOLUME = 18.0
 

@@ -4,10 +4,10 @@ import grpc
 import pyarrow.parquet as pq
 import pytest
 
-from generator_svc.model.conditions import ConditionsConfig, ScalarCondition
+from generator_svc.networks.conditions import ConditionsConfig, ScalarCondition
 from tests.tiny_bundle import make_tiny_bundle
-from trainer_svc.config import parse_config
-from trainer_svc.config_wire import config_to_proto
+from trainer_svc.config.messages import config_to_proto
+from trainer_svc.config.run_config import parse_config
 from xenolith.v1 import trainer_pb2 as pb
 
 

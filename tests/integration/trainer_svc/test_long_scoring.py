@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from oracle_svc.cache import open_cache
-from oracle_svc.evaluation.evaluators import CalculatorPool
-from oracle_svc.novelty.matcher import PairMatcher
-from oracle_svc.operations import OperationSettings
-from oracle_svc.scoring.instruments import Instruments
-from oracle_svc.scoring.scorer import Scorer as Pipeline
-from oracle_svc.scoring.validity import ValidityLimits
-from oracle_svc.service import OracleService
-from oracle_svc.startup import describe
-from trainer_svc.patience import Patience
-from trainer_svc.remote import Services
-from trainer_svc.scoring import Scored, Scorer
+from oracle_svc.crystals.validity import ValidityLimits
+from oracle_svc.known.novelty.matcher import PairMatcher
+from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.scorer import Scorer as Pipeline
+from oracle_svc.pools.calculator_pool import CalculatorPool
+from oracle_svc.service.operations import OperationSettings
+from oracle_svc.service.servicer import OracleService
+from oracle_svc.service.startup import describe
+from trainer_svc.services.patience import Patience
+from trainer_svc.services.remote import Services
+from trainer_svc.services.scoring import Scored, Scorer
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.serving import ServingSettings, threaded_server
 from xenolith.v1 import oracle_pb2
@@ -43,7 +43,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A file whose size is the number of structures let pass."""
     folder = tmp_path_factory.mktemp("gate")
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(Path(__file__).parents[1] / "oracle_svc" / "operations"))
+        patch.syspath_prepend(str(Path(__file__).parents[1] / "oracle_svc" / "service" / "operations"))
         patch.setenv("TEST_GATE", str(folder / "gate"))
         patch.setenv("TEST_CALLS", str(folder / "calls"))
         (folder / "gate").touch()

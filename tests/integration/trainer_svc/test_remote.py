@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from trainer_svc.patience import Patience
-from trainer_svc.remote import Services
+from trainer_svc.services.patience import Patience
+from trainer_svc.services.remote import Services
 from xenolith.errors import UnavailableError
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from xenolith import Crystal, CrystalBatch
 from xenolith.cli import main
+from xenolith.contract.wire import batch_from_proto, batch_to_proto, tensor_to_proto
 from xenolith.convert import read_extxyz, read_paths, write_cif
 from xenolith.errors import AlreadyExistsError, NotFoundError
 from xenolith.serving import threaded_server
@@ -22,7 +23,6 @@ from xenolith.v1 import (
     trainer_pb2,
     trainer_pb2_grpc,
 )
-from xenolith.wire import batch_from_proto, batch_to_proto, tensor_to_proto
 
 pytest.importorskip("pymatgen.core")
 pytest.importorskip("rich")

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from xenolith.cli import main
+from xenolith.contract.wire import batch_from_proto
 from xenolith.convert.cif import write_cif
 from xenolith.crystal import Crystal
 from xenolith.serving import threaded_server
 from xenolith.v1 import oracle_pb2, oracle_pb2_grpc
-from xenolith.wire import batch_from_proto
 
 
 class TwoMinds(oracle_pb2_grpc.OracleServiceServicer):

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from xenolith import AsyncClient, Client, Crystal, CrystalBatch
-from xenolith.chunks import WeightsReceiver, send_weights
 from xenolith.client import run_config
+from xenolith.contract.chunks import WeightsReceiver, send_weights
+from xenolith.contract.wire import batch_from_proto, batch_to_proto, tensor_to_proto
 from xenolith.errors import (
     AuthenticationError,
     DataLossError,
@@ -36,7 +37,6 @@ from xenolith.v1 import (
     trainer_pb2,
     trainer_pb2_grpc,
 )
-from xenolith.wire import batch_from_proto, batch_to_proto, tensor_to_proto
 
 SALT = Crystal(lattice=np.eye(3) * 4.0, numbers=[11, 17], frac_coords=[[0, 0, 0], [0.5, 0.5, 0.5]])
 

@@ -9,8 +9,8 @@ import pytest
 
 from examples.example_oracle.oracle import ExampleOracle
 from oracle_svc.cache import open_cache
-from oracle_svc.scoring.results import Component, Provenance, Score, ScoredBatch, Stats
-from oracle_svc.scoring.totals import Totals
+from oracle_svc.pipeline.results import Component, Provenance, Score, ScoredBatch, Stats
+from oracle_svc.pipeline.totals import Totals
 from oracle_svc.status import Outcome, Status
 from xenolith.serving import ServingSettings, threaded_server
 from xenolith.serving.measurement import Measurement

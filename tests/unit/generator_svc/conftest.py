@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from generator_svc.model.denoiser import Denoiser, DenoiserConfig
+from generator_svc.networks.denoiser import Denoiser, DenoiserConfig
 
 
 @pytest.fixture(scope="module")

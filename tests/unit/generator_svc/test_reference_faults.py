@@ -12,23 +12,22 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from generator_svc.bundle import build_bundle, load_bundle
+from generator_svc.conditioning import wanted_conditions
 from generator_svc.diffusion.sampler import SamplerSettings, log_density, sample, transition
 from generator_svc.diffusion.schedule import alpha_sigma
-from generator_svc.model import geometry
-from generator_svc.model.assignment import choose_elements
-from generator_svc.model.autoencoder import (
+from generator_svc.networks import geometry
+from generator_svc.networks.assignment import choose_elements
+from generator_svc.networks.autoencoder import (
     Autoencoder,
     AutoencoderConfig,
     CrystalTensors,
     Decoded,
 )
-from generator_svc.model.conditions import ConditionsConfig, conditions_of
-from generator_svc.model.denoiser import Denoiser, DenoiserConfig
-from generator_svc.model.ragged import Ragged
-from generator_svc.model.wanted import wanted_conditions
+from generator_svc.networks.conditions import ConditionsConfig, conditions_of
+from generator_svc.networks.denoiser import Denoiser, DenoiserConfig
+from generator_svc.networks.ragged import Ragged
 from generator_svc.pretrain.autoencoder import run_autoencoder, shift_origin
-from generator_svc.pretrain.conditioning import draw_kept
+from generator_svc.pretrain.condition_columns import draw_kept
 from generator_svc.pretrain.denoiser import run_denoiser
 from generator_svc.pretrain.reconstruction import distance_loss, reconstruction_terms
 from generator_svc.pretrain.settings import (
@@ -38,6 +37,7 @@ from generator_svc.pretrain.settings import (
     DenoiserRun,
     LoopSettings,
 )
+from generator_svc.storage.bundle import build_bundle, load_bundle
 from tests.tiny_bundle import crystal_table
 from xenolith.client import condition
 

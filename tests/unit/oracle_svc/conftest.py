@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oracle_svc.references.structures import read_structures
+from oracle_svc.known.reference.structures import read_structures
 from xenolith.crystal import Crystal, CrystalBatch
 
 

@@ -30,7 +30,7 @@ print(*sorted({name.split(".")[0] for name in sys.modules}))
         "xenolith",
         "xenolith.client",
         "xenolith.convert",
-        "xenolith.wire",
+        "xenolith.contract.wire",
         "xenolith.cli",
         "xenolith.conformance",
     ],

@@ -1,6 +1,6 @@
 """A card's figures are compared one by one with a second measurement."""
 
-from xenolith.cli._card import compare
+from xenolith.cli.generator.card import compare
 
 CARD = {
     "name": "small",

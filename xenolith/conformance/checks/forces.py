@@ -7,9 +7,9 @@ from xenolith.conformance._check import Collection, expect, fail, skip
 from xenolith.conformance._crystals import strained
 from xenolith.conformance._lab import Lab
 from xenolith.conformance._words import status_name
+from xenolith.contract.wire import batch_from_proto, tensor_from_proto
 from xenolith.errors import InvalidArgumentError, UnimplementedError
 from xenolith.v1 import crystal_pb2, oracle_pb2
-from xenolith.wire import batch_from_proto, tensor_from_proto
 
 __all__ = ["CHECKS"]
 

@@ -10,7 +10,7 @@ from xenolith.conformance._check import Collection, Failure, expect, fail
 from xenolith.conformance._compare import differences
 from xenolith.conformance._lab import Lab
 from xenolith.conformance._words import described
-from xenolith.status import error_from_call
+from xenolith.contract.errors import error_from_call
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["CHECKS"]

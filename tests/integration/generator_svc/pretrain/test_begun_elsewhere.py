@@ -13,10 +13,9 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from generator_svc.bundle import build_bundle
-from generator_svc.model.autoencoder import AutoencoderConfig
-from generator_svc.model.conditions import ConditionsConfig
-from generator_svc.model.denoiser import DenoiserConfig
+from generator_svc.networks.autoencoder import AutoencoderConfig
+from generator_svc.networks.conditions import ConditionsConfig
+from generator_svc.networks.denoiser import DenoiserConfig
 from generator_svc.pretrain.autoencoder import run_autoencoder
 from generator_svc.pretrain.denoiser import DenoiserTask, run_denoiser
 from generator_svc.pretrain.settings import (
@@ -27,6 +26,7 @@ from generator_svc.pretrain.settings import (
     LoopSettings,
     ScalarSettings,
 )
+from generator_svc.storage.bundle import build_bundle
 from tests.salts import write_salts
 from xenolith.bundle import Bundle
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from generator_svc.model.autoencoder import AutoencoderConfig
+from generator_svc.networks.autoencoder import AutoencoderConfig
 from generator_svc.pretrain.autoencoder import AutoencoderTask, run_autoencoder
 from generator_svc.pretrain.batches import batches, piece_of, seed_of
 from generator_svc.pretrain.loop import Trainer

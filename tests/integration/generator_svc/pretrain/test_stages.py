@@ -14,17 +14,13 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from generator_svc.bundle import build_bundle, load_bundle
 from generator_svc.data.load import read_crystals
 from generator_svc.data.table import DataError
-from generator_svc.model.autoencoder import AutoencoderConfig
-from generator_svc.model.denoiser import DenoiserConfig
-from generator_svc.model.lora import LoraConfig
+from generator_svc.networks.autoencoder import AutoencoderConfig
+from generator_svc.networks.denoiser import DenoiserConfig
+from generator_svc.networks.lora import LoraConfig
 from generator_svc.pretrain import autoencoder as stage_one
-from generator_svc.pretrain.checkpoint import save_tensors
 from generator_svc.pretrain.denoiser import DenoiserTask, run_denoiser
-from generator_svc.pretrain.finished import load_autoencoder
-from generator_svc.pretrain.folder import read_run
 from generator_svc.pretrain.optimizer import OptimizerKind
 from generator_svc.pretrain.settings import (
     AutoencoderRun,
@@ -35,6 +31,10 @@ from generator_svc.pretrain.settings import (
     ScalarSettings,
     read_settings,
 )
+from generator_svc.storage.bundle import build_bundle, load_bundle
+from generator_svc.storage.checkpoint import save_tensors
+from generator_svc.storage.finished import load_autoencoder
+from generator_svc.storage.folder import read_run
 from tests.salts import write_salts
 from xenolith.bundle import Bundle, BundleError, find_bundle
 from xenolith.errors import InvalidArgumentError, NotFoundError

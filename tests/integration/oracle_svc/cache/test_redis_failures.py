@@ -7,8 +7,8 @@ import redis
 from structlog.testing import capture_logs
 
 from oracle_svc.cache.redis_ import RedisCache
-from oracle_svc.scoring.results import Component, ScoreOptions
-from oracle_svc.scoring.scorer import Scorer
+from oracle_svc.pipeline.results import Component, ScoreOptions
+from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.status import Status
 from xenolith.crystal import Crystal, CrystalBatch
 

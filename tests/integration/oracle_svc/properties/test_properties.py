@@ -8,19 +8,19 @@ import grpc
 import pytest
 
 from oracle_svc.cache import open_cache
+from oracle_svc.crystals.validity import ValidityLimits
+from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.results import Component, ScoreOptions
+from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.properties.shelf import PropertyShelf
-from oracle_svc.scoring.instruments import Instruments
-from oracle_svc.scoring.results import Component, ScoreOptions
-from oracle_svc.scoring.scorer import Scorer
-from oracle_svc.scoring.validity import ValidityLimits
-from oracle_svc.service import OracleService
-from oracle_svc.startup import describe
+from oracle_svc.service.servicer import OracleService
+from oracle_svc.service.startup import describe
 from oracle_svc.status import Status
+from xenolith.contract.wire import batch_to_proto
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError
 from xenolith.serving import ServingSettings, threaded_server
 from xenolith.v1 import oracle_pb2, oracle_pb2_grpc
-from xenolith.wire import batch_to_proto
 
 PLUGINS = '''
 import os

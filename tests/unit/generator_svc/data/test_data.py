@@ -22,7 +22,7 @@ from tests.tiny_bundle import make_tiny_bundle
 from xenolith.cli import main
 from xenolith.convert import to_cif, write_cif, write_extxyz
 from xenolith.convert.cif_listed import NotListedError, read_listed
-from xenolith.convert.pymatgen_ import from_pymatgen, to_pymatgen
+from xenolith.convert.pymatgen_structure import from_pymatgen, to_pymatgen
 from xenolith.crystal import Crystal
 
 RUTILE = Structure.from_spacegroup(

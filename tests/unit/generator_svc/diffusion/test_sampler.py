@@ -15,8 +15,8 @@ from generator_svc.diffusion.sampler import (
     transition,
 )
 from generator_svc.diffusion.schedule import alpha_sigma
-from generator_svc.model.denoiser import Denoiser, DenoiserConfig
-from generator_svc.model.ragged import Ragged
+from generator_svc.networks.denoiser import Denoiser, DenoiserConfig
+from generator_svc.networks.ragged import Ragged
 
 
 class Exact(torch.nn.Module):

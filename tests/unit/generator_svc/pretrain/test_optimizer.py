@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from generator_svc.model.denoiser import Denoiser, DenoiserConfig
-from generator_svc.model.lora import LoraConfig, add_adapter
+from generator_svc.networks.denoiser import Denoiser, DenoiserConfig
+from generator_svc.networks.lora import LoraConfig, add_adapter
 from generator_svc.pretrain.optimizer import Optimizers, block_matrices, make_optimizers
 
 SMALL = DenoiserConfig(width=16, heads=2, layers=2)

@@ -25,7 +25,7 @@ def checkpoint(mace_checkpoint: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(checkpoint: Path) -> Path:
-    from oracle_svc.calculators.mace_convert import main
+    from oracle_svc.calculators.mace.convert import main
 
     target = checkpoint.parent / "converted"
     assert main([str(checkpoint), str(target), "--trust"]) == 0
@@ -96,7 +96,7 @@ def test_a_checkpoint_is_not_unpickled_by_the_oracle(checkpoint: Path) -> None:
 
 
 def test_conversion_needs_trust(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from oracle_svc.calculators.mace_convert import main
+    from oracle_svc.calculators.mace.convert import main
 
     with pytest.raises(SystemExit):
         main([str(checkpoint), str(tmp_path / "out")])
@@ -111,7 +111,7 @@ def test_unknown_head_is_named(folder: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_passes_the_validator(folder: Path, dtype: str) -> None:
-    from oracle_svc.calculators.validate import validate_calculator
+    from oracle_svc.calculators.validation.validate import validate_calculator
 
     report = validate_calculator(open_calculator("mace", path=str(folder), dtype=dtype))
     assert report.passed, str(report)

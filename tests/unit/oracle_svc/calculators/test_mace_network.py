@@ -53,7 +53,7 @@ def make_model(folder: Path, changes: dict[str, Any]) -> Path:
     from e3nn import o3
     from mace import modules
 
-    from oracle_svc.calculators._mace_model import save_model
+    from oracle_svc.calculators.mace.model import save_model
 
     torch.manual_seed(1)
     config: dict[str, Any] = {

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from oracle_svc.calculators import open_calculator
-from oracle_svc.calculators._probes import probes
 from oracle_svc.calculators.base import Calculator, Evaluation
-from oracle_svc.calculators.validate import main, validate_calculator
+from oracle_svc.calculators.validation.probes import probes
+from oracle_svc.calculators.validation.validate import main, validate_calculator
 from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
 

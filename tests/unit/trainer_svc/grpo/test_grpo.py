@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from generator_svc.diffusion.sampler import SamplerSettings, sample
-from generator_svc.model.denoiser import Denoiser, DenoiserConfig
-from trainer_svc.advantages import compute_advantages
-from trainer_svc.config import OptimizerSettings
+from generator_svc.networks.denoiser import Denoiser, DenoiserConfig
+from trainer_svc.config.run_config import OptimizerSettings
 from trainer_svc.errors import RatioError
 from trainer_svc.grpo import Rollouts, Updater, make_optimizer
+from trainer_svc.grpo.advantages import compute_advantages
 from trainer_svc.grpo.loss import LossInputs, gaussian_kl, grpo_loss
 from trainer_svc.grpo.plan import plan_pass
 from trainer_svc.grpo.policy import DiffusionPolicy

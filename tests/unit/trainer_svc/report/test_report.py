@@ -6,13 +6,13 @@ import re
 import numpy as np
 import pytest
 
-from trainer_svc.measurements import Measurements
-from trainer_svc.metrics import estimates
+from trainer_svc.evaluation.headline import estimates
 from trainer_svc.report import sample_charts
 from trainer_svc.report.blocks import comparison, verdict
 from trainer_svc.report.data import Policy, ReportData
 from trainer_svc.report.drawing import draw
 from trainer_svc.report.page import render
+from trainer_svc.rewards.measurements import Measurements
 from trainer_svc.runs.summary import run_summary
 from xenolith.crystal import Crystal
 from xenolith.v1 import trainer_pb2 as pb

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from trainer_svc.errors import ConfigError
-from trainer_svc.measurements import Measurements
 from trainer_svc.rewards import builtin_specs, compute_rewards, load_spec
+from trainer_svc.rewards.measurements import Measurements
 
 SPEC = load_spec("discovery")
 ONE_GROUP = np.zeros(5, dtype=np.int64)

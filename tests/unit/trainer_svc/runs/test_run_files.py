@@ -6,11 +6,11 @@ import torch
 from ase.io import read
 
 from trainer_svc.errors import CheckpointError
-from trainer_svc.measurements import Measurements
+from trainer_svc.rewards.measurements import Measurements
 from trainer_svc.runs.candidates import Candidates
 from trainer_svc.runs.checkpoints import Checkpoints, TrainingState
 from trainer_svc.runs.events import EventLog, last_steps
-from trainer_svc.tables import crystals_of, read_table
+from trainer_svc.runs.tables import crystals_of, read_table
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.files import read_json, write_bytes, write_json
 from xenolith.v1 import trainer_pb2 as pb

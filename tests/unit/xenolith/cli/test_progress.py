@@ -5,8 +5,8 @@ import pytest
 
 rich_console = pytest.importorskip("rich.console")
 
-from xenolith.cli._output import number, table, write_json  # noqa: E402  # after the skip
-from xenolith.cli._progress import Progress, status  # noqa: E402
+from xenolith.cli.output import number, table, write_json  # noqa: E402  # after the skip
+from xenolith.cli.progress import Progress, status  # noqa: E402
 
 
 def shown(*, terminal: bool, body: Any) -> str:

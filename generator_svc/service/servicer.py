@@ -1,0 +1,208 @@
+"""GeneratorService: contract messages in, engine calls, contract messages out."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import structlog
+
+from generator_svc.cleanup.plan import cleanup_plan
+from generator_svc.diffusion.sampler import SamplerSettings
+from generator_svc.service import requests, responses
+from generator_svc.service.engine import Engine, SampledChunk, SamplePlan
+from generator_svc.service.policy import Policy, PolicyStore
+from xenolith.contract.chunks import WeightsReceiver, send_weights
+from xenolith.contract.wire import batch_from_proto, batch_to_proto, tensor_from_proto, tensor_to_proto
+from xenolith.crystal import CrystalBatch
+from xenolith.serving import Stop, Worker
+from xenolith.v1 import crystal_pb2, generator_pb2, generator_pb2_grpc
+
+log = structlog.get_logger()
+VERSION = version("xenolith")
+
+
+class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
+    """Serves one bundle; one thread computes, the event loop stays free."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.policies = PolicyStore(engine.loaded)
+        self.worker = Worker("generator")
+        self._updating = asyncio.Lock()
+
+    async def Describe(
+        self, request: generator_pb2.GeneratorServiceDescribeRequest, context: Any
+    ) -> generator_pb2.GeneratorServiceDescribeResponse:
+        """What is loaded."""
+        loaded = self.engine.loaded
+        manifest = loaded.bundle.manifest
+        defaults = requests.sampler_settings(generator_pb2.SamplerSettings(), self.engine)
+        prior = zip(loaded.atom_counts, loaded.atom_count_probabilities, strict=True)
+        return generator_pb2.GeneratorServiceDescribeResponse(
+            service_version=VERSION,
+            bundle_name=loaded.bundle.name,
+            bundle_digest=loaded.bundle.digest,
+            autoencoder_digest=loaded.autoencoder_digest,
+            policy_version=self.policies.current.version,
+            max_atoms=manifest["max_atoms"],
+            max_samples=requests.MAX_SAMPLES,
+            latent_dim=loaded.denoiser.config.latent_dim,
+            embedding_dim=loaded.autoencoder.config.width,
+            num_timesteps=requests.NUM_TIMESTEPS,
+            default_sampler=responses.sampler(defaults),
+            atom_count_prior=[
+                generator_pb2.AtomCountProbability(num_atoms=int(n), probability=float(p)) for n, p in prior
+            ],
+            elements=manifest["elements"],
+            condition_kinds=responses.condition_kinds(loaded.denoiser.config.conditions),
+            condition_properties=responses.condition_properties(loaded.denoiser.config.conditions),
+            denoiser_config_json=self._denoiser_config(),
+            card_json=json.dumps(loaded.bundle.card),
+            device=str(self.engine.device),
+        )
+
+    async def Sample(
+        self, request: generator_pb2.SampleRequest, context: Any
+    ) -> AsyncIterator[generator_pb2.SampleResponse]:
+        """Stream finished samples."""
+        policy = self.policies.expect(request.expected_policy_version)
+        plan = requests.sample_plan(request, self.engine)
+
+        def compute(stop: Stop) -> Iterator[generator_pb2.SampleResponse]:
+            for chunk in self.engine.sample(policy, plan, stop.is_set):
+                yield self._sample_response(chunk, plan, policy, request.return_trajectory)
+
+        async for response in self.worker.iterate(compute):
+            yield response
+
+    async def Encode(
+        self, request: generator_pb2.EncodeRequest, context: Any
+    ) -> generator_pb2.EncodeResponse:
+        """Crystals to latents; unsound ones get a status and NaN."""
+        requests.expect_autoencoder(request.expected_autoencoder_digest, self.engine)
+        batch = batch_from_proto(request.crystals)
+        return await self.worker.run(self._encode, batch, request)
+
+    async def Decode(
+        self, request: generator_pb2.DecodeRequest, context: Any
+    ) -> generator_pb2.DecodeResponse:
+        """Latents to crystals."""
+        latents = tensor_from_proto(request.latents, "latents")
+        num_atoms = requests.decode_input(request, latents, self.engine)
+        cleanup = cleanup_plan(request.cleanup, can_relax=self.engine.relaxer is not None)
+        cleaned = await self.worker.run(self.engine.decode, latents, num_atoms, cleanup)
+        return generator_pb2.DecodeResponse(
+            crystals=batch_to_proto(cleaned.crystals),
+            provenance=self._provenance(self.policies.current, None, cleaned.steps),
+        )
+
+    async def UpdateWeights(
+        self, request_iterator: AsyncIterator[generator_pb2.UpdateWeightsRequest], context: Any
+    ) -> generator_pb2.UpdateWeightsResponse:
+        """Replace the policy once everything has arrived and verified."""
+        receiver = WeightsReceiver()
+        async for message in request_iterator:
+            receiver.add(message)
+            if message.WhichOneof("part") == "header":
+                self.policies.check(message.header)
+        weights = await asyncio.to_thread(receiver.finish)
+        async with self._updating:
+            previous = await asyncio.to_thread(self.policies.replace, weights)
+        current = weights.header.policy_version
+        log.info("policy replaced", policy_version=current, previous=previous.version, sha256=weights.sha256)
+        return generator_pb2.UpdateWeightsResponse(
+            policy_version=current, previous_policy_version=previous.version, sha256=weights.sha256
+        )
+
+    async def GetWeights(
+        self, request: generator_pb2.GetWeightsRequest, context: Any
+    ) -> AsyncIterator[generator_pb2.GetWeightsResponse]:
+        """Stream the weights of the current or the bundle's own policy."""
+        policy = self.policies.readable(request.expected_policy_version)
+        if request.kind == generator_pb2.WEIGHTS_KIND_ADAPTER:
+            for message in responses.adapter_messages(policy, self.engine.loaded.bundle.digest):
+                yield message
+            return
+        header = generator_pb2.WeightsHeader(
+            kind=generator_pb2.WEIGHTS_KIND_FULL,
+            policy_version=policy.version,
+            bundle_digest=self.engine.loaded.bundle.digest,
+            config_json=self._denoiser_config(),
+        )
+        arrays = {name: value.cpu().numpy() for name, value in policy.denoiser.state_dict().items()}
+        for message in send_weights(generator_pb2.GetWeightsResponse, header, arrays):
+            yield message
+
+    def _encode(
+        self, batch: CrystalBatch, request: generator_pb2.EncodeRequest
+    ) -> generator_pb2.EncodeResponse:
+        checks = [self.engine.status(crystal) for crystal in batch]
+        sound = [i for i, (status, _) in enumerate(checks) if status == crystal_pb2.STRUCTURE_STATUS_OK]
+        autoencoder = self.engine.loaded.autoencoder.config
+        latents = np.full((batch.total_atoms, autoencoder.latent_dim), np.nan, dtype=np.float32)
+        log_variance = latents.copy()
+        embeddings = np.full((len(batch), autoencoder.width), np.nan, dtype=np.float32)
+        if sound:
+            offsets = batch.offsets
+            rows = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in sound])
+            mean, variance, pooled = self.engine.encode([batch[i] for i in sound])
+            latents[rows], log_variance[rows] = mean.cpu().numpy(), variance.cpu().numpy()
+            embeddings[sound] = pooled.cpu().numpy()
+        response = generator_pb2.EncodeResponse(
+            statuses=[status for status, _ in checks],
+            messages=[message for _, message in checks],
+            latents=tensor_to_proto(latents),
+            provenance=self._provenance(self.policies.current, None),
+        )
+        if request.return_embeddings:
+            response.embeddings.CopyFrom(tensor_to_proto(embeddings))
+        if request.return_log_variance:
+            response.log_variance.CopyFrom(tensor_to_proto(log_variance))
+        return response
+
+    def _sample_response(
+        self, chunk: SampledChunk, plan: SamplePlan, policy: Policy, with_trajectory: bool
+    ) -> generator_pb2.SampleResponse:
+        response = generator_pb2.SampleResponse(
+            sample_indices=chunk.indices.tolist(),
+            sample_seeds=plan.seeds[chunk.indices].tolist(),
+            crystals=batch_to_proto(chunk.crystals),
+            latents=tensor_to_proto(chunk.trajectory.sample.cpu().numpy()),
+            provenance=self._provenance(policy, plan.settings, chunk.cleanup),
+        )
+        if with_trajectory:
+            response.trajectory.CopyFrom(responses.trajectory(chunk, plan.settings))
+        if chunk.embeddings is not None:
+            response.embeddings.CopyFrom(tensor_to_proto(chunk.embeddings))
+        return response
+
+    def _provenance(
+        self, policy: Policy, settings: SamplerSettings | None, cleanup: Sequence[str] = ()
+    ) -> generator_pb2.GeneratorProvenance:
+        loaded = self.engine.loaded
+        return generator_pb2.GeneratorProvenance(
+            policy_version=policy.version,
+            bundle_name=loaded.bundle.name,
+            bundle_digest=loaded.bundle.digest,
+            autoencoder_digest=loaded.autoencoder_digest,
+            sampler=None if settings is None else responses.sampler(settings),
+            cleanup=cleanup,
+            service_version=VERSION,
+        )
+
+    def _denoiser_config(self) -> str:
+        config = dataclasses.asdict(self.engine.loaded.denoiser.config)
+        return json.dumps(
+            {
+                "denoiser": config,
+                "prediction": "velocity",
+                "schedule": "cosine",
+                "num_timesteps": requests.NUM_TIMESTEPS,
+            }
+        )

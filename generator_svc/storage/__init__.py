@@ -1,0 +1,1 @@
+"""What trainings and bundles keep on disk: weights, checkpoints, folders, bundles."""

@@ -1,0 +1,186 @@
+"""Building and loading bundles: weights, latent statistics and atom-count prior of a generator."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from generator_svc.data.load import load_crystals
+from generator_svc.data.table import CrystalTable
+from generator_svc.networks.autoencoder import Autoencoder
+from generator_svc.networks.denoiser import Denoiser, denoiser_config
+from generator_svc.pretrain.settings import DenoiserRun
+from generator_svc.storage.checkpoint import load_weights, save_tensors
+from generator_svc.storage.finished import (
+    LATENTS_FILE,
+    autoencoder_of_bundle,
+    load_autoencoder,
+    same_encoder,
+)
+from generator_svc.storage.folder import read_run
+from generator_svc.storage.weights import Storage, pack, unpack
+from xenolith.bundle import CARD, FORMAT, MANIFEST, Bundle, BundleError, read_bundle, sha256
+from xenolith.errors import NotFoundError
+from xenolith.files import read_json, without_nan, write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedBundle:
+    """A bundle's networks in memory, frozen, on one device."""
+
+    bundle: Bundle
+    autoencoder: Autoencoder
+    denoiser: Denoiser
+    latent_mean: Tensor
+    """(latent_dim,) mean of each latent channel over the training set."""
+    latent_std: Tensor
+    """(latent_dim,) its standard deviation."""
+    atom_counts: np.ndarray
+    """(K,) atom counts of the prior."""
+    atom_count_probabilities: np.ndarray
+    """(K,) their probabilities, summing to 1."""
+
+    @property
+    def autoencoder_digest(self) -> str:
+        """SHA-256 of the autoencoder's weight file."""
+        return str(self.bundle.manifest["autoencoder"]["sha256"])
+
+    @property
+    def denoiser_digest(self) -> str:
+        """SHA-256 of the denoiser's weight file."""
+        return str(self.bundle.manifest["denoiser"]["sha256"])
+
+    def normalise(self, latents: Tensor) -> Tensor:
+        """Encoder's latents to what the denoiser sees."""
+        return (latents - self.latent_mean) / self.latent_std
+
+    def restore(self, latents: Tensor) -> Tensor:
+        """Inverse of `normalise`."""
+        return latents * self.latent_std + self.latent_mean
+
+
+def load_bundle(bundle: Bundle, device: torch.device | str = "cpu") -> LoadedBundle:
+    """Read a bundle's networks after checking the digests of their files.
+
+    Raises
+    ------
+    BundleError : a file is missing or its digest is not the manifest's.
+    """
+    problems = bundle.problems()
+    if problems:
+        raise BundleError("; ".join(problems))
+    manifest = bundle.manifest
+    denoiser = Denoiser(denoiser_config(manifest["denoiser"]["config"]))
+    denoiser.load_state_dict(unpack(load_file(bundle.file("denoiser"))))
+    prior = manifest["atom_count_prior"]
+    probabilities = np.array(list(prior.values()), dtype=float)
+    return LoadedBundle(
+        bundle=bundle,
+        autoencoder=autoencoder_of_bundle(bundle).to(device),
+        denoiser=denoiser.to(device).eval().requires_grad_(False),
+        latent_mean=torch.tensor(manifest["latents"]["mean"], device=device),
+        latent_std=torch.tensor(manifest["latents"]["std"], device=device),
+        atom_counts=np.array([int(count) for count in prior]),
+        atom_count_probabilities=probabilities / probabilities.sum(),
+    )
+
+
+def build_bundle(
+    denoiser_run: Path,
+    folder: Path,
+    name: str,
+    *,
+    storage: Storage = "float16",
+    autoencoder_run: Path | None = None,
+) -> Bundle:
+    """Assemble a bundle from a finished denoiser run; reference and card are left as they are.
+
+    Parameters
+    ----------
+    denoiser_run : folder of `xenolith pretrain denoiser`.
+    folder, name : where the bundle goes, and its name.
+    storage : how the denoiser's matrices are stored.
+    autoencoder_run : run of an autoencoder with the same encoder, such as one whose decoder was trained
+        further (`freeze_encoder`); the denoiser's own by default.
+
+    Raises
+    ------
+    NotFoundError : the run has not finished.
+    BundleError : the encoder of `autoencoder_run` is another one.
+    """
+    run = read_run(denoiser_run, DenoiserRun)
+    weights = denoiser_run / "denoiser.safetensors"
+    if not weights.exists():
+        raise NotFoundError(f"{denoiser_run} holds no finished denoiser: run `xenolith pretrain denoiser`")
+    denoiser = Denoiser(run.model)
+    load_weights(denoiser, weights)
+    statistics = read_json(denoiser_run / LATENTS_FILE)
+    autoencoder = load_autoencoder(run.autoencoder)
+    table = load_crystals(run.data, max_atomic_number=autoencoder.config.max_atomic_number)
+    if autoencoder_run is not None:
+        own, autoencoder = autoencoder, load_autoencoder(autoencoder_run)
+        _expect_same_encoder(own, autoencoder, autoencoder_run)
+    return write_bundle(folder, name, autoencoder, denoiser, statistics, table, storage)
+
+
+def _expect_same_encoder(own: Autoencoder, other: Autoencoder, run: Path) -> None:
+    """Another encoder would give the denoiser's latents another meaning."""
+    if not same_encoder(own, other):
+        raise BundleError(
+            f"{run} has another encoder than the denoiser was trained on; train with freeze_encoder = true"
+        )
+
+
+def write_bundle(
+    folder: Path,
+    name: str,
+    autoencoder: Autoencoder,
+    denoiser: Denoiser,
+    latents: dict[str, list[float]],
+    table: CrystalTable,
+    storage: Storage = "float16",
+) -> Bundle:
+    """Write weights and manifest; `table` gives the atom-count prior and the elements.
+
+    `storage` is how the denoiser's matrices are kept; what is stored is what is loaded and measured.
+    """
+    counts, occurrences = np.unique(table.num_atoms, return_counts=True)
+    (folder / CARD).unlink(missing_ok=True)  # its figures are of the weights that are replaced now
+    save_tensors(folder / "autoencoder.safetensors", pack(autoencoder.state_dict()))
+    save_tensors(folder / "denoiser.safetensors", pack(denoiser.state_dict(), storage))
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "name": name,
+        "max_atoms": int(counts.max()),
+        "elements": [int(z) for z in np.unique(table.numbers)],
+        "autoencoder": _part(folder, "autoencoder", dataclasses.asdict(autoencoder.config)),
+        "denoiser": _part(folder, "denoiser", dataclasses.asdict(denoiser.config)),
+        "latents": latents,
+        "atom_count_prior": {str(c): int(k) / len(table) for c, k in zip(counts, occurrences, strict=True)},
+        "sampler": {"steps": 50, "eta": 1.0, "guidance_scale": 1.0},
+    }
+    write_json(folder / MANIFEST, manifest)
+    return read_bundle(folder)
+
+
+def write_card(bundle: Bundle, figures: dict[str, Any]) -> None:
+    """Write card.json with the bundle's name, size and digest beside the given entries."""
+    manifest = bundle.manifest
+    head = {"name": bundle.name, "max_atoms": manifest["max_atoms"], "digest": bundle.digest}
+    conditions = denoiser_config(manifest["denoiser"]["config"]).conditions
+    if conditions is not None:
+        units = {scalar.name: scalar.unit for scalar in conditions.scalars}
+        head["conditions"] = {kind: units.get(kind, "") for kind in conditions.kinds}
+    write_json(bundle.path / CARD, without_nan(head | figures))
+
+
+def _part(folder: Path, part: str, config: dict[str, Any]) -> dict[str, Any]:
+    file = f"{part}.safetensors"
+    return {"file": file, "sha256": sha256(folder / file), "config": config}

@@ -1,0 +1,1 @@
+"""CHGNet with an own forward pass: graphs, network, the calculator, and its r2SCAN weights."""

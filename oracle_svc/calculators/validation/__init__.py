@@ -1,0 +1,1 @@
+"""Whether a calculator keeps the rules that every calculator has to keep."""

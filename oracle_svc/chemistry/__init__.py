@@ -1,1 +1,0 @@
-"""Elements and compositions: names, masses, charges, and how far one composition is from another."""

@@ -1,1 +1,0 @@
-"""Calculators at work: in worker processes, as jobs of a queue, and as auditors."""

@@ -1,0 +1,1 @@
+"""Building references: reading structures, computing their energies, and the hulls made of them."""

@@ -1,0 +1,192 @@
+"""Reading the structures of a reference from files, in units that are kept, so that a stopped build goes on.
+
+A unit is some CIF, POSCAR and extxyz files, or one parquet table. What was read of it, with AMD vectors and
+the reasons for what was left out, lies in the work folder under a digest of its files' names, sizes and
+times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from oracle_svc.crystals.amd import DEFAULT_K, amd_vectors
+from oracle_svc.known.reference.structures import StructureTable, read_structures
+from oracle_svc.status import Status
+from xenolith.convert import is_structure_file, read_path
+from xenolith.crystal import Crystal, CrystalBatch
+
+__all__ = ["Gathered", "Progress", "gather"]
+
+_FILES_OF_A_UNIT = 100
+_AMD_AT_ONCE = 256
+_FORMAT = 1
+
+Progress = Callable[[str, int, int], None]
+"""Told what is done, how many, and of how many."""
+
+
+@dataclass(kw_only=True)
+class Gathered:
+    """Structures read from files."""
+
+    ids: list[str] = field(default_factory=list)
+    """File names, with `#index` in files of several; ids of a table. Each once."""
+    batches: list[CrystalBatch] = field(default_factory=list)
+    amd: list[np.ndarray] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Reason by file or structure."""
+
+    @property
+    def table(self) -> StructureTable:
+        """All structures."""
+        return StructureTable(ids=tuple(_distinct(self.ids)), batch=CrystalBatch.concat(self.batches))
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """(M, k) AMD vectors, Angstrom."""
+        return np.concatenate(self.amd) if self.amd else np.zeros((0, DEFAULT_K))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Unit:
+    root: Path
+    files: tuple[Path, ...]
+
+    def key(self) -> str:
+        """Digest of what it reads."""
+        stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in self.files]
+        return hashlib.sha256(json.dumps([_FORMAT, DEFAULT_K, stats]).encode()).hexdigest()
+
+
+def gather(paths: Iterable[Path], work: Path, *, progress: Progress | None = None) -> Gathered:
+    """Read files and folders, and compute AMD vectors.
+
+    A file or a structure that cannot be used is left out with a reason; nothing else stops.
+
+    Parameters
+    ----------
+    paths
+        CIF, POSCAR, extxyz and parquet files, or folders of them.
+    work
+        Where units are kept.
+    """
+    result = Gathered()
+    units = list(_units(paths, result.skipped))
+    total = sum(len(unit.files) for unit in units)
+    work.mkdir(parents=True, exist_ok=True)
+    done = 0
+    for unit in units:
+        kept = work / f"{unit.key()}.parquet"
+        if not kept.exists():
+            _save(kept, *_read_unit(unit))
+        _load(kept, result)
+        done += len(unit.files)
+        if progress is not None:
+            progress("files", done, total)
+    return result
+
+
+def _units(paths: Iterable[Path], skipped: dict[str, str]) -> Iterator[_Unit]:
+    for path in paths:
+        if not path.exists():
+            skipped[str(path)] = "it does not exist"
+            continue
+        root = path if path.is_dir() else path.parent
+        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        usable = [file for file in files if is_structure_file(file) or file.suffix == ".parquet"]
+        if not usable:
+            skipped[str(path)] = "it holds no CIF, POSCAR, extxyz or parquet file"
+        tables = [file for file in usable if file.suffix == ".parquet"]
+        for table in tables:
+            yield _Unit(root=root, files=(table,))
+        single = [file for file in usable if file.suffix != ".parquet"]
+        for start in range(0, len(single), _FILES_OF_A_UNIT):
+            yield _Unit(root=root, files=tuple(single[start : start + _FILES_OF_A_UNIT]))
+
+
+def _read_unit(unit: _Unit) -> tuple[list[str], CrystalBatch, np.ndarray, dict[str, str]]:
+    skipped: dict[str, str] = {}
+    named = [pair for file in unit.files for pair in _read_file(file, unit.root, skipped)]
+    ids, crystals, vectors = [], [], []
+    for start in range(0, len(named), _AMD_AT_ONCE):
+        part = named[start : start + _AMD_AT_ONCE]
+        measured = amd_vectors(CrystalBatch.from_crystals(crystal for _, crystal in part))
+        for (name, crystal), vector, status, message in zip(
+            part, measured.vectors, measured.statuses, measured.messages, strict=True
+        ):
+            if status is not Status.OK or not crystal.formula:
+                skipped[name] = message or "it has an atom of no known element"
+                continue
+            ids.append(name)
+            crystals.append(crystal)
+            vectors.append(vector)
+    amd = np.array(vectors).reshape(-1, DEFAULT_K)
+    return ids, CrystalBatch.from_crystals(crystals), amd, skipped
+
+
+def _read_file(file: Path, root: Path, skipped: dict[str, str]) -> Iterator[tuple[str, Crystal]]:
+    if file.suffix == ".parquet":
+        try:
+            table = read_structures(file)
+        except (ValueError, OSError) as error:
+            skipped[str(file)] = str(error)
+            return
+        yield from zip(table.ids, table.batch, strict=True)
+        return
+    name = str(file.relative_to(root))
+    for item in read_path(file):
+        label = item.source.replace(str(file), name, 1)
+        if item.crystal is None:
+            skipped[label] = str(item.problem)
+        else:
+            yield label, item.crystal
+
+
+def _save(path: Path, ids: list[str], batch: CrystalBatch, amd: np.ndarray, skipped: dict[str, str]) -> None:
+    offsets = batch.offsets.astype(np.int32)
+    table = pa.table(
+        {
+            "id": pa.array(ids, pa.string()),
+            "lattice": pa.FixedSizeListArray.from_arrays(pa.array(batch.lattices.ravel()), 9),
+            "numbers": pa.ListArray.from_arrays(pa.array(offsets), pa.array(batch.numbers)),
+            "frac": pa.ListArray.from_arrays(pa.array(offsets * 3), pa.array(batch.frac_coords.ravel())),
+            "amd": pa.FixedSizeListArray.from_arrays(pa.array(amd.ravel()), DEFAULT_K),
+        }
+    ).replace_schema_metadata({"skipped": json.dumps(skipped)})
+    partial = path.with_suffix(".partial")
+    pq.write_table(table, partial, compression="zstd")
+    partial.replace(path)
+
+
+def _load(path: Path, into: Gathered) -> None:
+    table = pq.read_table(path)
+    into.skipped |= json.loads(table.schema.metadata[b"skipped"])
+    if not len(table):
+        return
+    columns = {name: table[name].combine_chunks() for name in ("lattice", "numbers", "frac", "amd")}
+    into.ids.extend(table["id"].to_pylist())
+    into.amd.append(columns["amd"].flatten().to_numpy().reshape(-1, DEFAULT_K))
+    into.batches.append(
+        CrystalBatch(
+            num_atoms=columns["numbers"].value_lengths().to_numpy(),
+            lattices=columns["lattice"].flatten().to_numpy().reshape(-1, 3, 3),
+            numbers=columns["numbers"].flatten().to_numpy(),
+            frac_coords=columns["frac"].flatten().to_numpy().reshape(-1, 3),
+        )
+    )
+
+
+def _distinct(names: list[str]) -> Iterator[str]:
+    """Names, numbered where they occur again."""
+    seen: dict[str, int] = {}
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        yield name if seen[name] == 1 else f"{name}~{seen[name]}"

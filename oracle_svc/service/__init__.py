@@ -1,0 +1,1 @@
+"""The gRPC service: messages, settings, start-up, and operations that outlive their call."""

@@ -1,0 +1,243 @@
+"""The gRPC face of the oracle."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import structlog
+
+from oracle_svc.pipeline.journal import Journal
+from oracle_svc.pipeline.results import ScoredBatch
+from oracle_svc.pipeline.scorer import Scorer
+from oracle_svc.pools.calculator_settings import check_calculator_settings
+from oracle_svc.pools.worker_pool import WorkerError, WorkerStoppedError
+from oracle_svc.service.messages import crystals_of, options_of, response_of
+from oracle_svc.service.operations import Operations, OperationSettings, Prepared
+from oracle_svc.service.operations.engine import error_message
+from xenolith.errors import (
+    CancelledError,
+    FailedPreconditionError,
+    InternalError,
+    UnavailableError,
+    UnimplementedError,
+    XenolithError,
+    invalid_field,
+)
+from xenolith.serving import Stop, Worker
+from xenolith.serving.measurement import Measurement
+from xenolith.v1 import oracle_pb2, oracle_pb2_grpc
+
+__all__ = ["OracleService"]
+
+log = structlog.get_logger(__name__)
+_NO_OPERATIONS = (
+    "operations are not served by this oracle, which has no state folder (--state); use Score, or "
+    "ScoreStream for many batches"
+)
+
+
+class OracleService(oracle_pb2_grpc.OracleServiceServicer):
+    """Serves a `Scorer`.
+
+    Parameters
+    ----------
+    scorer
+        The pipeline; the service closes it.
+    description
+        Answer to Describe.
+    threads
+        Batches scored side by side.
+    operations
+        Where and how operations are kept; None: they are not served.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        description: oracle_pb2.OracleServiceDescribeResponse,
+        *,
+        threads: int = 4,
+        operations: OperationSettings | None = None,
+    ) -> None:
+        self._scorer, self._instruments = scorer, scorer.instruments
+        self._description = description
+        self._threads = threads
+        self._worker = Worker("oracle", threads=threads)
+        description.supports_operations = operations is not None
+        self._kept: Operations | None = None
+        if operations is not None:
+            identity = self._instruments.calculators.identity
+            self._kept = Operations(self, operations, oracle=scorer.scale, calculator=identity.id)
+
+    def measurements(self) -> Iterator[Measurement]:
+        """What it has done since it started, for `/metrics`."""
+        return self._instruments.totals.measurements(self._instruments.store.cache)
+
+    def close(self) -> None:
+        """End the worker processes and close the cache."""
+        self._instruments.calculators.leave()
+        self._worker.close()
+        if self._kept:
+            self._kept.close()
+        self._scorer.close()
+
+    async def drain(self) -> None:
+        """Let calls that only wait answer now."""
+        if self._kept:
+            self._kept.drain()
+
+    async def Describe(self, request: Any, context: Any) -> oracle_pb2.OracleServiceDescribeResponse:
+        """Answer what can be measured."""
+        return self._description
+
+    async def Score(self, request: oracle_pb2.ScoreRequest, context: Any) -> oracle_pb2.ScoreResponse:
+        """Score a batch."""
+        return await self._score(request, context.time_remaining())
+
+    async def ScoreStream(
+        self, requests: AsyncIterator[oracle_pb2.ScoreStreamRequest], context: Any
+    ) -> AsyncIterator[oracle_pb2.ScoreStreamResponse]:
+        """Score batches as they come; a new one is read when there is room for it."""
+        pending: set[asyncio.Task[Any]] = set()
+        reader: asyncio.Task[Any] | None = asyncio.create_task(_next(requests))
+        try:
+            while reader is not None or pending:
+                room = reader is not None and len(pending) < self._threads
+                waiting = pending | {reader} if room and reader else pending
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if reader in done:
+                    item = reader.result()
+                    reader = None if item is None else asyncio.create_task(_next(requests))
+                    if item is not None:
+                        pending.add(asyncio.create_task(self._answer(item, context.time_remaining())))
+                for task in done & pending:
+                    pending.discard(task)
+                    yield task.result()
+        finally:
+            for task in pending | ({reader} if reader else set()):
+                task.cancel()
+
+    async def SubmitScore(
+        self, request: oracle_pb2.SubmitScoreRequest, context: Any
+    ) -> oracle_pb2.SubmitScoreResponse:
+        """Queue a scoring and answer at once."""
+        return await self._operations.submit(request)
+
+    async def GetOperation(
+        self, request: oracle_pb2.GetOperationRequest, context: Any
+    ) -> oracle_pb2.GetOperationResponse:
+        """Answer the state of an operation."""
+        return await self._operations.get(request)
+
+    async def WaitOperation(
+        self, request: oracle_pb2.WaitOperationRequest, context: Any
+    ) -> oracle_pb2.WaitOperationResponse:
+        """Answer when an operation is done."""
+        return await self._operations.wait(request, context.time_remaining())
+
+    async def CancelOperation(
+        self, request: oracle_pb2.CancelOperationRequest, context: Any
+    ) -> oracle_pb2.CancelOperationResponse:
+        """Ask an operation to stop."""
+        return await self._operations.cancel(request)
+
+    @property
+    def _operations(self) -> Operations:
+        if self._kept is None:
+            raise UnimplementedError(_NO_OPERATIONS)
+        return self._kept
+
+    def prepare(self, request: oracle_pb2.ScoreRequest) -> Prepared:
+        """Check a request.
+
+        Raises
+        ------
+        InvalidArgumentError, FailedPreconditionError, UnimplementedError
+            It cannot be scored here; the message says why.
+        """
+        self._check(request)
+        check_calculator_settings(
+            request.settings.calculator_settings, self._instruments.calculators.identity
+        )
+        options = options_of(request)
+        digest = self._scorer.provenance(options).settings_digest
+        if request.expected_settings_digest not in {"", digest}:
+            raise FailedPreconditionError(
+                f"this oracle scores with settings {digest}, not {request.expected_settings_digest}: "
+                "a run is to stay on one scale; start a new run, or use the oracle of before"
+            )
+        crystals, refused = crystals_of(request.crystals, "crystals")
+        return Prepared(crystals=crystals, options=options, refused=refused)
+
+    def score(
+        self, prepared: Prepared, stop: Callable[[], bool], journal: Journal | None = None
+    ) -> ScoredBatch:
+        """Score what `prepare` let through."""
+        return self._scorer.score(
+            prepared.crystals, prepared.options, stop=stop, refused=prepared.refused, journal=journal
+        )
+
+    def answer(self, scored: ScoredBatch) -> oracle_pb2.ScoreResponse:
+        """The message that carries the scores."""
+        return response_of(scored, self._description.service_version)
+
+    async def _score(
+        self, request: oracle_pb2.ScoreRequest, remaining_s: float | None
+    ) -> oracle_pb2.ScoreResponse:
+        until = None if remaining_s is None else time.monotonic() + remaining_s
+        return await self._worker.run_stoppable(lambda stop: self._score_now(request, stop, until))
+
+    async def _answer(
+        self, item: oracle_pb2.ScoreStreamRequest, remaining_s: float | None
+    ) -> oracle_pb2.ScoreStreamResponse:
+        """Answer one batch of a stream; an error is its answer and leaves the stream alone."""
+        try:
+            response = await self._score(item.request, remaining_s)
+        except XenolithError as error:
+            return oracle_pb2.ScoreStreamResponse(batch_id=item.batch_id, error=error_message(error))
+        except Exception:  # the stream's other batches are not to pay for a fault of ours
+            log.exception("batch failed", batch_id=item.batch_id)
+            hidden = InternalError("a fault in the service; its log has the rest")
+            return oracle_pb2.ScoreStreamResponse(batch_id=item.batch_id, error=error_message(hidden))
+        return oracle_pb2.ScoreStreamResponse(batch_id=item.batch_id, response=response)
+
+    def _score_now(
+        self, request: oracle_pb2.ScoreRequest, stop: Stop, until: float | None
+    ) -> oracle_pb2.ScoreResponse:
+        """Score in a thread of the worker; end early when the call is cancelled or its time is up."""
+        prepared = self.prepare(request)
+        try:
+            scored = self.score(prepared, lambda: _over(stop, until))
+        except WorkerStoppedError as error:
+            raise CancelledError("the call was cancelled or its deadline passed") from error
+        except WorkerError as error:
+            raise UnavailableError(f"the calculator's processes do not work: {error}") from error
+        return self.answer(scored)
+
+    def _check(self, request: oracle_pb2.ScoreRequest) -> None:
+        most = self._description.max_batch
+        count = len(request.crystals.num_atoms)
+        if count > most:
+            raise invalid_field(
+                "crystals.num_atoms",
+                f"holds {count} structures, more than {most}; send them in several requests",
+            )
+        settings = request.settings
+        serves = self._description.calculators[0].id
+        if settings.calculator_id not in {"", serves}:
+            raise FailedPreconditionError(
+                f"this oracle's calculator is {serves}, not {settings.calculator_id}"
+            )
+
+
+async def _next(
+    requests: AsyncIterator[oracle_pb2.ScoreStreamRequest],
+) -> oracle_pb2.ScoreStreamRequest | None:
+    return await anext(aiter(requests), None)
+
+
+def _over(stop: Stop, until: float | None) -> bool:
+    return stop.is_set() or (until is not None and time.monotonic() > until)

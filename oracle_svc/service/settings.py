@@ -1,0 +1,152 @@
+"""Settings of the oracle process: from arguments, else from the environment, else defaults."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
+
+from oracle_svc.crystals.amd_engines import AmdEngineName
+from xenolith.bundle import DEFAULT_BUNDLE
+from xenolith.errors import InvalidArgumentError
+from xenolith.serving import usable_cores
+
+__all__ = ["OracleSettings", "add_oracle_arguments", "oracle_settings_from"]
+
+_PREFIX = "XENOLITH_ORACLE_"
+_SHARED = {"reference": "XENOLITH_BUNDLE", "cache": "XENOLITH_CACHE"}
+"""Variables of the whole stack that stand in for the oracle's own."""
+
+
+def _default_cache() -> str:
+    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return f"sqlite:///{folder}/xenolith/oracle.db"
+
+
+def _default_state() -> str:
+    folder = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return f"{folder}/xenolith/oracle"
+
+
+class OracleSettings(BaseModel):
+    """What the oracle measures with.
+
+    Each field is also an option (`--workers`) and a variable (`XENOLITH_ORACLE_WORKERS`).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reference: str = Field(
+        DEFAULT_BUNDLE,
+        description="folder of a reference, name or folder of a bundle that has one, or none; several,"
+        " comma-separated, are chosen by requests through reference_id, the first being the default",
+    )
+    calculator: str = Field(
+        "chgnet", description="calculator of energies: chgnet, mace, ase, or a plug-in's name"
+    )
+    calculator_settings: Json[dict[str, Any]] = Field(
+        default_factory=dict, description="its settings, as a JSON object"
+    )
+    cache: str = Field(
+        default_factory=_default_cache,
+        description="sqlite:///FILE, redis://HOST:PORT/DB, or none",
+    )
+    cache_max_mb: int = Field(1024, ge=1, description="size limit of an sqlite cache, MiB")
+    cache_ttl_days: float = Field(30.0, gt=0, description="life of an entry in Redis, days")
+    state: str = Field(
+        default_factory=_default_state,
+        description="folder of operations and jobs, which survive the process; none: serve no operations",
+    )
+    operations_at_once: int = Field(2, ge=1, description="operations worked on side by side")
+    max_operations: int = Field(256, ge=1, description="most unfinished operations; more are refused")
+    retention_days: float = Field(
+        7.0, gt=0, description="days for which the result of an operation is kept, unless its request says"
+    )
+    workers: int = Field(
+        default_factory=usable_cores,
+        ge=1,
+        description="calculator processes; default: one per core",
+    )
+    worker_threads: int = Field(1, ge=1, description="threads of each calculator process")
+    atoms_per_batch: int = Field(256, ge=1, description="atoms handed to a calculator process at a time")
+    structure_limit_s: float | None = Field(
+        None,
+        gt=0,
+        description="seconds the calculator may take for a structure; default: 60, or 14400 for jobs",
+    )
+    relaxation_limit_s: float | None = Field(
+        None, gt=0, description="the same for its relaxation; default: 600, or 14400 for jobs"
+    )
+    jobs: str = Field(
+        "auto",
+        description="what runs a structure: none (worker processes), local or slurm (jobs), or a plug-in's"
+        " name; auto: local for DFT, none for the rest",
+    )
+    job_options: Json[dict[str, Any]] = Field(
+        default_factory=dict, description="options of it, as a JSON object; see docs/dft.md"
+    )
+    matcher_workers: int = Field(
+        1, ge=1, description="StructureMatcher processes; they start when first needed"
+    )
+    matcher_limit_s: float = Field(5.0, gt=0, description="seconds StructureMatcher may take for a pair")
+    amd_engine: AmdEngineName = Field(
+        "native",
+        description="what computes AMD vectors: native, or package (average-minimum-distance, not for "
+        "commercial use)",
+    )
+    audit: str = Field(
+        "chgnet-r2scan",
+        description="second calculators for audits: none, names separated by commas, or a JSON list of "
+        "{calculator, settings, hull}; each starts when first asked",
+    )
+    properties: str = Field(
+        "all",
+        description="properties to offer, comma-separated: all, none, names, .py files, .json files of "
+        "trained predictors",
+    )
+    property_workers: int = Field(1, ge=1, description="processes of properties that do not ship")
+    property_limit_s: float = Field(10.0, gt=0, description="seconds they may take for a structure")
+    threads: int = Field(4, ge=1, description="batches scored side by side")
+    max_atoms: int = Field(512, ge=1, description="most atoms in a structure; larger ones are TOO_LARGE")
+    max_batch: int = Field(4096, ge=1, description="most structures in a request")
+    min_distance: float = Field(0.5, gt=0, description="smallest distance between two atoms, Angstrom")
+
+
+def add_oracle_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Add an option for each setting."""
+    group = parser.add_argument_group("oracle", f"each is also read from the environment: {_PREFIX}<NAME>")
+    for name, field in OracleSettings.model_fields.items():
+        default = "" if field.default_factory else f" (default: {field.default})"
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            metavar=name.upper(),
+            help=f"{field.description}{default}".replace("%", "%%"),
+            default=argparse.SUPPRESS,
+        )
+    return parser
+
+
+def oracle_settings_from(arguments: argparse.Namespace) -> OracleSettings:
+    """Return the settings of parsed arguments and the environment.
+
+    Raises
+    ------
+    InvalidArgumentError
+        If a value is wrong; names the setting.
+    """
+    given = vars(arguments)
+    values: dict[str, object] = {}
+    for name in OracleSettings.model_fields:
+        for variable in (_SHARED.get(name, ""), _PREFIX + name.upper()):
+            if os.environ.get(variable):
+                values[name] = os.environ[variable]
+        if name in given:
+            values[name] = given[name]
+    try:
+        return OracleSettings.model_validate(values)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise InvalidArgumentError("; ".join(problems)) from error

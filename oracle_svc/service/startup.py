@@ -1,0 +1,216 @@
+"""From settings to a service that is ready to serve."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+
+from oracle_svc.cache import open_cache
+from oracle_svc.calculators import prepare_calculator, takes_long
+from oracle_svc.crystals.amd_engines import open_amd_engine
+from oracle_svc.crystals.validity import ValidityLimits
+from oracle_svc.known.background import Background
+from oracle_svc.known.novelty.matcher import PairMatcher
+from oracle_svc.known.reference.folder import Reference
+from oracle_svc.known.reference.manifest import MANIFEST
+from oracle_svc.pipeline.auditors import open_auditors
+from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.scorer import Scorer
+from oracle_svc.pools.calculator_pool import CalculatorPool
+from oracle_svc.pools.jobs import JobSettings
+from oracle_svc.properties.shelf import PropertyShelf
+from oracle_svc.service.operations import OperationSettings
+from oracle_svc.service.servicer import OracleService
+from oracle_svc.service.settings import OracleSettings
+from xenolith.bundle import find_bundle
+from xenolith.v1 import oracle_pb2
+
+__all__ = ["describe", "open_service"]
+
+log = structlog.get_logger(__name__)
+_LIMIT_S = 60.0
+_RELAXATION_LIMIT_S = 600.0
+_JOB_LIMIT_S = 14400.0
+
+
+def open_service(settings: OracleSettings) -> OracleService:
+    """Open reference and cache, start the calculator's processes, and make the service.
+
+    Raises
+    ------
+    BundleError, BadReferenceError, ValueError
+        A part is missing or damaged; the message says what to do.
+    WorkerError
+        The calculator could not be started.
+    """
+    backgrounds = [
+        Background.from_reference(Reference.read(path)) for path in reference_paths(settings.reference)
+    ]
+    background = backgrounds[0] if backgrounds else None
+    cache = open_cache(
+        settings.cache, max_bytes=settings.cache_max_mb * 2**20, ttl_s=settings.cache_ttl_days * 86400.0
+    )
+    prepare_calculator(settings.calculator, settings.calculator_settings)
+    jobs = _jobs(settings)
+    calculators = CalculatorPool(
+        calculator=settings.calculator,
+        settings=settings.calculator_settings,
+        workers=settings.workers,
+        threads=settings.worker_threads,
+        atoms_per_batch=settings.atoms_per_batch,
+        structure_limit_s=settings.structure_limit_s or (_JOB_LIMIT_S if jobs else _LIMIT_S),
+        relaxation_limit_s=settings.relaxation_limit_s or (_JOB_LIMIT_S if jobs else _RELAXATION_LIMIT_S),
+        jobs=jobs,
+    )
+    instruments = Instruments(
+        calculators=calculators,
+        background=background,
+        cache=cache,
+        limits=ValidityLimits(max_atoms=settings.max_atoms, min_distance=settings.min_distance),
+        matcher=PairMatcher(workers=settings.matcher_workers, pair_limit_s=settings.matcher_limit_s),
+        amd_engine=open_amd_engine(settings.amd_engine),
+        auditors=open_auditors(
+            settings.audit,
+            workers=settings.workers,
+            atoms_per_batch=settings.atoms_per_batch,
+            structure_limit_s=settings.structure_limit_s or _LIMIT_S,
+        ),
+        properties=PropertyShelf(
+            settings.properties,
+            calculator_digest=calculators.identity.settings_digest,
+            workers=settings.property_workers,
+            limit_s=settings.property_limit_s,
+        ),
+    )
+    scorer = Scorer(instruments)
+    for further in backgrounds[1:]:
+        scorer.add_reference(further)
+    log.info(
+        "oracle ready",
+        calculator=calculators.identity.id,
+        workers=calculators.workers,
+        reference=", ".join(known.id for known in backgrounds) or "none",
+        hull=background.hull_id if background else "none",
+        cache=cache.name,
+    )
+    try:
+        return OracleService(
+            scorer,
+            describe(scorer, max_batch=settings.max_batch),
+            threads=settings.threads,
+            operations=_operations(settings),
+        )
+    except BaseException:
+        scorer.close()
+        raise
+
+
+def _jobs(settings: OracleSettings) -> JobSettings | None:
+    """How long calculations run; None for a calculator that lives in worker processes."""
+    backend = settings.jobs
+    if backend == "auto":
+        backend = "local" if takes_long(settings.calculator, settings.calculator_settings) else "none"
+    if backend == "none":
+        return None
+    if settings.state == "none":
+        raise ValueError(
+            f"{settings.calculator} runs as jobs, which are kept in the state folder: give --state FOLDER"
+        )
+    return JobSettings(folder=Path(settings.state) / "jobs", backend=backend, options=settings.job_options)
+
+
+def _operations(settings: OracleSettings) -> OperationSettings | None:
+    if settings.state == "none":
+        return None
+    return OperationSettings(
+        folder=Path(settings.state),
+        at_once=settings.operations_at_once,
+        most=settings.max_operations,
+        retention_s=settings.retention_days * 86400.0,
+    )
+
+
+def reference_paths(references: str) -> list[Path]:
+    """Folders of comma-separated references, each given as such, as a bundle's folder or as a bundle's name.
+
+    Parameters
+    ----------
+    references
+        The first is the default; `none` for no reference at all.
+
+    Raises
+    ------
+    BundleError
+        There is no such folder or bundle.
+    """
+    names = [name.strip() for name in references.split(",") if name.strip()]
+    if names == ["none"]:
+        return []
+    return [Path(name) if (Path(name) / MANIFEST).exists() else find_bundle(name).reference for name in names]
+
+
+def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescribeResponse:
+    """What the oracle says of itself."""
+    instruments = scorer.instruments
+    identity, limits = instruments.calculators.identity, instruments.limits
+    response = oracle_pb2.OracleServiceDescribeResponse(
+        service_version=version("xenolith"),
+        components=[f"COMPONENT_{component.name}" for component in scorer.components],
+        calculators=[
+            oracle_pb2.CalculatorInfo(
+                id=identity.id,
+                version=identity.version,
+                scheme=identity.scheme,
+                elements=sorted(identity.elements),
+                licence=identity.licence,
+                supports_relaxation=identity.offers_forces,
+                long_running=identity.long_running,
+                settings=identity.settings,
+            )
+        ],
+        max_atoms=limits.max_atoms,
+        max_batch=max_batch,
+        validity_limits=oracle_pb2.ValidityLimits(
+            min_distance=limits.min_distance,
+            min_density=limits.min_density,
+            max_density=limits.max_density,
+            min_volume_per_atom=limits.min_volume_per_atom,
+            max_volume_per_atom=limits.max_volume_per_atom,
+            max_cell_condition=limits.max_cell_condition,
+        ),
+        audit_calculators=[
+            oracle_pb2.CalculatorInfo(
+                id=auditor.id,
+                version=auditor.version,
+                scheme=auditor.scheme,
+                elements=auditor.elements,
+                licence=auditor.licence,
+            )
+            for auditor in instruments.auditors.values()
+        ],
+        properties=[
+            oracle_pb2.PropertyInfo(
+                name=info.name,
+                unit=info.unit,
+                description=info.description,
+                digest=info.digest,
+                licence=info.licence,
+            )
+            for info in instruments.properties.infos.values()
+        ],
+        cache_backend=instruments.store.cache.name.partition(":")[0],
+    )
+    for background in scorer.backgrounds:
+        response.references.add(
+            id=background.id,
+            num_structures=background.size,
+            hull_id=background.hull_id,
+            hull_calculator_id=background.calculator_id if background.hull else "",
+            hull_elements=sorted(background.hull.elements) if background.hull else [],
+            hull_scheme=background.hull_scheme,
+            licence=background.licence,
+            has_structures=background.known.index.has_structures,
+        )
+    return response

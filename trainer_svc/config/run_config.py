@@ -1,0 +1,240 @@
+"""Run configuration: one document that fixes a run, with the contract's names. Unknown keys are refused."""
+
+import tomllib
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from generator_svc.networks.lora import LoraConfig
+from trainer_svc.config.condition_text import normalized
+from trainer_svc.errors import ConfigError
+from trainer_svc.rewards.spec import RewardSpec, load_spec
+from xenolith.explain import explain, violations
+
+__all__ = [
+    "AtomCounts",
+    "EarlyStopping",
+    "EvaluationSettings",
+    "OptimizerSettings",
+    "RunConfig",
+    "Sampler",
+    "parse_config",
+    "validate_config",
+]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class AtomCounts(_Model):
+    """How a group's atom count is chosen."""
+
+    min: int = Field(default=1, ge=1)
+    max: int | None = Field(default=None, ge=1)
+    """Absent: the generator's max_atoms."""
+    choices: tuple[int, ...] = ()
+    """Draw from these alone, equally likely; empty: from the generator's prior within [min, max]."""
+
+
+class Sampler(_Model):
+    """Sampler of an evaluation; what is absent is as for the rollouts."""
+
+    steps: int | None = Field(default=None, ge=1)
+    eta: float | None = Field(default=None, ge=0.0, le=1.0)
+    guidance_scale: float | None = Field(default=None, ge=0.0)
+
+
+class RolloutSampler(_Model):
+    """Sampler of the rollouts."""
+
+    steps: int = Field(default=20, ge=2)
+    eta: float = Field(default=1.0, ge=0.0, le=1.0)
+    guidance_scale: float = Field(default=1.0, ge=0.0)
+
+
+class OptimizerSettings(_Model):
+    """Optimiser and loss.
+
+    Log-probabilities are averaged over the D = atoms x channels latent numbers of a structure, so ratios stay
+    close to 1: a step whose mean moves by delta deviations in all has a log-ratio of order delta / D. The
+    clip range is of that order, not the 0.2 of language models.
+    """
+
+    learning_rate: float = Field(default=2e-4, gt=0.0)
+    weight_decay: float = Field(default=0.0, ge=0.0)
+    max_grad_norm: float = Field(default=1.0, gt=0.0)
+    clip_low: float = Field(default=1e-2, gt=0.0, lt=1.0)
+    clip_high: float = Field(default=1.5e-2, gt=0.0)
+    """Higher than below keeps exploration alive (DAPO, arXiv 2503.14476)."""
+    kl_weight: float = Field(default=0.05, ge=0.0)
+    """Weight of the divergence to the frozen base policy; 0 skips its computation."""
+    timestep_window: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Only this share of the denoising steps, the noisiest, is trained; the others are not held to the base
+    policy either, and drift."""
+    timestep_fraction: float = Field(default=0.5, gt=0.0, le=1.0)
+    """Share of the window's steps trained in a minibatch, drawn anew each time."""
+    normalize_ratio: bool = True
+    """Divide each step's log-ratio by how strongly it reacts to the network, so that no step dominates
+    (GRPO-Guard, arXiv 2510.22319)."""
+    passes: int = Field(default=1, ge=1)
+    minibatches: int = Field(default=2, ge=1)
+    advantage_clip: float = Field(default=5.0, gt=0.0)
+    normalize_advantage: bool = True
+    """Divide by the group's deviation; otherwise by nothing (Dr. GRPO)."""
+    ema_decay: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Of the contract; any but 0 is refused, for no policy here is an average of others."""
+    warmup_steps: int = Field(default=0, ge=0)
+
+    @field_validator("ema_decay")
+    @classmethod
+    def _no_average(cls, value: float) -> float:
+        if value:
+            raise ValueError("this trainer keeps no moving average of weights; leave it at 0")
+        return value
+
+
+class Cleanup(_Model):
+    """What the generator does to decoded crystals before they are scored."""
+
+    symmetrize_tolerance: float | None = Field(default=None, gt=0.0)
+    """Angstrom; None: leave symmetry alone."""
+    relax_steps: int | None = Field(default=None, ge=0)
+    """Most relaxation steps; None or 0: none."""
+
+
+class EvaluationSettings(_Model):
+    """How base and tuned policy are compared: both with these settings and the same seeds."""
+
+    n: int = Field(default=256, ge=0)
+    """Fresh samples of each policy; 0: none."""
+    every: int = Field(default=0, ge=0)
+    """Steps between evaluations during the run; 0: none."""
+    n_during: int = Field(default=64, ge=1)
+    seeds: tuple[int, ...] = ()
+    """One round of n samples each, pooled; empty: one seed derived from the run's."""
+    sampler: Sampler = Field(default_factory=Sampler)
+    relax: dict[str, Any] | None = None
+    audit_calculator_ids: tuple[str, ...] = ()
+    """Second calculators of the oracle that judge the samples of every evaluation."""
+    bootstrap: int = Field(default=1000, ge=100)
+    atom_counts: AtomCounts | None = None
+    """Absent: as the run's groups."""
+    cleanup: Cleanup | None = None
+    """Absent: samples are scored as decoded."""
+
+
+class EarlyStopping(_Model):
+    """When to stop before the last step."""
+
+    patience: int = Field(default=0, ge=0)
+    """Steps without a better moving average of the reward; 0: never."""
+    window: int = Field(default=5, ge=1)
+    min_delta: float = Field(default=0.0, ge=0.0)
+    min_unique: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Stop when the share of unique samples falls below this (mode collapse)."""
+    max_training_s: float | None = Field(default=None, gt=0.0)
+    """Begin no further step once training has taken this long, seconds; makes runs depend on the machine."""
+
+
+class RunConfig(_Model):
+    """Everything that determines a run, beside the bundle and the services it talks to."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    seed: int = Field(default=0, ge=0, lt=2**64)
+    """0 is a seed like any other."""
+    expected_bundle_digest: str = ""
+    base_policy_version: str = ""
+    steps: int = Field(default=100, ge=1)
+    groups: int = Field(default=8, ge=1)
+    group_size: int = Field(default=32, ge=2)
+    atom_counts: AtomCounts = Field(default_factory=AtomCounts)
+    conditions: tuple[dict[str, Any], ...] = ()
+    """Conditions in the contract's JSON form, taken by the groups in turn; a composition may be written as a
+    formula, a chemical system as Li-Fe-O. Evaluations sample under the same."""
+    sampler: RolloutSampler = Field(default_factory=RolloutSampler)
+    optimizer: OptimizerSettings = Field(default_factory=OptimizerSettings)
+    reward: RewardSpec = Field(default_factory=lambda: load_spec("discovery"))
+    """Name of a shipped spec, path of a TOML file, TOML text, or the table itself."""
+    score_settings: dict[str, Any] = Field(default_factory=dict)
+    """The contract's ScoreSettings in JSON form."""
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
+    early_stopping: EarlyStopping = Field(default_factory=EarlyStopping)
+    checkpoint_every: int = Field(default=1, ge=1)
+    max_staleness: int = Field(default=0, ge=0)
+    """Of the contract; any but 0 is refused, for sampling, scoring and updating take turns."""
+    share_initial_noise: bool = False
+    adapter_rank: int = Field(default=0, ge=0)
+    """Rank of the low-rank adapter to train; 0: all weights are trained."""
+    adapter_alpha: float = Field(default=0.0, ge=0.0)
+    """The adapter's change is scaled by alpha / rank; 0: twice the rank."""
+    adapter_targets: tuple[str, ...] = ()
+    """Layers of every block it changes: attention, mlp, modulation; empty: all."""
+    labels: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def adapter(self) -> LoraConfig | None:
+        """The adapter to train, if one."""
+        if self.adapter_rank == 0:
+            return None
+        alpha = self.adapter_alpha or 2.0 * self.adapter_rank
+        targets = {"targets": self.adapter_targets} if self.adapter_targets else {}
+        return LoraConfig(rank=self.adapter_rank, alpha=alpha, **targets)
+
+    @field_validator("max_staleness")
+    @classmethod
+    def _no_overlap(cls, value: int) -> int:
+        if value:
+            raise ValueError("this trainer does not sample while it updates; leave it at 0")
+        return value
+
+    @field_validator("conditions", mode="before")
+    @classmethod
+    def _normal_conditions(cls, value: Any) -> Any:
+        return [normalized(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+    @field_validator("reward", mode="before")
+    @classmethod
+    def _load_reward(cls, value: Any) -> Any:
+        return load_spec(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RunConfig":
+        if self.sampler.eta == 0.0:
+            raise ValueError("sampler.eta must be above 0: without noise there are no log-probabilities")
+        if self.adapter is None and (self.adapter_alpha or self.adapter_targets):
+            raise ValueError("adapter_alpha and adapter_targets need adapter_rank")
+        if self.sampler.guidance_scale != 1.0 and not self.conditions:
+            raise ValueError("sampler.guidance_scale needs conditions: without any only 1 makes sense")
+        return self
+
+
+def validate_config(document: dict[str, Any]) -> RunConfig:
+    """Check a configuration given as plain data.
+
+    Raises
+    ------
+    ConfigError
+        Naming every key or value that is wrong, in words and as `violations` below ``config``.
+    """
+    try:
+        return RunConfig.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(
+            f"run configuration: {explain(error, RunConfig)}",
+            violations=violations(error, RunConfig, "config"),
+        ) from error
+
+
+def parse_config(text: str) -> RunConfig:
+    """Parse the TOML text of a run configuration.
+
+    Raises
+    ------
+    ConfigError
+        Naming every key or value that is wrong.
+    """
+    try:
+        return validate_config(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"run configuration is not TOML: {error}") from error

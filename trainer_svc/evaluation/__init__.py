@@ -1,0 +1,1 @@
+"""How good a policy is: fresh samples, headline metrics with intervals, second opinions."""

@@ -1,0 +1,113 @@
+"""One step's rollouts: groups are sampled one after the other while the ones before are already scored."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer_svc.config.run_config import RunConfig
+from trainer_svc.rollouts.conditions import Conditions
+from trainer_svc.rollouts.draws import group_counts, member_seeds
+from trainer_svc.seeds import derive_seed
+from trainer_svc.services.policy_link import PolicyLink
+from trainer_svc.services.samples import Samples
+from trainer_svc.services.scoring import Scored, Scorer, components_of
+from xenolith.v1 import generator_pb2
+
+__all__ = ["Collected", "RolloutPipeline"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """The sampled and measured structures of a step."""
+
+    samples: Samples
+    groups: NDArray[np.int64]
+    """(B,) group of each structure."""
+    conditions: tuple[generator_pb2.Condition, ...]
+    """Of each group; empty for unconditional samples."""
+    scored: Scored
+    sample_s: float
+    """Seconds until the last group was sampled."""
+    score_s: float
+    """Seconds from then until everything was scored."""
+
+
+class RolloutPipeline:
+    """Samples and scores the groups of a step."""
+
+    def __init__(
+        self, config: RunConfig, conditions: Conditions, link: PolicyLink, scorer: Scorer, *, warm: bool
+    ) -> None:
+        """Bind the pieces.
+
+        Parameters
+        ----------
+        config
+            Of the run.
+        conditions
+            Conditions and atom counts of groups.
+        link, scorer
+            Generator and oracle.
+        warm
+            Score each group as soon as it is sampled, so that the step's own scoring finds it in the oracle's
+            cache; pointless where the oracle has none.
+        """
+        self._config, self._conditions, self._warm = config, conditions, warm
+        self._link, self._scorer = link, scorer
+        self._components = components_of(config.reward)
+
+    async def collect(self, step: int) -> Collected:
+        """Sample and score one step; the result depends on the policy and the run's seed alone."""
+        began = time.monotonic()
+        samples = await self._sample_groups(step)
+        sampled = time.monotonic()
+        scored = await self._scorer.score(samples.crystals, self._components)
+        return Collected(
+            samples=samples,
+            groups=np.repeat(np.arange(self._config.groups), self._config.group_size),
+            conditions=tuple(filter(None, self._of_groups(step))),
+            scored=scored,
+            sample_s=sampled - began,
+            score_s=time.monotonic() - sampled,
+        )
+
+    async def _sample_groups(self, step: int) -> Samples:
+        priors = [self._conditions.prior_at(turn) for turn in self._turns(step)]
+        counts = group_counts(priors, self._config.seed, step)
+        conditions = self._of_groups(step)
+        parts: list[Samples] = []
+        # The task group cancels the rest when one call fails for good.
+        async with asyncio.TaskGroup() as scoring:
+            for group, count in enumerate(counts):
+                part = await self._link.sample(self._request(step, group, count, conditions[group]))
+                parts.append(part)
+                # The last group gains nothing: the whole step is scored right after it.
+                if self._warm and group < len(counts) - 1:
+                    scoring.create_task(self._scorer.warm(part.crystals))
+        return Samples.concat(parts)
+
+    def _turns(self, step: int) -> range:
+        return range((step - 1) * self._config.groups, step * self._config.groups)
+
+    def _of_groups(self, step: int) -> list[generator_pb2.Condition | None]:
+        return [self._conditions.at(turn) for turn in self._turns(step)]
+
+    def _request(
+        self, step: int, group: int, count: int, condition: generator_pb2.Condition | None
+    ) -> generator_pb2.SampleRequest:
+        members, sampler = self._config.group_size, self._config.sampler
+        shared = derive_seed(self._config.seed, "initial noise", step, group)
+        return generator_pb2.SampleRequest(
+            num_atoms=[count] * members,
+            num_samples=members,
+            conditions=[] if condition is None else [condition],
+            sample_seeds=member_seeds(self._config.seed, step, group, members),
+            initial_noise_seeds=[shared] * members if self._config.share_initial_noise else [],
+            sampler=generator_pb2.SamplerSettings(
+                steps=sampler.steps, eta=sampler.eta, guidance_scale=sampler.guidance_scale
+            ),
+            return_trajectory=True,
+        )

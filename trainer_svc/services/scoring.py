@@ -1,0 +1,225 @@
+"""Scoring through the oracle: components a reward needs, warm-up of the cache, one scale for a whole run."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from google.protobuf import json_format
+from numpy.typing import NDArray
+
+from trainer_svc.errors import SourceChangedError
+from trainer_svc.rewards import RewardSpec
+from trainer_svc.rewards.measurements import Measurements, measurements_from
+from trainer_svc.services.long_scoring import LongScoring
+from trainer_svc.services.patience import Patience
+from trainer_svc.services.remote import Oracle
+from xenolith.contract.wire import batch_from_proto, batch_to_proto
+from xenolith.crystal import CrystalBatch
+from xenolith.v1 import oracle_pb2
+
+__all__ = ["HEADLINE", "Relaxed", "Scored", "Scorer", "components_of"]
+
+HEADLINE = (
+    oracle_pb2.COMPONENT_VALIDITY,
+    oracle_pb2.COMPONENT_STABILITY,
+    oracle_pb2.COMPONENT_NOVELTY,
+    oracle_pb2.COMPONENT_UNIQUENESS,
+)
+"""What the headline metrics need."""
+
+_SINGLE = (oracle_pb2.COMPONENT_VALIDITY, oracle_pb2.COMPONENT_STABILITY, oracle_pb2.COMPONENT_NOVELTY)
+"""What depends on one structure alone, so that scoring it early fills the cache."""
+
+_OF_METRIC = {
+    "structure_diversity": oracle_pb2.COMPONENT_STRUCTURE_DIVERSITY,
+    "composition_diversity": oracle_pb2.COMPONENT_COMPOSITION_DIVERSITY,
+    "continuous_uniqueness": oracle_pb2.COMPONENT_CONTINUOUS,
+    "continuous_novelty": oracle_pb2.COMPONENT_CONTINUOUS,
+}
+
+
+_RELAXED_AT_ONCE = 16
+"""Structures of a relaxation call: minutes at most, and progress shows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relaxed:
+    """A batch after relaxation, in its order."""
+
+    crystals: CrystalBatch
+    """Relaxed, or as they were where relaxation failed."""
+    ok: NDArray[np.bool_]
+    """(B,) whether each was relaxed."""
+    converged: NDArray[np.bool_]
+    """(B,) whether its forces fell below the limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A measured batch."""
+
+    measured: Measurements
+    provenance: oracle_pb2.ScoreProvenance
+    cache_hits: int
+    warnings: tuple[str, ...]
+
+
+def components_of(spec: RewardSpec) -> tuple[int, ...]:
+    """Give the components that a reward and the headline metrics need."""
+    wanted = set(HEADLINE)
+    for term in spec.terms:
+        if term.metric.startswith("properties."):
+            wanted.add(oracle_pb2.COMPONENT_PROPERTIES)
+        elif term.metric in _OF_METRIC:
+            wanted.add(_OF_METRIC[term.metric])
+    return tuple(sorted(wanted))
+
+
+class Scorer:
+    """Scores batches, all on the scale of the first one."""
+
+    def __init__(
+        self,
+        oracle: Oracle,
+        patience: Patience,
+        settings: dict[str, Any],
+        *,
+        on_progress: Callable[[str, int, int], None] = lambda *_: None,
+    ) -> None:
+        """Bind an oracle.
+
+        Parameters
+        ----------
+        oracle
+            Measures.
+        patience
+            For when it is away.
+        settings
+            The contract's ScoreSettings in JSON form.
+        on_progress
+            Told the stage, the structures finished and those in all, where scoring takes long.
+        """
+        self._oracle, self._patience = oracle, patience
+        self._long = LongScoring(oracle, patience, on_progress)
+        self._takes_long: bool | None = None
+        self._settings = json_format.ParseDict(settings, oracle_pb2.ScoreSettings())
+        self._scale: oracle_pb2.ScoreProvenance | None = None
+        self.seconds = 0.0
+        """Time spent waiting for scores, seconds."""
+
+    @property
+    def scale(self) -> oracle_pb2.ScoreProvenance | None:
+        """What measures this run; None before the first score."""
+        return self._scale
+
+    def pin(self, scale: oracle_pb2.ScoreProvenance) -> None:
+        """Accept only what an earlier part of the run was measured with."""
+        self._scale = scale
+
+    async def headline(self) -> tuple[int, ...]:
+        """Components of an evaluation: what the headlines need, and graded metrics if the oracle has them."""
+        description = await self._patience.call("oracle", self._oracle.describe)
+        graded = oracle_pb2.COMPONENT_CONTINUOUS
+        return (*HEADLINE, graded) if graded in description.components else HEADLINE
+
+    async def warm(self, crystals: CrystalBatch) -> None:
+        """Have the oracle measure early what does not depend on the rest of the batch."""
+        # Of a calculation of hours, sampling is no part worth saving.
+        if not await self._is_long():
+            await self._ask(crystals, _SINGLE)
+
+    async def score(self, crystals: CrystalBatch, components: Sequence[int]) -> Scored:
+        """Measure a batch.
+
+        Raises
+        ------
+        SourceChangedError
+            The oracle measures with another calculator, hull or reference than the run began with.
+        """
+        began = time.monotonic()
+        answer = await self._ask(crystals, components)
+        self.seconds += time.monotonic() - began
+        self._check(answer.provenance)
+        return Scored(
+            measured=measurements_from(answer.scores),
+            provenance=answer.provenance,
+            cache_hits=answer.stats.cache_hits,
+            warnings=tuple(answer.warnings),
+        )
+
+    async def relax(
+        self, crystals: CrystalBatch, options: dict[str, Any], on_progress: Callable[[int], None]
+    ) -> Relaxed:
+        """Relax a batch with the calculator that scores it.
+
+        Parameters
+        ----------
+        crystals
+            B structures.
+        options
+            The contract's RelaxOptions in JSON form.
+        on_progress
+            Told how many are done; may raise to stop.
+        """
+        settings = oracle_pb2.ScoreSettings()
+        settings.CopyFrom(self._settings)
+        json_format.ParseDict(options, settings.relax)
+        settings.relax.return_crystals = True
+        result, ok, converged = list(crystals), [False] * len(crystals), [False] * len(crystals)
+        for start in range(0, len(crystals), _RELAXED_AT_ONCE):
+            rows = np.arange(start, min(start + _RELAXED_AT_ONCE, len(crystals)))
+            answer = await self._ask(crystals.take(rows), (oracle_pb2.COMPONENT_STABILITY,), settings)
+            for row, score in zip(rows.tolist(), answer.scores, strict=True):
+                if score.relaxation.HasField("crystal"):
+                    result[row] = batch_from_proto(score.relaxation.crystal)[0]
+                    ok[row], converged[row] = True, score.relaxation.converged
+            on_progress(len(rows) + start)
+        return Relaxed(
+            crystals=CrystalBatch.from_crystals(result), ok=np.array(ok), converged=np.array(converged)
+        )
+
+    async def second_opinions(
+        self, crystals: CrystalBatch, calculator_ids: Sequence[str]
+    ) -> oracle_pb2.ScoreResponse:
+        """Have other calculators judge a batch; the scale of the run is not touched."""
+        settings = oracle_pb2.ScoreSettings()
+        settings.CopyFrom(self._settings)
+        settings.audit_calculator_ids[:] = calculator_ids
+        return await self._ask(crystals, (oracle_pb2.COMPONENT_AUDIT,), settings)
+
+    async def _ask(
+        self,
+        crystals: CrystalBatch,
+        components: Sequence[int],
+        settings: oracle_pb2.ScoreSettings | None = None,
+    ) -> oracle_pb2.ScoreResponse:
+        request = oracle_pb2.ScoreRequest(
+            crystals=batch_to_proto(crystals),
+            components=components,  # type: ignore[arg-type]  # ints are an enum's values
+            settings=settings or self._settings,
+        )
+        if await self._is_long():
+            return await self._long.score(request)
+        return await self._patience.call("oracle", lambda: self._oracle.score(request))
+
+    async def _is_long(self) -> bool:
+        """Whether the oracle's calculator takes longer than a call may last."""
+        if self._takes_long is None:
+            can = await self._patience.call("oracle", self._oracle.describe)
+            wanted = self._settings.calculator_id
+            chosen = [c for c in can.calculators if not wanted or c.id == wanted][:1]
+            self._takes_long = can.supports_operations and any(c.long_running for c in chosen)
+        return self._takes_long
+
+    def _check(self, provenance: oracle_pb2.ScoreProvenance) -> None:
+        if self._scale is None:
+            self._scale = provenance
+        for name in ("calculator_id", "calculator_version", "reference_id", "hull_id", "settings_digest"):
+            began, now = getattr(self._scale, name), getattr(provenance, name)
+            if began != now:
+                raise SourceChangedError(
+                    f"the oracle now scores with {name} {now!r}, the run began with {began!r}; start it"
+                    " as before and resume, or begin a new run"
+                )

@@ -1,0 +1,197 @@
+"""One run from start to end: base evaluation, steps, tuned evaluation, summary, report."""
+
+import time
+
+import structlog
+from google.protobuf import json_format
+
+from generator_svc.networks.lora import adapter_state, merged_state
+from trainer_svc.evaluation.evaluator import Evaluated, EvaluationPlan, to_proto
+from trainer_svc.report import write_report
+from trainer_svc.rollouts.pipeline import Collected
+from trainer_svc.runs.checkpoints import TrainingState
+from trainer_svc.runs.summary import run_summary
+from trainer_svc.runs.tables import structure_table, write_table
+from trainer_svc.services.policy_link import version_of
+from trainer_svc.training.learner import step_event
+from trainer_svc.training.setup import Parts, Preparation
+from trainer_svc.training.stopping import reason_to_stop
+from xenolith.files import write_json
+from xenolith.v1 import trainer_pb2
+
+__all__ = ["StopRequested", "Training"]
+
+log = structlog.get_logger(__name__)
+
+
+class StopRequested(Exception):  # noqa: N818  # no error: somebody asked for it
+    """The run was asked to stop."""
+
+
+class Training:
+    """Works on one run until it ends, fails or is stopped."""
+
+    def __init__(self, preparation: Preparation) -> None:
+        self._preparation = preparation
+        self._directory, self._config = preparation.directory, preparation.config
+        self._log, self._worker = preparation.log, preparation.worker
+        self._checkpoints = preparation.checkpoints
+        self._reported = {event.step.step for event in self._log.events.after(0) if event.HasField("step")}
+        self._stop = False
+
+    def stop(self) -> None:
+        """Ask the run to stop after the step at work."""
+        self._stop = True
+
+    async def run(self) -> None:
+        """Work to the end; call again after a restart to go on from the last checkpoint.
+
+        Raises
+        ------
+        StopRequested
+            `stop` was called.
+        XenolithError
+            Waiting does not cure what happened; the message says what does.
+        """
+        self._log.begin()
+        parts = await self._preparation.prepare()
+        try:
+            await self._evaluate_once("base", parts, step=0)
+            await self._train(parts)
+            await self._evaluate_once("tuned", parts, step=parts.state.step)
+            self._log.set_state(trainer_pb2.RUN_STATE_REPORTING)
+            await self._worker.run(self._report)
+        finally:
+            parts.board.close()
+        self._log.set_state(trainer_pb2.RUN_STATE_SUCCEEDED, parts.state.stop_reason)
+
+    async def _train(self, parts: Parts) -> None:
+        state = parts.state
+        if state.step >= self._config.steps or state.stop_reason:
+            return
+        self._log.set_state(trainer_pb2.RUN_STATE_RUNNING)
+        await self._publish(parts)
+        while state.step < self._config.steps:
+            if self._stop:
+                raise StopRequested
+            event = await self._step(parts)
+            self._log.update(
+                steps_done=state.step,
+                policy_version=state.policy_version,
+                last_step=event,
+                oracle_calls=self._calls(state),
+            )
+            reason = reason_to_stop(
+                self._config.early_stopping, state.reward_means, event.metrics["unique"], state.training_s
+            )
+            if reason:
+                state.stop_reason = f"stopped early after step {state.step}: {reason}"
+                await self._worker.run(self._checkpoint, parts)
+                self._log.warn(state.stop_reason)
+                return
+            if self._config.evaluation.every and state.step % self._config.evaluation.every == 0:
+                await self._evaluate(parts, state.step, self._config.evaluation.n_during)
+
+    async def _step(self, parts: Parts) -> trainer_pb2.StepEvent:
+        state, began, step = parts.state, time.monotonic(), parts.state.step + 1
+        collected = await parts.pipeline.collect(step)
+        collected_at = time.monotonic()
+        event = await self._worker.run(self._learn, parts, collected, step)
+        learnt_at = time.monotonic()
+        await self._publish(parts)
+        pushed_at = time.monotonic()
+        event.policy_version = state.policy_version
+        event.replayed = step in self._reported
+        state.training_s += pushed_at - began
+        timings = {
+            "sample": collected.sample_s,
+            "score": collected.score_s,
+            "update": learnt_at - collected_at,
+            "push": pushed_at - learnt_at,
+            "total": pushed_at - began,
+        }
+        for name, seconds in timings.items():
+            event.timings[name] = seconds
+        if not self._log.run.score_provenance.settings_digest and parts.scorer.scale is not None:
+            self._log.update(score_provenance=parts.scorer.scale)
+        parts.board.step(event)
+        # Told before the checkpoint: a step may be told twice, then marked as replayed, but never not at all.
+        self._log.events.append(trainer_pb2.WatchRunResponse(step=event))
+        if step % self._config.checkpoint_every == 0 or step == self._config.steps:
+            await self._worker.run(self._checkpoint, parts)
+        return event
+
+    async def _publish(self, parts: Parts) -> None:
+        """Make the generator sample with the learner's weights."""
+        learner, version = parts.learner, parts.state.policy_version
+        if learner.adapter is None:
+            await parts.link.publish(version, learner.network.state_dict())
+            return
+        if parts.state.step == 0:
+            await parts.link.publish(*parts.base)  # the adapter still changes nothing
+        else:
+            tensors = adapter_state(learner.network)
+            await parts.link.publish_adapter(version, tensors, learner.adapter, parts.base)
+
+    def _learn(self, parts: Parts, collected: Collected, step: int) -> trainer_pb2.StepEvent:
+        learnt = parts.learner.learn(collected, step)
+        event = step_event(step, collected, learnt)
+        parts.candidates.add(step, collected.samples.crystals, collected.scored.measured)
+        state = parts.state
+        state.step = step
+        state.policy_version = version_of(self._config.name, step, merged_state(parts.learner.network))
+        state.reward_means.append(event.reward_mean)
+        state.oracle_calls += event.samples
+        log.info("step", step=step, reward=round(event.reward_mean, 4), msun=round(event.metrics["msun"], 3))
+        return event
+
+    def _checkpoint(self, parts: Parts) -> None:
+        parts.state.candidates_bytes = parts.candidates.publish()
+        self._checkpoints.save(parts.learner.network, parts.learner.optimizer, parts.state)
+
+    def _calls(self, state: TrainingState) -> int:
+        run = self._log.run
+        return state.oracle_calls + run.base.oracle_calls + run.tuned.oracle_calls
+
+    async def _evaluate_once(self, which: str, parts: Parts, step: int) -> None:
+        """Evaluate base or tuned policy, unless a part of the run before an interruption did."""
+        if self._config.evaluation.n == 0 or self._log.run.HasField(which):
+            return
+        state = (
+            trainer_pb2.RUN_STATE_EVALUATING_BASE
+            if which == "base"
+            else trainer_pb2.RUN_STATE_EVALUATING_TUNED
+        )
+        self._log.set_state(state)
+        evaluated = await self._evaluate(parts, step, self._config.evaluation.n)
+        await self._worker.run(self._keep, which, evaluated)
+        message = to_proto(evaluated)
+        self._log.update(**{which: message, "score_provenance": evaluated.provenance})
+        self._log.update(oracle_calls=self._calls(parts.state))
+
+    async def _evaluate(self, parts: Parts, step: int, n: int) -> Evaluated:
+        _, weights = (
+            self._checkpoints.weights(0) if step == 0 else (step, merged_state(parts.learner.network))
+        )
+        await parts.link.publish(version_of(self._config.name, step, weights), weights)
+        plan = EvaluationPlan.of(self._config.evaluation, self._config.sampler, self._config.seed, n)
+        evaluated = await parts.evaluator.evaluate(plan, self._on_progress)
+        event = trainer_pb2.EvaluationEvent(step=step, evaluation=to_proto(evaluated))
+        self._log.events.append(trainer_pb2.WatchRunResponse(evaluation=event))
+        parts.board.evaluation(step, event.evaluation)
+        return evaluated
+
+    def _on_progress(self, stage: str, done: int, total: int) -> None:
+        if self._stop:
+            raise StopRequested
+        self._log.progress(stage, done, total)
+
+    def _keep(self, which: str, evaluated: Evaluated) -> None:
+        path = self._directory.evaluation(which)
+        write_table(path.with_suffix(".parquet"), structure_table(evaluated.crystals, evaluated.measured))
+        document = json_format.MessageToDict(to_proto(evaluated), preserving_proto_field_name=True)
+        write_json(path.with_suffix(".json"), document)
+
+    def _report(self) -> None:
+        write_json(self._directory.summary, run_summary(self._log.run))
+        write_report(self._directory)

@@ -1,0 +1,160 @@
+"""What a run needs before its first step: the services, the policy it starts from, its last checkpoint."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from trainer_svc.config.run_config import RunConfig
+from trainer_svc.errors import ConfigError, SourceChangedError
+from trainer_svc.evaluation.evaluator import Evaluator
+from trainer_svc.rollouts.conditions import Conditions
+from trainer_svc.rollouts.draws import AtomCountPrior
+from trainer_svc.rollouts.pipeline import RolloutPipeline
+from trainer_svc.runs.board import Board
+from trainer_svc.runs.candidates import Candidates
+from trainer_svc.runs.checkpoints import Checkpoints, TrainingState
+from trainer_svc.runs.directory import RunDirectory
+from trainer_svc.runs.run_log import RunLog
+from trainer_svc.runs.versions import software_versions, source_versions
+from trainer_svc.services.patience import Patience
+from trainer_svc.services.policy_link import PolicyLink, build_denoiser, tensors_of, version_of
+from trainer_svc.services.remote import Generator, Oracle
+from trainer_svc.services.scoring import Scorer
+from trainer_svc.training.learner import Learner
+from trainer_svc.training.offers import check_offers, properties_of
+from xenolith.files import write_json
+from xenolith.serving import Worker
+from xenolith.v1 import generator_pb2
+
+__all__ = ["Parts", "Preparation"]
+
+_PATIENCE_S = 1800.0
+"""How long a service may be away before the run fails; it can be resumed all the same."""
+_KEPT_CHECKPOINTS = 3
+
+
+@dataclass(kw_only=True)
+class Parts:
+    """What a prepared run works with."""
+
+    source: generator_pb2.GeneratorServiceDescribeResponse
+    base: tuple[str, dict[str, Tensor]]
+    """Version and weights that the run starts from."""
+    learner: Learner
+    state: TrainingState
+    link: PolicyLink
+    scorer: Scorer
+    pipeline: RolloutPipeline
+    evaluator: Evaluator
+    candidates: Candidates
+    board: Board
+
+
+class Preparation:
+    """One run and what it works with; puts it together, anew or from its last checkpoint.
+
+    Parameters
+    ----------
+    directory, config, log_
+        Of the run.
+    services
+        Generator and oracle.
+    worker
+        Thread for everything that computes.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        config: RunConfig,
+        log_: RunLog,
+        services: tuple[Generator, Oracle],
+        worker: Worker,
+    ) -> None:
+        self.directory, self.config, self.log, self.worker = directory, config, log_, worker
+        self.checkpoints = Checkpoints(directory.checkpoints, _KEPT_CHECKPOINTS)
+        self._generator, self._oracle = services
+        self._patience = Patience(_PATIENCE_S, on_wait=log_.waiting, on_return=log_.working)
+
+    async def prepare(self) -> Parts:
+        """Ask both services what they are, restore the last checkpoint, and put the run together.
+
+        Raises
+        ------
+        SourceChangedError
+            The generator serves another bundle than the run began with.
+        ConfigError
+            A service does not offer what the configuration asks for.
+        """
+        source = await self._patience.call("generator", self._generator.describe)
+        measures = await self._patience.call("oracle", self._oracle.describe)
+        self._check_source(source)
+        check_offers(self.config, measures)
+        write_json(
+            self.directory.versions, {"software": software_versions(), **source_versions(source, measures)}
+        )
+        if not self.checkpoints.steps():
+            await self._fetch_base(source)
+        _, base = self.checkpoints.weights(0)
+        learner, state = await self.worker.run(self._restore, source, base)
+        link = PolicyLink(self._generator, self._patience, source)
+        # Named in all calls: no other property can fail a structure, and its predictor is part of the scale.
+        wanted = properties_of(self.config.reward)
+        named = {"properties": list(wanted)} if wanted else {}
+        scorer = Scorer(
+            self._oracle,
+            self._patience,
+            {**named, **self.config.score_settings},
+            on_progress=self.log.progress,
+        )
+        if self.log.run.score_provenance.settings_digest:
+            scorer.pin(self.log.run.score_provenance)
+        prior = AtomCountPrior(source.atom_count_prior, self.config.atom_counts, source.max_atoms)
+        judged = self.config.evaluation.atom_counts or self.config.atom_counts
+        judged_prior = AtomCountPrior(source.atom_count_prior, judged, source.max_atoms)
+        asked = self.config.conditions
+        cached = measures.cache_backend not in {"", "none"}
+        candidates = Candidates(self.directory.path)
+        candidates.rewind(state.step, state.candidates_bytes)
+        return Parts(
+            source=source,
+            base=(version_of(self.config.name, 0, base), base),
+            learner=learner,
+            state=state,
+            link=link,
+            scorer=scorer,
+            pipeline=RolloutPipeline(
+                self.config, Conditions.of(asked, prior, source), link, scorer, warm=cached
+            ),
+            evaluator=Evaluator(Conditions.of(asked, judged_prior, source), link, scorer),
+            candidates=candidates,
+            board=Board(self.directory.tensorboard, state.step + 1),
+        )
+
+    def _check_source(self, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
+        wanted = self.config.expected_bundle_digest or self.log.run.bundle_digest
+        if wanted and wanted != source.bundle_digest:
+            raise SourceChangedError(
+                f"the generator serves bundle {source.bundle_name} {source.bundle_digest[:12]}, this run"
+                f" needs {wanted[:12]}; start the generator with that bundle"
+            )
+        if self.config.sampler.steps > source.num_timesteps > 0:
+            raise ConfigError(f"sampler.steps is above the {source.num_timesteps} that the generator allows")
+        self.log.update(bundle_name=source.bundle_name, bundle_digest=source.bundle_digest)
+
+    async def _fetch_base(self, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
+        """Keep the policy that the run starts from as the checkpoint of step 0."""
+        wanted = self.config.base_policy_version or "base"
+        received = await self._patience.call("generator", lambda: self._generator.weights(wanted))
+        weights = tensors_of(received)
+        learner = Learner(self.config, build_denoiser(source.denoiser_config_json, weights))
+        version = version_of(self.config.name, 0, weights)
+        await self.worker.run(
+            self.checkpoints.save, learner.network, learner.optimizer, TrainingState(policy_version=version)
+        )
+
+    def _restore(
+        self, source: generator_pb2.GeneratorServiceDescribeResponse, base: dict[str, Tensor]
+    ) -> tuple[Learner, TrainingState]:
+        learner = Learner(self.config, build_denoiser(source.denoiser_config_json, base))
+        return learner, self.checkpoints.load(learner.network, learner.optimizer)

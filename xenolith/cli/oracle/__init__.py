@@ -1,0 +1,1 @@
+"""Commands of the oracle: score, audit, references, operations, conformance."""

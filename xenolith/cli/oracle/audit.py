@@ -1,0 +1,133 @@
+"""``xenolith audit``: what a second calculator says of structures, and which claims survive."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from xenolith.analysis import AuditReport, compare, opinions_of, picture
+from xenolith.cli.oracle.scoring import score_with_progress
+from xenolith.cli.output import add_json, console, number, table, write_json
+from xenolith.cli.services import add_service_arguments, addresses_of, services
+from xenolith.convert import Item, read_paths
+from xenolith.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+
+__all__ = ["add_parser", "run"]
+
+_COMPONENTS = ("validity", "stability", "novelty", "uniqueness", "audit")
+_CANDIDATES = "candidates.extxyz"
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "audit",
+        help="ask a second calculator about structures: which claims survive, which are artefacts",
+        description="Score structures and have a second calculator score them too, each on its own hull: "
+        "rank correlation, shift, surviving mSUN claims, and the structures on which the two part.",
+    )
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH|RUN", help="file or folder of structures, or a run: its candidates"
+    )
+    parser.add_argument(
+        "--calculator", default="chgnet-r2scan", help="the second calculator (default: chgnet-r2scan)"
+    )
+    parser.add_argument("--calculator-settings", default="{}", help="its settings, as a JSON object")
+    parser.add_argument(
+        "--hull", type=Path, help="folder of its hull (python -m oracle_svc.known.build.hulls)"
+    )
+    parser.add_argument("--worst", type=int, default=10, help="disagreements to list (default: 10)")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with a picture")
+    add_service_arguments(parser, "oracle")
+    add_json(parser, "the findings")
+    parser.set_defaults(run=run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Score, compare, report; the status is 1 if nothing could be compared."""
+    out = console(given.json)
+    items = _items(given)
+    environment = {} if addresses_of(given) else {"XENOLITH_ORACLE_AUDIT": _auditor(given)}
+    with services(given, "oracle", out, environment=environment) as client:
+        offered = [info.id for info in client.oracle.describe().audit_calculators]
+        # An oracle started here has the one that was asked for, whatever its id is.
+        chosen = offered[0] if environment and offered else given.calculator
+        if chosen not in offered:
+            known = ", ".join(offered) or "none"
+            raise FailedPreconditionError(
+                f"the oracle's second calculators are {known}, not {chosen}; start it with --audit {chosen}"
+            )
+        how = {"components": _COMPONENTS, "settings": {"audit_calculator_ids": [chosen]}}
+        scores = score_with_progress(client, items, how, [], out)
+    report = compare(
+        opinions_of(scores, chosen),
+        calculator=chosen,
+        scoring_calculator=scores.provenance.calculator_id,
+        worst=given.worst,
+    )
+    write_json(given.json, report.to_dict())
+    if given.html:
+        given.html.parent.mkdir(parents=True, exist_ok=True)
+        given.html.write_text(picture(report), "utf-8")
+    if given.json != "-":
+        _show(out, report)
+        if given.html:
+            out.print(f"picture: {given.html}")
+    return 0 if report.measured else 1
+
+
+def _items(given: argparse.Namespace) -> list[Item]:
+    """Structures of paths and runs; a run's are the candidates that it claims."""
+    paths = []
+    for path in given.paths:
+        folder = Path(path) if (Path(path) / _CANDIDATES).is_file() else given.runs / path
+        if Path(path).exists() and folder != Path(path):
+            paths.append(path)
+        elif (folder / _CANDIDATES).is_file():
+            paths.append(str(folder / _CANDIDATES))
+        else:
+            raise NotFoundError(
+                f"{path} is no file or folder, and there are no candidates of such a run in {folder}"
+            )
+    items = read_paths(paths)
+    if all(item.problem for item in items):
+        problems = [str(item.problem) for item in items]
+        raise InvalidArgumentError("; ".join(problems[:5]) or "no structures given")
+    return items
+
+
+def _auditor(given: argparse.Namespace) -> str:
+    try:
+        settings = json.loads(given.calculator_settings)
+    except ValueError as error:
+        raise InvalidArgumentError(f"--calculator-settings is not JSON: {error}") from error
+    spec = {"calculator": given.calculator, "settings": settings}
+    if given.hull is not None:
+        spec["hull"] = str(given.hull.resolve())
+    return json.dumps([spec])
+
+
+def _show(out: Any, report: AuditReport) -> None:
+    basis = "each above its own hull" if report.basis == "hull" else "after an offset per element (no hull)"
+    rows = [
+        ("structures measured by both", f"{report.measured} of {report.structures}"),
+        ("Spearman, Kendall", f"{number(report.spearman)}, {number(report.kendall)}"),
+        ("mean shift", number(report.mean_shift, unit=" eV/atom")),
+        ("median shift, robust spread", f"{number(report.median_shift)}, {number(report.spread)} eV/atom"),
+    ]
+    for name, label in (("msun", "mSUN"), ("sun", "SUN")):
+        kept = report.surviving.get(name, "-")
+        rows.append((f"{label} claims surviving", f"{kept} of {report.claims[name]}"))
+    rows.append(("flagged as artefacts", str(report.flagged)))
+    out.print(table(f"{report.scoring_calculator} audited by {report.calculator}, {basis}", ["", ""], rows))
+    if report.worst:
+        columns = ["largest disagreements", "formula", "scored", "audited", "flagged"]
+        lines = [
+            (item.source, item.formula, number(item.scored), number(item.audited), item.reason or "-")
+            for item in report.worst
+        ]
+        out.print(table("", columns, lines))
+    for reason, count in report.problems.items():
+        out.print(f"{count} not audited: {reason}")
+    for warning in report.warnings:
+        out.print(f"warning: {warning}", markup=False)

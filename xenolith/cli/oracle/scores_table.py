@@ -1,0 +1,69 @@
+"""Scores on the terminal."""
+
+import re
+from collections import Counter
+from typing import Any
+
+from xenolith.cli.output import number, table
+from xenolith.client import Score, Scores
+
+__all__ = ["show_scores"]
+
+_MOST_ROWS = 50
+_LONGEST_SOURCE = 44
+
+
+def show_scores(out: Any, scores: Scores) -> None:
+    """Print scores as a table, and what is wrong with whom."""
+    columns = ["structure", "formula", "status", "E (eV/atom)", "above hull", "unique", "novel", "nearest"]
+    rows = [_row(score) for score in scores[:_MOST_ROWS]]
+    if any(score.relaxation is not None for score in scores):
+        columns[5:5] = ["relaxed E", "relaxed above hull"]
+        rows = [
+            (*row[:5], *_relaxed(score), *row[5:])
+            for row, score in zip(rows, scores[:_MOST_ROWS], strict=True)
+        ]
+    out.print(table("", columns, rows))
+    if len(scores) > _MOST_ROWS:
+        out.print(f"... and {len(scores) - _MOST_ROWS} more: --out FILE.csv or .html has all")
+    for score in scores:
+        if score.message:
+            out.print(_told(score), markup=False)
+    for warning in scores.warnings:
+        out.print(f"warning: {warning}", markup=False)
+    counts = Counter(score.status for score in scores)
+    told = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+    out.print(
+        f"{told}; calculator {scores.provenance.calculator_id}, reference {scores.provenance.reference_id}"
+    )
+
+
+def _short(source: str) -> str:
+    # The end of a path tells more than its beginning.
+    return source if len(source) <= _LONGEST_SOURCE else f"…{source[1 - _LONGEST_SOURCE :]}"
+
+
+def _told(score: Score) -> str:
+    """Return the message with the structure's source before it, once."""
+    message = re.sub(r"^structure \d+: ", "", score.message)
+    return message if message.startswith(score.source) else f"{score.source}: {message}"
+
+
+def _relaxed(score: Score) -> tuple[str, str]:
+    if score.relaxation is None:
+        return "-", "-"
+    return number(score.relaxation.energy_per_atom), number(score.relaxation.e_above_hull)
+
+
+def _row(score: Score) -> tuple[str, ...]:
+    yes_no = {True: "yes", False: "no", None: "-"}
+    return (
+        _short(score.source),
+        score.formula,
+        score.status,
+        number(score.energy_per_atom),
+        number(score.e_above_hull),
+        yes_no[score.unique],
+        yes_no[score.novel],
+        score.nearest_reference or "-",
+    )

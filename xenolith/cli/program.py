@@ -1,0 +1,61 @@
+"""Parses the command line, runs the command, and says what went wrong in one line."""
+
+import argparse
+import os
+import signal
+import sys
+from types import FrameType
+
+from xenolith.cli import up
+from xenolith.cli.generator import bundle, data, generate, pretrain
+from xenolith.cli.oracle import audit, conformance, operation, reference, score
+from xenolith.cli.trainer import evaluate, quickstart, report, train
+from xenolith.cli.version import version
+from xenolith.errors import XenolithError
+
+__all__ = ["main"]
+
+_COMMANDS = (
+    quickstart, up, generate, score, audit, operation, train, evaluate, report, bundle, reference, data,
+    pretrain, conformance,
+)  # fmt: skip
+_INTERRUPTED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command that `arguments` (default: the process's) ask for; return the exit status."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return int(given.run(given) or 0)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone: `xenolith score ... | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (XenolithError, OSError, ValueError) as error:
+        if given.debug:
+            raise
+        print(f"xenolith {given.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "xenolith",
+        description="Guide a generative model toward crystals that are new and likely to exist.",
+    )
+    parser.add_argument("--version", action="version", version=f"xenolith {version()}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of errors")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in _COMMANDS:
+        command.add_parser(commands)
+    return parser
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    # Unwinds like Ctrl-C, so that the services that were started are stopped.
+    raise KeyboardInterrupt

@@ -1,0 +1,1 @@
+"""Commands of the trainer: train, evaluate, report, the quickstart."""

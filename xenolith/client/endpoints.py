@@ -1,0 +1,125 @@
+"""What both clients need beside the calls: endpoints, metadata, when to take up a broken stream again."""
+
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from xenolith.client.calls import Iterate
+from xenolith.client.options import Options
+from xenolith.contract.errors import error_from_call
+from xenolith.errors import DeadlineError, InvalidArgumentError, UnavailableError, XenolithError
+from xenolith.v1 import generator_pb2_grpc, oracle_pb2_grpc, trainer_pb2_grpc
+
+__all__ = ["Endpoint", "call_metadata", "may_reconnect", "open_endpoints", "unconfigured"]
+
+_STUBS: dict[str, Callable[[Any], Any]] = {
+    "generator": generator_pb2_grpc.GeneratorServiceStub,
+    "oracle": oracle_pb2_grpc.OracleServiceStub,
+    "trainer": trainer_pb2_grpc.TrainerServiceStub,
+}
+_PORTS = {"generator": 50051, "oracle": 50052, "trainer": 50053}
+_LAST_PORT = 65_535
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A service at an address."""
+
+    name: str
+    """``generator``, ``oracle`` or ``trainer``."""
+    address: str
+    """``host:port``, or any target that gRPC resolves, such as ``dns:///oracle:50052``."""
+
+    @contextmanager
+    def errors(self, method: str) -> Iterator[None]:
+        """Turn what grpc raises of `method` into what this package raises."""
+        try:
+            yield
+        except grpc.RpcError as error:
+            raise error_from_call(error, service=self.name, address=self.address, method=method) from error
+
+    def stub(self, channel: Any) -> Any:
+        """Return the generated stub."""
+        return _STUBS[self.name](channel)
+
+    def health(self, channel: Any) -> Any:
+        """Return the method that asks for the service's health."""
+        return channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+
+    def health_request(self) -> health_pb2.HealthCheckRequest:
+        """Return what to ask it."""
+        return health_pb2.HealthCheckRequest(service=f"xenolith.v1.{self.name.capitalize()}Service")
+
+    def is_serving(self, answer: health_pb2.HealthCheckResponse) -> bool:
+        """Whether the answer says that it serves."""
+        return bool(answer.status == _SERVING)
+
+    def not_ready(self, timeout_s: float, last: XenolithError | None) -> DeadlineError:
+        """Return the error that it does not serve after `timeout_s` seconds; `last` is the last attempt's."""
+        why = f": {last}" if last else ""
+        return DeadlineError(f"the {self.name} at {self.address} does not serve after {timeout_s:g} s{why}")
+
+
+def open_endpoints(
+    generator: str | None,
+    oracle: str | None,
+    trainer: str | None,
+    options: Options | None,
+    more: Mapping[str, Any],
+) -> tuple[list[Endpoint], Options]:
+    """Return the endpoints that were given, and the options; checks both."""
+    given = {"generator": generator, "oracle": oracle, "trainer": trainer}
+    endpoints = [Endpoint(name=name, address=_checked(name, at)) for name, at in given.items() if at]
+    if not endpoints:
+        raise InvalidArgumentError("no address given: connect(oracle='localhost:50052'), for example")
+    if options is not None and more:
+        raise InvalidArgumentError(f"give {', '.join(more)} inside options, not beside them")
+    try:
+        return endpoints, options or Options(**more)
+    except TypeError as error:
+        raise InvalidArgumentError(f"connect: {str(error).replace('Options.__init__() ', '')}") from error
+
+
+def call_metadata(options: Options) -> tuple[tuple[str, str], ...]:
+    """Return what goes with a call: a request id of its own, the run, the token."""
+    metadata = [("x-request-id", uuid.uuid4().hex)]
+    if options.run_id:
+        metadata.append(("x-run-id", options.run_id))
+    if options.token:
+        metadata.append(("authorization", f"Bearer {options.token}"))
+    return tuple(metadata)
+
+
+def may_reconnect(call: Iterate[Any], error: XenolithError, broken_s: float, options: Options) -> bool:
+    """Whether a stream that broke is worth another attempt."""
+    return call.resume is not None and isinstance(error, UnavailableError) and broken_s < options.reconnect_s
+
+
+def unconfigured(name: str) -> InvalidArgumentError:
+    """Return the error for a service without an address."""
+    return InvalidArgumentError(f"no {name} address given: connect({name}='localhost:{_PORTS[name]}')")
+
+
+def _checked(name: str, address: str) -> str:
+    if re.fullmatch(r"https?://.*", address):
+        raise InvalidArgumentError(f"{name}={address!r}: leave out http://, and give host:port")
+    if ":" not in address:
+        raise InvalidArgumentError(
+            f"{name}={address!r} has no port; the usual one is {address}:{_PORTS[name]}"
+        )
+    port = address.rpartition(":")[2]
+    # gRPC would take the remainder by 65536, and knock at another door.
+    if port.isdecimal() and int(port) > _LAST_PORT:
+        raise InvalidArgumentError(f"{name}={address!r}: ports end at {_LAST_PORT}")
+    return address

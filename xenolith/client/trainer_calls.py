@@ -1,0 +1,187 @@
+"""The calls of the trainer."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from google.protobuf.message import Message
+
+from xenolith.client.calls import Collect, Iterate, Unary, deadline
+from xenolith.client.messages import fill
+from xenolith.client.runs import (
+    Artifact,
+    ArtifactCollector,
+    EvaluationCollector,
+    Event,
+    Run,
+    RunPage,
+    event_from_proto,
+    run_from_proto,
+)
+from xenolith.errors import InvalidArgumentError
+from xenolith.v1 import trainer_pb2
+
+__all__ = [
+    "evaluate",
+    "get_artifact",
+    "get_run",
+    "list_runs",
+    "resume_run",
+    "run_config",
+    "start_run",
+    "stop_run",
+    "watch_run",
+]
+
+_SHORT_S = 60.0
+_HOUR_S = 3600.0
+
+
+def run_config(
+    config: trainer_pb2.RunConfig | Mapping[str, Any] | None = None, **fields: Any
+) -> trainer_pb2.RunConfig:
+    """Return a ``RunConfig`` from a message or mapping and single fields; unknown names are refused."""
+    result = trainer_pb2.RunConfig()
+    if isinstance(config, trainer_pb2.RunConfig):
+        result.CopyFrom(config)
+    elif config:
+        fill(result, config, "config")
+    # A term list given anew replaces the one there is.
+    for name in set(fields) & {"reward_terms", "conditions"}:
+        result.ClearField(name)
+    return fill(result, fields, "config")
+
+
+def start_run(
+    config: trainer_pb2.RunConfig | Mapping[str, Any] | None = None,
+    *,
+    validate_only: bool = False,
+    timeout_s: float | None = None,
+    **fields: Any,
+) -> Unary[Run]:
+    """Start a run: ``start_run(name="first", steps=20, group_size=32)``; fields are those of ``RunConfig``.
+
+    The same name with the same configuration returns the run there is; with another one it is
+    `AlreadyExistsError`.
+    """
+    request = trainer_pb2.StartRunRequest(config=run_config(config, **fields), validate_only=validate_only)
+    return _run_call("StartRun", request, timeout_s)
+
+
+def get_run(name: str, *, timeout_s: float | None = None) -> Unary[Run]:
+    """Return a run."""
+    return _run_call("GetRun", trainer_pb2.GetRunRequest(name=name), timeout_s)
+
+
+def stop_run(name: str, *, timeout_s: float | None = None) -> Unary[Run]:
+    """Stop a run after the step at work."""
+    return _run_call("StopRun", trainer_pb2.StopRunRequest(name=name), timeout_s)
+
+
+def resume_run(name: str, *, steps: int | None = None, timeout_s: float | None = None) -> Unary[Run]:
+    """Continue a run from its last checkpoint, with `steps` to another number of steps in all."""
+    return _run_call("ResumeRun", trainer_pb2.ResumeRunRequest(name=name, steps=steps), timeout_s)
+
+
+def list_runs(
+    *, states: Iterable[str] = (), page_size: int = 0, page_token: str = "", timeout_s: float | None = None
+) -> Unary[RunPage]:
+    """Return runs, newest first, all of them or those in `states`."""
+    request = trainer_pb2.ListRunsRequest(
+        states=[_state(state) for state in states],
+        page_size=page_size,
+        page_token=page_token,
+    )
+    return Unary(method="ListRuns", request=request, parse=_page, timeout_s=deadline(timeout_s, _SHORT_S))
+
+
+def watch_run(name: str, *, after_sequence: int = 0, timeout_s: float | None = None) -> Iterate[Event]:
+    """Yield the events of a run, past ones first, until it ends; a broken connection is taken up again."""
+    return Iterate(
+        method="WatchRun",
+        request=trainer_pb2.WatchRunRequest(name=name, after_sequence=after_sequence),
+        parse=event_from_proto,
+        timeout_s=deadline(timeout_s, None),
+        resume=_after,
+    )
+
+
+def evaluate(
+    run_name: str = "",
+    *,
+    step: int | None = None,
+    n: int | None = None,
+    seed: int = 0,
+    settings: trainer_pb2.EvaluationSettings | Mapping[str, Any] | None = None,
+    on_progress: Callable[[str, int, int], None] | None = None,
+    timeout_s: float | None = None,
+    **fields: Any,
+) -> Collect[trainer_pb2.Evaluation]:
+    """Sample a policy, score the samples, and return the headline metrics.
+
+    Parameters
+    ----------
+    run_name
+        Run whose policy is evaluated; empty: the bundle's base policy.
+    step
+        Step of the run; None: the latest.
+    n
+        Samples; None: 1000.
+    seed
+        Seed of the evaluation.
+    settings
+        Everything else of ``EvaluationSettings``.
+    on_progress
+        Called with the stage, how much is done, and how much there is (0 if unknown).
+    timeout_s
+        Seconds until the call fails; default 1 hour plus 10 per sample.
+    fields
+        Further fields of ``EvaluateRequest``.
+    """
+    wanted = trainer_pb2.EvaluationSettings()
+    if isinstance(settings, trainer_pb2.EvaluationSettings):
+        wanted.CopyFrom(settings)
+    else:
+        fill(wanted, settings or {}, "settings")
+    if n is not None:
+        wanted.n = n
+    request = trainer_pb2.EvaluateRequest(run_name=run_name, step=step, settings=wanted, seed=seed)
+    fill(request, fields, "evaluate")
+    return Collect(
+        method="Evaluate",
+        request=request,
+        collector=lambda: EvaluationCollector(on_progress),
+        timeout_s=deadline(timeout_s, _HOUR_S + 10 * (n or 1000)),
+    )
+
+
+def get_artifact(run_name: str, artifact: str, *, timeout_s: float | None = None) -> Collect[Artifact]:
+    """Return a file of a run, such as ``report.html``."""
+    return Collect(
+        method="GetArtifact",
+        request=trainer_pb2.GetArtifactRequest(run_name=run_name, artifact=artifact),
+        collector=lambda: ArtifactCollector(artifact),
+        timeout_s=deadline(timeout_s, 300),
+    )
+
+
+def _run_call(method: str, request: Message, timeout_s: float | None) -> Unary[Run]:
+    timeout = deadline(timeout_s, _SHORT_S)
+    return Unary(method=method, request=request, parse=lambda r: run_from_proto(r.run), timeout_s=timeout)
+
+
+def _state(name: str) -> Any:
+    try:
+        return trainer_pb2.RunState.Value(f"RUN_STATE_{name.upper()}")
+    except ValueError:
+        known = [key.removeprefix("RUN_STATE_") for key in trainer_pb2.RunState.keys()[1:]]
+        raise InvalidArgumentError(f"there is no state {name!r}; there are {', '.join(known)}") from None
+
+
+def _page(response: trainer_pb2.ListRunsResponse) -> RunPage:
+    return RunPage(
+        runs=tuple(run_from_proto(run) for run in response.runs), next_page_token=response.next_page_token
+    )
+
+
+def _after(request: trainer_pb2.WatchRunRequest, last: trainer_pb2.WatchRunResponse) -> None:
+    request.after_sequence = last.sequence
