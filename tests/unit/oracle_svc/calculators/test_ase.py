@@ -13,7 +13,7 @@ from ase.calculators.emt import EMT
 from oracle_svc.calculators import open_calculator
 from oracle_svc.calculators.base import Calculator
 from oracle_svc.status import Status
-from tests.unit.oracle_svc.crystals import FCC, hopeless, salt, simple
+from tests.unit.oracle_svc.specimens import FCC, hopeless, salt, simple
 from xenolith.crystal import CrystalBatch
 
 COPPER = simple(3.6 * FCC, 29)

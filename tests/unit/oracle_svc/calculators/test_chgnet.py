@@ -12,7 +12,7 @@ from oracle_svc.calculators import open_calculator
 from oracle_svc.calculators.base import Calculator
 from oracle_svc.calculators.chgnet.calculator import ChgnetCalculator
 from oracle_svc.status import Status
-from tests.unit.oracle_svc.crystals import diamond, hopeless, perovskite, salt, simple
+from tests.unit.oracle_svc.specimens import diamond, hopeless, perovskite, salt, simple
 from xenolith.crystal import Crystal, CrystalBatch
 
 

@@ -12,7 +12,7 @@ from ase import Atoms
 from oracle_svc.calculators import open_calculator
 from oracle_svc.calculators.base import Calculator
 from oracle_svc.status import Status
-from tests.unit.oracle_svc.crystals import diamond, hopeless, salt
+from tests.unit.oracle_svc.specimens import diamond, hopeless, salt
 from xenolith.crystal import Crystal, CrystalBatch
 
 pytest.importorskip("mace", reason="the mace extra is not installed")
@@ -91,7 +91,7 @@ def test_is_a_calculator(calculator: Calculator, folder: Path) -> None:
 
 
 def test_a_checkpoint_is_not_unpickled_by_the_oracle(checkpoint: Path) -> None:
-    with pytest.raises(ValueError, match="mace_convert"):
+    with pytest.raises(ValueError, match=r"mace\.convert"):
         open_calculator("mace", path=str(checkpoint.parent))
 
 

@@ -17,7 +17,7 @@ pytest.importorskip("mace", reason="the mace extra is not installed")
 from oracle_svc.calculators import open_calculator, prepare_calculator
 from oracle_svc.calculators.mace import fetch as mace_fetch
 from oracle_svc.calculators.mace.fetch import PUBLISHED, PublishedModel, install, main
-from tests.unit.oracle_svc.crystals import salt
+from tests.unit.oracle_svc.specimens import salt
 from xenolith.crystal import CrystalBatch
 
 

@@ -11,7 +11,7 @@ import pytest
 from oracle_svc.calculators import open_calculator
 from oracle_svc.calculators.base import Evaluation
 from oracle_svc.status import Status
-from tests.unit.oracle_svc.crystals import salt
+from tests.unit.oracle_svc.specimens import salt
 from xenolith.crystal import Crystal, CrystalBatch
 
 pytest.importorskip("mace", reason="the mace extra is not installed")

@@ -12,7 +12,7 @@ from oracle_svc.crystals.amd import DEFAULT_K, amd_of, amd_vectors, chebyshev
 from oracle_svc.crystals.amd_engines import open_amd_engine
 from oracle_svc.crystals.neighbors import reduce_cell
 from oracle_svc.status import Status
-from tests.unit.oracle_svc.crystals import diamond, hopeless, perovskite, salt
+from tests.unit.oracle_svc.specimens import diamond, hopeless, perovskite, salt
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import InvalidArgumentError
 

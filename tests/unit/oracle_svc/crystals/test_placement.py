@@ -9,7 +9,7 @@ import pytest
 
 from oracle_svc.crystals.canonical import canonical_form
 from oracle_svc.crystals.placement import Placement
-from tests.unit.oracle_svc.crystals import diamond, perovskite, salt
+from tests.unit.oracle_svc.specimens import diamond, perovskite, salt
 from xenolith.crystal import Crystal
 
 

@@ -12,7 +12,7 @@ from oracle_svc.crystals.canonical import canonical_form
 from oracle_svc.crystals.validity import ValidityLimits
 from oracle_svc.pipeline.recognition import Recognised, Recogniser
 from oracle_svc.status import Status
-from tests.unit.oracle_svc.crystals import hopeless, salt
+from tests.unit.oracle_svc.specimens import hopeless, salt
 from xenolith.crystal import Crystal, CrystalBatch
 
 ALL = frozenset(range(1, 119))

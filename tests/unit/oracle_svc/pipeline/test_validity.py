@@ -12,7 +12,7 @@ import pytest
 from oracle_svc.crystals.charge import charge_neutral
 from oracle_svc.crystals.validity import ValidityLimits, check_validity
 from oracle_svc.status import Status
-from tests.unit.oracle_svc.crystals import diamond, hopeless, perovskite, salt, simple
+from tests.unit.oracle_svc.specimens import diamond, hopeless, perovskite, salt, simple
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.v1 import crystal_pb2
 

@@ -14,7 +14,7 @@ from oracle_svc.calculators import open_calculator
 from oracle_svc.calculators.base import Calculator, Evaluation
 from oracle_svc.relaxation import RelaxSettings, relax
 from oracle_svc.status import Status
-from tests.unit.oracle_svc.crystals import FCC, hopeless, simple
+from tests.unit.oracle_svc.specimens import FCC, hopeless, simple
 from xenolith.crystal import Crystal, CrystalBatch
 
 FINE = RelaxSettings(fmax=2e-2)

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracle_svc.hull import Hull, HullEntry, MixedSchemesError, composition_of, covered, reduce_to_vertices
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
 from pymatgen.core import Composition
 
 from oracle_svc.cache import open_cache
 from oracle_svc.codec import encode
-from oracle_svc.known.hull import geometry
+from oracle_svc.known.hull import (
+    Hull,
+    HullEntry,
+    MixedSchemesError,
+    composition_of,
+    covered,
+    geometry,
+    reduce_to_vertices,
+)
 from oracle_svc.known.hull.diagrams import Diagrams
 from oracle_svc.known.hull.surface import Surface
 from oracle_svc.status import Status
-from tests.unit.oracle_svc.crystals import diamond, salt
+from tests.unit.oracle_svc.specimens import diamond, salt
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.elements import SYMBOLS
 

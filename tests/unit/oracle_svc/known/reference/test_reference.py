@@ -168,7 +168,7 @@ def test_a_table_that_does_not_fit_together_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def shipped() -> Reference:
-    folders = sorted((Path(__file__).parents[4] / "bundles").glob("*/reference"))
+    folders = sorted((Path(__file__).parents[5] / "bundles").glob("*/reference"))
     if not folders:
         pytest.skip("no bundle with a reference under bundles/")
     return Reference.read(folders[0])

@@ -17,7 +17,7 @@ from oracle_svc.known.novelty.sameness import nearest_of
 from oracle_svc.known.reference.crystal_columns import CrystalColumns, write_crystals
 from oracle_svc.known.reference.folder import Reference
 from oracle_svc.known.reference.write import DataSource
-from tests.unit.oracle_svc.crystals import diamond, perovskite, salt
+from tests.unit.oracle_svc.specimens import diamond, perovskite, salt
 from xenolith.cli import main
 from xenolith.convert import to_poscar, write_cif, write_extxyz
 from xenolith.crystal import Crystal, CrystalBatch
