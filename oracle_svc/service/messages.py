@@ -1,4 +1,4 @@
-"""Scores and their options, from and to the contract's messages."""
+"""What a score request asks for, read from its message."""
 
 from __future__ import annotations
 
@@ -9,23 +9,18 @@ from typing import Any
 import numpy as np
 
 from oracle_svc.known.novelty.matcher import MatcherOptions
-from oracle_svc.pipeline.results import Audit, Component, Provenance, Score, ScoredBatch, ScoreOptions
-from oracle_svc.service.relax_messages import fill_forces, relax_settings_of, relaxation_message
+from oracle_svc.pipeline.results import Component, ScoreOptions
+from oracle_svc.relaxation import RelaxSettings
 from oracle_svc.status import Outcome, Status
 from xenolith.contract.wire import batch_from_proto
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import UnimplementedError, invalid_field
 from xenolith.v1 import crystal_pb2, oracle_pb2
 
-__all__ = ["crystals_of", "options_of", "response_of"]
+__all__ = ["crystals_of", "options_of"]
 
 _DEFAULTS = ScoreOptions().components
-_SCALARS = (
-    "valid", "min_distance", "density", "volume_per_atom", "charge_neutral", "energy_per_atom",
-    "e_above_hull", "formation_energy_per_atom", "novel", "nearest_reference", "amd_distance",
-    "elmd_distance", "unique", "duplicate_of", "batch_amd_distance", "structure_diversity",
-    "composition_diversity", "continuous_uniqueness", "continuous_novelty",
-)  # fmt: skip
+_ALGORITHMS = {oracle_pb2.RELAX_ALGORITHM_UNSPECIFIED, oracle_pb2.RELAX_ALGORITHM_FIRE}
 
 
 def crystals_of(message: crystal_pb2.CrystalBatch, field: str) -> tuple[CrystalBatch, dict[int, Outcome]]:
@@ -84,7 +79,7 @@ def options_of(request: oracle_pb2.ScoreRequest) -> ScoreOptions:
         properties=tuple(settings.properties),
         audit_calculator_ids=tuple(settings.audit_calculator_ids),
         structure_limit_s=_positive(settings, "structure_timeout_s"),
-        relax=relax_settings_of(settings.relax) if settings.HasField("relax") else None,
+        relax=_relax_settings(settings.relax) if settings.HasField("relax") else None,
         return_relaxed=settings.relax.return_crystals,
         return_forces=settings.return_forces,
         return_amd=settings.return_amd,
@@ -94,91 +89,34 @@ def options_of(request: oracle_pb2.ScoreRequest) -> ScoreOptions:
     )
 
 
-def response_of(scored: ScoredBatch, service_version: str) -> oracle_pb2.ScoreResponse:
-    """The answer that carries a scored batch."""
-    stats = scored.stats
-    return oracle_pb2.ScoreResponse(
-        scores=[_score(index, score) for index, score in enumerate(scored.scores)],
-        provenance=_provenance(scored.provenance, service_version),
-        stats=oracle_pb2.ScoreStats(
-            cache_hits=stats.cache_hits,
-            cache_misses=stats.cache_misses,
-            calculator_calls=stats.calculator_calls,
-            seconds=stats.seconds,
-        ),
-        warnings=scored.warnings,
-    )
+def _relax_settings(options: oracle_pb2.RelaxOptions) -> RelaxSettings:
+    """How a request wants its structures relaxed; what it leaves open is the oracle's default.
 
-
-def _score(index: int, score: Score) -> oracle_pb2.StructureScore:
-    verdict = score.verdict
-    message = oracle_pb2.StructureScore(message=_prefixed(index, verdict.message), formula=score.formula)
-    message.status = int(verdict.status)  # type: ignore[assignment]  # our numbers are the contract's
-    for name in _SCALARS:
-        value = getattr(score, name)
-        if value is not None:
-            setattr(message, name, value)
-    if score.novel is not None and score.nearest_reference is None:
-        message.nearest_reference = ""
-    for component in sorted(score.outcomes):
-        outcome = score.outcomes[component]
-        message.components.add(
-            component=int(component),
-            status=int(outcome.status),
-            message=_prefixed(index, outcome.message),
-            cached=outcome.cached,
+    Raises
+    ------
+    InvalidArgumentError
+        A value is out of range; names the field.
+    UnimplementedError
+        An algorithm that this oracle does not have.
+    """
+    field = "settings.relax"
+    if options.algorithm not in _ALGORITHMS:
+        name = (
+            oracle_pb2.RelaxAlgorithm.Name(options.algorithm) if options.algorithm < 4 else options.algorithm
         )
-    for phase in score.decomposition:
-        message.decomposition.add(id=phase.id, formula=phase.formula, fraction=phase.fraction)
-    if score.relaxation is not None:
-        message.relaxation.CopyFrom(relaxation_message(index, score.relaxation))
-    fill_forces(message, score)
-    message.properties.update(score.properties)
-    message.audits.extend(_audit(index, audit) for audit in score.audits)
-    if score.amd is not None:
-        message.amd.extend(score.amd.tolist())
-    if score.embedding is not None:
-        message.embedding.extend(score.embedding.tolist())
-    return message
-
-
-def _audit(index: int, audit: Audit) -> oracle_pb2.Audit:
-    message = oracle_pb2.Audit(
-        calculator_id=audit.calculator_id, message=_prefixed(index, audit.message), hull_id=audit.hull_id
-    )
-    message.status = int(audit.status)  # type: ignore[assignment]  # our numbers are the contract's
-    for name in ("energy_per_atom", "e_above_hull", "formation_energy_per_atom"):
-        if getattr(audit, name) is not None:
-            setattr(message, name, getattr(audit, name))
-    return message
-
-
-def _provenance(provenance: Provenance, service_version: str) -> oracle_pb2.ScoreProvenance:
-    message = oracle_pb2.ScoreProvenance(
-        calculator_id=provenance.calculator_id,
-        calculator_version=provenance.calculator_version,
-        reference_id=provenance.reference_id,
-        hull_id=provenance.hull_id,
-        settings_digest=provenance.settings_digest,
-        service_version=service_version,
-        diversity_features=provenance.diversity_features,
-        property_digests=provenance.property_digests,
-    )
-    if provenance.calculator_settings:
-        message.calculator_settings.update(dict(provenance.calculator_settings))
-    sameness = message.sameness
-    sameness.metric = oracle_pb2.SAMENESS_METRIC_AMD
-    sameness.amd_tolerance = provenance.amd_tolerance
-    if provenance.matcher is not None:
-        sameness.metric = oracle_pb2.SAMENESS_METRIC_STRUCTURE_MATCHER
-        sameness.length_tolerance = provenance.matcher.length_tolerance
-        sameness.site_tolerance = provenance.matcher.site_tolerance
-        sameness.angle_tolerance = provenance.matcher.angle_tolerance
-    return message
-
-
-def _prefixed(index: int, text: str) -> str:
-    return f"structure {index}: {text}" if text else ""
+        raise UnimplementedError(
+            f"{field}.algorithm: this oracle relaxes by FIRE, not by {name}; leave the algorithm out"
+        )
+    if options.HasField("max_steps") and options.max_steps < 1:
+        raise invalid_field(f"{field}.max_steps", f"is {options.max_steps}, below 1")
+    if options.HasField("fmax") and not (options.fmax > 0 and math.isfinite(options.fmax)):
+        raise invalid_field(f"{field}.fmax", f"is {options.fmax:g}, no positive number")
+    if not math.isfinite(options.pressure_gpa):
+        raise invalid_field(f"{field}.pressure_gpa", f"is {options.pressure_gpa:g}, not finite")
+    given = {
+        name: getattr(options, name) for name in ("max_steps", "fmax", "relax_cell") if options.HasField(name)
+    }
+    return RelaxSettings(**given, fix_symmetry=options.fix_symmetry, pressure_gpa=options.pressure_gpa)
 
 
 def _components(asked: Sequence[int]) -> frozenset[Component]:

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import structlog
 
-from oracle_svc.pipeline.journal import Journal
-from oracle_svc.pipeline.results import ScoredBatch
 from oracle_svc.pipeline.scorer import Scorer
-from oracle_svc.pools.calculator_settings import check_calculator_settings
 from oracle_svc.pools.worker_pool import WorkerError, WorkerStoppedError
-from oracle_svc.service.messages import crystals_of, options_of, response_of
-from oracle_svc.service.operations import Operations, OperationSettings, Prepared
-from oracle_svc.service.operations.engine import error_message
+from oracle_svc.service.answers import error_message
+from oracle_svc.service.handler import ScoreHandler
+from oracle_svc.service.operations import Operations, OperationSettings
 from xenolith.errors import (
     CancelledError,
-    FailedPreconditionError,
     InternalError,
     UnavailableError,
     UnimplementedError,
     XenolithError,
-    invalid_field,
 )
 from xenolith.serving import Stop, Worker
 from xenolith.serving.measurement import Measurement
@@ -64,13 +59,14 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
     ) -> None:
         self._scorer, self._instruments = scorer, scorer.instruments
         self._description = description
+        self._handler = ScoreHandler(scorer, description)
         self._threads = threads
         self._worker = Worker("oracle", threads=threads)
         description.supports_operations = operations is not None
         self._kept: Operations | None = None
         if operations is not None:
             identity = self._instruments.calculators.identity
-            self._kept = Operations(self, operations, oracle=scorer.scale, calculator=identity.id)
+            self._kept = Operations(self._handler, operations, oracle=scorer.scale, calculator=identity.id)
 
     def measurements(self) -> Iterator[Measurement]:
         """What it has done since it started, for `/metrics`."""
@@ -150,40 +146,6 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
             raise UnimplementedError(_NO_OPERATIONS)
         return self._kept
 
-    def prepare(self, request: oracle_pb2.ScoreRequest) -> Prepared:
-        """Check a request.
-
-        Raises
-        ------
-        InvalidArgumentError, FailedPreconditionError, UnimplementedError
-            It cannot be scored here; the message says why.
-        """
-        self._check(request)
-        check_calculator_settings(
-            request.settings.calculator_settings, self._instruments.calculators.identity
-        )
-        options = options_of(request)
-        digest = self._scorer.provenance(options).settings_digest
-        if request.expected_settings_digest not in {"", digest}:
-            raise FailedPreconditionError(
-                f"this oracle scores with settings {digest}, not {request.expected_settings_digest}: "
-                "a run is to stay on one scale; start a new run, or use the oracle of before"
-            )
-        crystals, refused = crystals_of(request.crystals, "crystals")
-        return Prepared(crystals=crystals, options=options, refused=refused)
-
-    def score(
-        self, prepared: Prepared, stop: Callable[[], bool], journal: Journal | None = None
-    ) -> ScoredBatch:
-        """Score what `prepare` let through."""
-        return self._scorer.score(
-            prepared.crystals, prepared.options, stop=stop, refused=prepared.refused, journal=journal
-        )
-
-    def answer(self, scored: ScoredBatch) -> oracle_pb2.ScoreResponse:
-        """The message that carries the scores."""
-        return response_of(scored, self._description.service_version)
-
     async def _score(
         self, request: oracle_pb2.ScoreRequest, remaining_s: float | None
     ) -> oracle_pb2.ScoreResponse:
@@ -208,29 +170,14 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         self, request: oracle_pb2.ScoreRequest, stop: Stop, until: float | None
     ) -> oracle_pb2.ScoreResponse:
         """Score in a thread of the worker; end early when the call is cancelled or its time is up."""
-        prepared = self.prepare(request)
+        prepared = self._handler.prepare(request)
         try:
-            scored = self.score(prepared, lambda: _over(stop, until))
+            scored = self._handler.score(prepared, lambda: _over(stop, until))
         except WorkerStoppedError as error:
             raise CancelledError("the call was cancelled or its deadline passed") from error
         except WorkerError as error:
             raise UnavailableError(f"the calculator's processes do not work: {error}") from error
-        return self.answer(scored)
-
-    def _check(self, request: oracle_pb2.ScoreRequest) -> None:
-        most = self._description.max_batch
-        count = len(request.crystals.num_atoms)
-        if count > most:
-            raise invalid_field(
-                "crystals.num_atoms",
-                f"holds {count} structures, more than {most}; send them in several requests",
-            )
-        settings = request.settings
-        serves = self._description.calculators[0].id
-        if settings.calculator_id not in {"", serves}:
-            raise FailedPreconditionError(
-                f"this oracle's calculator is {serves}, not {settings.calculator_id}"
-            )
+        return self._handler.answer(scored)
 
 
 async def _next(

@@ -1,6 +1,6 @@
 """Scorings that outlive their call: submitted, followed, waited for, cancelled, and kept over restarts."""
 
 from oracle_svc.service.operations.calls import Operations
-from oracle_svc.service.operations.engine import OperationSettings, Prepared, Scoring
+from oracle_svc.service.operations.engine import OperationSettings
 
-__all__ = ["OperationSettings", "Operations", "Prepared", "Scoring"]
+__all__ = ["OperationSettings", "Operations"]

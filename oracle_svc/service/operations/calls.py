@@ -7,7 +7,8 @@ import hashlib
 import time
 import uuid
 
-from oracle_svc.service.operations.engine import OperationEngine, OperationSettings, Scoring
+from oracle_svc.service.handler import ScoreHandler
+from oracle_svc.service.operations.engine import OperationEngine, OperationSettings
 from oracle_svc.service.operations.owners import Owner
 from oracle_svc.service.operations.rows import OperationRow, State
 from oracle_svc.service.operations.store import OperationStore, QueueFullError
@@ -28,8 +29,8 @@ class Operations:
 
     Parameters
     ----------
-    scoring
-        The pipeline.
+    handler
+        Checks and scores requests.
     settings
         Where and how operations are kept.
     oracle
@@ -44,14 +45,14 @@ class Operations:
     """
 
     def __init__(
-        self, scoring: Scoring, settings: OperationSettings, *, oracle: str, calculator: str
+        self, handler: ScoreHandler, settings: OperationSettings, *, oracle: str, calculator: str
     ) -> None:
-        self._scoring, self._settings = scoring, settings
+        self._handler, self._settings = handler, settings
         self._oracle, self._calculator = oracle, calculator
         self._store = OperationStore(settings.folder / "operations.db")
         self._owner = Owner(settings.folder / "owners")
         self._engine = OperationEngine(
-            self._store, self._owner, scoring, oracle=oracle, at_once=settings.at_once
+            self._store, self._owner, handler, oracle=oracle, at_once=settings.at_once
         )
         self._worker = Worker("operation calls", threads=4)
         self._draining = asyncio.Event()
@@ -105,7 +106,7 @@ class Operations:
             retention_s = request.retention.ToNanoseconds() / 1e9
             if retention_s <= 0:
                 raise invalid_field("retention", f"is {retention_s:g} s; give a positive one, or none")
-        prepared = self._scoring.prepare(request.request)
+        prepared = self._handler.prepare(request.request)
         content = request.request.SerializeToString(deterministic=True)
         row = OperationRow(
             id=uuid.uuid4().hex,

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import structlog
 
-from oracle_svc.pipeline.journal import Journal
-from oracle_svc.pipeline.results import ScoredBatch, ScoreOptions
 from oracle_svc.pools.worker_pool import WorkerError, WorkerStoppedError
+from oracle_svc.service.answers import error_message
+from oracle_svc.service.handler import ScoreHandler
 from oracle_svc.service.operations.journal import OperationJournal
 from oracle_svc.service.operations.owners import Owner
 from oracle_svc.service.operations.rows import OperationRow, State
 from oracle_svc.service.operations.store import OperationStore
-from oracle_svc.status import Outcome
-from xenolith.crystal import CrystalBatch
 from xenolith.errors import InternalError, UnavailableError, XenolithError
 from xenolith.v1 import oracle_pb2
 
-__all__ = ["OperationEngine", "OperationSettings", "Prepared", "Scoring", "error_message"]
+__all__ = ["OperationEngine", "OperationSettings"]
 
 log = structlog.get_logger(__name__)
 
@@ -51,31 +48,6 @@ class OperationSettings:
     """When a refused caller is to come again, seconds."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """A request that was found to be in order."""
-
-    crystals: CrystalBatch
-    options: ScoreOptions
-    refused: Mapping[int, Outcome]
-
-
-class Scoring(Protocol):
-    """The pipeline as operations use it."""
-
-    def prepare(self, request: oracle_pb2.ScoreRequest) -> Prepared:
-        """Check a request, or raise what its caller is to hear."""
-        ...
-
-    def score(self, prepared: Prepared, stop: Callable[[], bool], journal: Journal) -> ScoredBatch:
-        """Score it."""
-        ...
-
-    def answer(self, scored: ScoredBatch) -> oracle_pb2.ScoreResponse:
-        """The message that carries the scores."""
-        ...
-
-
 class OperationEngine:
     """Threads that work on what is in the store.
 
@@ -85,8 +57,8 @@ class OperationEngine:
         The queue.
     owner
         This process.
-    scoring
-        The pipeline.
+    handler
+        Checks and scores requests.
     oracle
         Digest of the scale on which it measures.
     at_once
@@ -94,9 +66,9 @@ class OperationEngine:
     """
 
     def __init__(
-        self, store: OperationStore, owner: Owner, scoring: Scoring, *, oracle: str, at_once: int
+        self, store: OperationStore, owner: Owner, handler: ScoreHandler, *, oracle: str, at_once: int
     ) -> None:
-        self._store, self._owner, self._scoring, self._oracle = store, owner, scoring, oracle
+        self._store, self._owner, self._handler, self._oracle = store, owner, handler, oracle
         self._closing = threading.Event()
         self._wake = threading.Condition()
         self._told_to_stop: set[str] = set()
@@ -126,9 +98,9 @@ class OperationEngine:
 
     def partial(self, row: OperationRow) -> oracle_pb2.ScoreResponse:
         """Scores of what is finished by now; the rest is SKIPPED."""
-        prepared = self._scoring.prepare(_request(row))
+        prepared = self._handler.prepare(_request(row))
         journal = OperationJournal(self._store, row.id, closed=True)
-        return self._scoring.answer(self._scoring.score(prepared, lambda: False, journal))
+        return self._handler.answer(self._handler.score(prepared, lambda: False, journal))
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Stop working; what is unfinished goes back into the queue."""
@@ -178,7 +150,7 @@ class OperationEngine:
             self._told_to_stop.discard(row.id)
 
     def _finish(self, row: OperationRow) -> None:
-        prepared = self._scoring.prepare(_request(row))
+        prepared = self._handler.prepare(_request(row))
         journal = OperationJournal(
             self._store, row.id, on_progress=lambda done: self._store.progress(row.id, done)
         )
@@ -186,15 +158,15 @@ class OperationEngine:
         try:
             if row.cancel:
                 raise WorkerStoppedError("stopped before it began")
-            scored = self._scoring.score(prepared, self._stop_of(row.id), journal)
+            scored = self._handler.score(prepared, self._stop_of(row.id), journal)
         except WorkerStoppedError:
             if self._closing.is_set():
                 self._store.put_back(row.id)
                 return
             state = State.CANCELLED
             kept = OperationJournal(self._store, row.id, closed=True)
-            scored = self._scoring.score(prepared, lambda: False, kept)
-        self._store.finish(row.id, state, response=self._scoring.answer(scored).SerializeToString())
+            scored = self._handler.score(prepared, lambda: False, kept)
+        self._store.finish(row.id, state, response=self._handler.answer(scored).SerializeToString())
         log.info("operation ended", operation=row.id, state=state.name, structures=row.total)
 
     def _fail(self, row: OperationRow, error: XenolithError) -> None:
@@ -217,15 +189,6 @@ class OperationEngine:
             return False
 
         return stop
-
-
-def error_message(error: XenolithError) -> oracle_pb2.OperationError:
-    """An error where no gRPC status can carry it."""
-    return oracle_pb2.OperationError(
-        code=error.code.value[0],
-        message=error.message,
-        field_violations={violation.field: violation.description for violation in error.violations},
-    )
 
 
 def _request(row: OperationRow) -> oracle_pb2.ScoreRequest:

@@ -24,7 +24,7 @@ from oracle_svc.pipeline.auditors import Auditor, open_auditors, specs_of
 from oracle_svc.pipeline.resources import Instruments
 from oracle_svc.pipeline.results import Component, ScoreOptions
 from oracle_svc.pipeline.scorer import Scorer
-from oracle_svc.service.messages import response_of
+from oracle_svc.service.answers import response_of
 from oracle_svc.status import Status
 from xenolith.analysis import compare, opinions_of
 from xenolith.client.score_messages import scores_from_proto

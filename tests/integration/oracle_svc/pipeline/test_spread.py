@@ -12,7 +12,7 @@ from oracle_svc.pipeline.resources import Instruments
 from oracle_svc.pipeline.results import Component, ScoreOptions
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.pools.calculator_pool import CalculatorPool
-from oracle_svc.service.messages import response_of
+from oracle_svc.service.answers import response_of
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import FailedPreconditionError
 
