@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,12 +15,16 @@ _BATCHES_SORTED_TOGETHER = 50
 def batches(num_atoms: np.ndarray, settings: LoopSettings, start: int) -> Iterator[tuple[int, np.ndarray]]:
     """(step, rows) from step `start` on; each epoch is a permutation derived from (seed, epoch).
 
+    A training by the clock has no last one.
+
     Parameters
     ----------
     num_atoms : (S,) atoms of every crystal.
     """
     per_epoch = steps_per_epoch(len(num_atoms), settings)
-    for epoch in range(start // per_epoch, settings.epochs):
+    for epoch in itertools.count(start // per_epoch):
+        if settings.minutes is None and epoch >= settings.epochs:
+            return
         draw = np.random.default_rng([settings.seed, epoch])
         order = draw.permutation(len(num_atoms))
         if settings.bucket:

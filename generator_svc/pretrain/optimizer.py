@@ -8,10 +8,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from generator_svc.finisher.network import FinisherBlock
 from generator_svc.networks.transformer import AdaptiveBlock, Block
 
-__all__ = ["OptimizerKind", "Optimizers", "block_matrices", "make_optimizers"]
+__all__ = ["BLOCKS", "OptimizerKind", "Optimizers", "block_matrices", "make_optimizers"]
 
+BLOCKS = (Block, AdaptiveBlock, FinisherBlock)
+"""Kinds of transformer block: most of every network's weights and arithmetic."""
 OptimizerKind = Literal["adamw", "muon"]
 
 
@@ -95,7 +98,7 @@ def make_optimizers(model: nn.Module, kind: OptimizerKind, *, rate: float, weigh
 
 def block_matrices(model: nn.Module) -> list[nn.Parameter]:
     """Trainable weights of all linear layers inside transformer blocks, each once."""
-    blocks = [module for module in model.modules() if isinstance(module, Block | AdaptiveBlock)]
+    blocks = [module for module in model.modules() if isinstance(module, BLOCKS)]
     layers = [layer for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear)]
     weights = {id(layer.weight): layer.weight for layer in layers if layer.weight.requires_grad}
     return [weight for weight in weights.values() if isinstance(weight, nn.Parameter)]

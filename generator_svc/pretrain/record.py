@@ -18,7 +18,7 @@ log = structlog.get_logger()
 class Record:
     """Tells how a training goes; nothing unless enabled."""
 
-    def __init__(self, directory: Path, start: int, total: int, *, enabled: bool) -> None:
+    def __init__(self, directory: Path, start: int, total: int | None, *, enabled: bool) -> None:
         self._directory, self._start, self._enabled = directory, start, enabled
         self._bar = progress_bar()
         self._bar.disable = self._bar.disable or not enabled

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from generator_svc.data.load import DataSettings
+from generator_svc.finisher.network import FinisherConfig
 from generator_svc.networks.autoencoder import AutoencoderConfig
 from generator_svc.networks.denoiser import DenoiserConfig
 from generator_svc.networks.lora import LoraConfig
@@ -29,6 +30,9 @@ class LoopSettings(_Settings):
 
     seed: int = 0
     epochs: int = Field(default=50, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+    """Train by the clock instead, for so long, pauses counted: the learning rate falls with the time that
+    has passed, and the state is saved every minute. It takes the place of `epochs`."""
     batch_size: int = Field(default=128, ge=1)
     """Crystals of a step, over all pieces and processes."""
     pieces: int = Field(default=1, ge=1)
@@ -151,6 +155,37 @@ class DenoiserRun(_Settings):
         return self
 
 
+class FinisherNoise(_Settings):
+    """Which noise levels the finisher learns, Angstrom of the displacements."""
+
+    smallest: float = Field(default=0.02, gt=0)
+    finishing: float = Field(default=1.0, gt=0)
+    """Most noise of crystals to finish; levels are drawn evenly in their logarithm up to here."""
+    largest: float = Field(default=5.0, gt=0)
+    """Most noise of all: hardly anything is left of where atoms were."""
+    larger_share: float = Field(default=0.2, ge=0, lt=1)
+    """Share of the crystals with levels from `finishing` to `largest`."""
+    cell_weight: float = Field(default=0.3, gt=0)
+    """Weight of the error on the cell beside that on the positions."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> FinisherNoise:
+        if not self.smallest < self.finishing < self.largest:
+            raise ValueError("smallest, finishing and largest must rise in this order")
+        return self
+
+
+class FinisherRun(_Settings):
+    """`xenolith pretrain finisher`."""
+
+    data: DataSettings
+    noise: FinisherNoise = FinisherNoise()
+    loop: LoopSettings = LoopSettings()
+    model: FinisherConfig = FinisherConfig()
+    initial_weights: Path | None = None
+    """Safetensors file to start from."""
+
+
 class PropertyRun(_Settings):
     """`xenolith pretrain property`."""
 
@@ -167,7 +202,7 @@ class PropertyRun(_Settings):
     model: HeadConfig = HeadConfig()
 
 
-Run = TypeVar("Run", AutoencoderRun, DenoiserRun, PropertyRun)
+Run = TypeVar("Run", AutoencoderRun, DenoiserRun, FinisherRun, PropertyRun)
 
 
 def read_settings(path: Path, kind: type[Run]) -> Run:

@@ -1,4 +1,4 @@
-"""``xenolith pretrain``: the autoencoder, the denoiser and property predictors, from your own crystals."""
+"""``xenolith pretrain``: autoencoder, denoiser, finisher and property predictors, from your own crystals."""
 
 import argparse
 import logging
@@ -16,6 +16,7 @@ __all__ = ["add_parser", "run"]
 _PARTS = {
     "autoencoder": ("AutoencoderRun", "run_autoencoder"),
     "denoiser": ("DenoiserRun", "run_denoiser"),
+    "finisher": ("FinisherRun", "run_finisher"),
     "property": ("PropertyRun", "run_property"),
 }
 _MORE = """
@@ -29,7 +30,7 @@ def add_parser(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "pretrain",
-        help="train autoencoder, denoiser and property predictors from scratch",
+        help="train autoencoder, denoiser, finisher and property predictors from scratch",
         description="Train a part of a bundle. TensorBoard files are in its folder.",
         epilog=_MORE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -47,6 +48,11 @@ def add_parser(commands: Any) -> None:
         "--resume",
         action="store_true",
         help="only go on; without CONFIG, with the folder's settings",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="train for so long by the clock, in place of loop.epochs; the state is saved every minute",
     )
     parser.add_argument("--device", help="in place of loop.device: cpu, cuda, cuda:1, auto")
     group = parser.add_argument_group("property", "in place of the same keys of CONFIG, or without one")
@@ -100,7 +106,8 @@ def _changes(given: argparse.Namespace) -> dict[str, Any]:
         own["data"] = {"path": given.data}
     if own and given.part != "property":
         raise InvalidArgumentError(f"--{next(iter(own))} goes with pretrain property; use CONFIG.toml")
-    return own | ({"loop": {"device": given.device}} if given.device else {})
+    loop = {name: getattr(given, name) for name in ("device", "minutes") if getattr(given, name) is not None}
+    return own | ({"loop": loop} if loop else {})
 
 
 def _merged(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
