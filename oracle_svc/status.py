@@ -39,4 +39,6 @@ class Outcome:
 
     status: Status
     message: str = ""
+    """What is wrong with the structure; a `StructureMessage` where it names other structures of the batch."""
     cached: bool = False
+    """Whether its measurement was computed before, or by somebody else."""

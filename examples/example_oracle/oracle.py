@@ -22,6 +22,7 @@ from ase.data import atomic_numbers
 from ase.neighborlist import neighbor_list
 
 from xenolith import Crystal, serving
+from xenolith.contract.structure_messages import StructureMessage
 from xenolith.contract.wire import batch_from_proto
 from xenolith.convert import to_ase
 from xenolith.errors import UnimplementedError
@@ -89,14 +90,13 @@ def problem(crystal: Crystal) -> tuple[int, str]:
 
 def score_one(index: int, crystal: Crystal, components: list[int]) -> oracle_pb2.StructureScore:
     status, reason = problem(crystal)
-    message = f"structure {index}: {reason}" if reason else ""
-    score = oracle_pb2.StructureScore(
-        status=status, message=message, formula=crystal.formula, valid=not reason
-    )
-    score.components.add(component=oracle_pb2.COMPONENT_VALIDITY, status=status, message=message)
+    message = StructureMessage.about(index, reason)
+    score = oracle_pb2.StructureScore(status=status, formula=crystal.formula, valid=not reason)
+    message.fill(score)
+    message.fill(score.components.add(component=oracle_pb2.COMPONENT_VALIDITY, status=status))
     if STABILITY in components and not score.valid:
-        skipped = Status.STRUCTURE_STATUS_SKIPPED
-        score.components.add(component=STABILITY, status=skipped, message=f"structure {index} is not valid")
+        skipped = score.components.add(component=STABILITY, status=Status.STRUCTURE_STATUS_SKIPPED)
+        StructureMessage(index, " is not valid").fill(skipped)
     elif STABILITY in components:
         score.components.add(component=STABILITY, status=status)
         score.energy_per_atom = energy_per_atom(to_ase(crystal))

@@ -22,6 +22,7 @@ from oracle_svc.known.novelty.sameness import (
 )
 from oracle_svc.pipeline.results import Score
 from oracle_svc.status import Outcome, Status
+from xenolith.contract.structure_messages import StructureMessage
 from xenolith.crystal import Crystal
 
 __all__ = ["content_name", "fill_novelty", "fill_uniqueness", "matched_known", "matched_pairs"]
@@ -149,12 +150,13 @@ def _candidates(
 
 
 def _undecided(other: int | str, verdict: Verdict) -> Outcome:
-    named = f"structure {other}" if isinstance(other, int) else f"the known {other}"
+    """Why a pair has no verdict; the other is a structure of the batch, by its index, or a known crystal."""
+    named = (other,) if isinstance(other, int) else ("the known ", other)
     if verdict is Verdict.TIMEOUT:
-        return Outcome(
-            status=Status.TIMEOUT, message=f"StructureMatcher did not finish in time against {named}"
-        )
-    return Outcome(status=Status.CALCULATOR_FAILED, message=f"StructureMatcher failed against {named}")
+        message = StructureMessage("StructureMatcher did not finish in time against ", *named)
+        return Outcome(status=Status.TIMEOUT, message=message)
+    message = StructureMessage("StructureMatcher failed against ", *named)
+    return Outcome(status=Status.CALCULATOR_FAILED, message=message)
 
 
 def content_name(key: str, crystal: Crystal) -> tuple[str, str]:

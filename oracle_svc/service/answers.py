@@ -6,6 +6,7 @@ import numpy as np
 
 from oracle_svc.pipeline.results import Audit, Provenance, RelaxedScore, Score, ScoredBatch
 from oracle_svc.relaxation.settings import GPA
+from xenolith.contract.structure_messages import StructureMessage
 from xenolith.contract.wire import batch_to_proto, tensor_to_proto
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import XenolithError
@@ -49,7 +50,8 @@ def error_message(error: XenolithError) -> oracle_pb2.OperationError:
 
 def _score(index: int, score: Score) -> oracle_pb2.StructureScore:
     verdict = score.verdict
-    message = oracle_pb2.StructureScore(message=_prefixed(index, verdict.message), formula=score.formula)
+    message = oracle_pb2.StructureScore(formula=score.formula)
+    StructureMessage.about(index, verdict.message).fill(message)
     message.status = int(verdict.status)  # type: ignore[assignment]  # our numbers are the contract's
     for name in _SCALARS:
         value = getattr(score, name)
@@ -59,12 +61,10 @@ def _score(index: int, score: Score) -> oracle_pb2.StructureScore:
         message.nearest_reference = ""
     for component in sorted(score.outcomes):
         outcome = score.outcomes[component]
-        message.components.add(
-            component=int(component),
-            status=int(outcome.status),
-            message=_prefixed(index, outcome.message),
-            cached=outcome.cached,
+        result = message.components.add(
+            component=int(component), status=int(outcome.status), cached=outcome.cached
         )
+        StructureMessage.about(index, outcome.message).fill(result)
     for phase in score.decomposition:
         message.decomposition.add(id=phase.id, formula=phase.formula, fraction=phase.fraction)
     if score.relaxation is not None:
@@ -82,9 +82,8 @@ def _score(index: int, score: Score) -> oracle_pb2.StructureScore:
 def _relaxation(index: int, relaxation: RelaxedScore) -> oracle_pb2.Relaxation:
     """The message of one structure's relaxation."""
     outcome = relaxation.outcome
-    message = oracle_pb2.Relaxation(
-        message=_prefixed(index, outcome.message), converged=outcome.converged, steps=outcome.steps
-    )
+    message = oracle_pb2.Relaxation(converged=outcome.converged, steps=outcome.steps)
+    StructureMessage.about(index, outcome.message).fill(message)
     message.status = int(outcome.status)  # type: ignore[assignment]  # our numbers are the contract's
     for name in _RELAXED_SCALARS:
         value = getattr(outcome, name)
@@ -106,9 +105,8 @@ def _fill_forces(message: oracle_pb2.StructureScore, score: Score) -> None:
 
 
 def _audit(index: int, audit: Audit) -> oracle_pb2.Audit:
-    message = oracle_pb2.Audit(
-        calculator_id=audit.calculator_id, message=_prefixed(index, audit.message), hull_id=audit.hull_id
-    )
+    message = oracle_pb2.Audit(calculator_id=audit.calculator_id, hull_id=audit.hull_id)
+    StructureMessage.about(index, audit.message).fill(message)
     message.status = int(audit.status)  # type: ignore[assignment]  # our numbers are the contract's
     for name in ("energy_per_atom", "e_above_hull", "formation_energy_per_atom"):
         if getattr(audit, name) is not None:
@@ -138,7 +136,3 @@ def _provenance(provenance: Provenance, service_version: str) -> oracle_pb2.Scor
         sameness.site_tolerance = provenance.matcher.site_tolerance
         sameness.angle_tolerance = provenance.matcher.angle_tolerance
     return message
-
-
-def _prefixed(index: int, text: str) -> str:
-    return f"structure {index}: {text}" if text else ""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from xenolith.client import Client, Score, Scores
+from xenolith.client.score_messages import renumbered
 from xenolith.convert import Item, as_items
 
 __all__ = ["PIECE", "score_in_pieces"]
@@ -83,17 +84,9 @@ def score_in_pieces(
 
 
 def _counted_from(part: Scores, start: int) -> Scores:
-    """A message counts its structures from the beginning of its piece; the user counts from his own."""
-    if not start:
-        return part
-    scores = tuple(
-        replace(
-            score,
-            message=score.message.replace(f"structure {index}:", f"structure {index + start}:"),
-        )
-        for index, score in enumerate(part.scores)
-    )
-    return replace(part, scores=scores)
+    """A piece counts its structures from its own beginning; the user counts from the first of all."""
+    numbers = {index: index + start for index in range(len(part))}
+    return replace(part, scores=tuple(renumbered(score, numbers) for score in part))
 
 
 def _joined(parts: Sequence[Scores]) -> Scores:

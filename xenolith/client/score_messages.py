@@ -1,36 +1,33 @@
 """Scores from the oracle's messages."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
 from xenolith.client.results import Audit, HullPhase, Provenance, Relaxation, Score, Scores
+from xenolith.contract.structure_messages import StructureMessage
 from xenolith.contract.wire import batch_from_proto, tensor_from_proto
 from xenolith.convert.item import Item
 from xenolith.errors import DisorderedError
 from xenolith.v1 import crystal_pb2, oracle_pb2
 
-__all__ = ["scores_from_proto", "status_name"]
-
-# The oracle counts what it was sent, the user what he gave.
-_COUNTED = re.compile(r"^structure \d+:")
+__all__ = ["renumbered", "scores_from_proto", "status_name"]
 
 
 def scores_from_proto(items: Sequence[Item], response: oracle_pb2.ScoreResponse) -> Scores:
     """Return the scores of `items`, of which those without a problem were sent, in order."""
-    answers = iter(response.scores)
     provenance = _fill(Provenance, response.provenance)
+    # The oracle counts what it was sent, the user what he gave.
     sent = [index for index, item in enumerate(items) if item.problem is None]
-    scores = tuple(
-        _unread(item, index) if item.problem else _score(item, index, next(answers), provenance, sent)
-        for index, item in enumerate(items)
-    )
+    given = dict(enumerate(sent))
+    scores = [_unread(item, index) for index, item in enumerate(items)]
+    for place, (index, message) in enumerate(zip(sent, response.scores, strict=True)):
+        scores[index] = renumbered(_score(items[index], place, message, provenance), given)
     stats = response.stats
     return Scores(
-        scores=scores,
+        scores=tuple(scores),
         provenance=provenance,
         cache_hits=stats.cache_hits,
         cache_misses=stats.cache_misses,
@@ -48,44 +45,70 @@ def status_name(number: int) -> str:
         return f"STATUS_{number}"
 
 
+def renumbered(score: Score, numbers: Mapping[int, int]) -> Score:
+    """Return a score that counts structures otherwise.
+
+    Parameters
+    ----------
+    score
+        A score.
+    numbers
+        New number of each structure by its old one.
+    """
+
+    def message(thing: Score | Audit | Relaxation) -> StructureMessage:
+        return StructureMessage.of(thing.message).renumbered(numbers)
+
+    relaxation = score.relaxation
+    return replace(
+        score,
+        message=message(score),
+        relaxation=relaxation and replace(relaxation, message=message(relaxation)),
+        audits=tuple(replace(audit, message=message(audit)) for audit in score.audits),
+        duplicate_of=None if score.duplicate_of is None else numbers.get(score.duplicate_of),
+    )
+
+
 def _unread(item: Item, index: int) -> Score:
     status = "DISORDERED" if isinstance(item.problem, DisorderedError) else "MALFORMED"
-    named = not item.source.isdigit()  # the problem of a file names the file
-    message = str(item.problem) if named else f"structure {index}: {item.problem}"
+    problem = str(item.problem)
+    # The problem of a file names the file.
+    message = StructureMessage.about(index, problem) if item.source.isdigit() else problem
     return Score(source=item.source, status=status, message=message)
 
 
-def _score(
-    item: Item, index: int, message: oracle_pb2.StructureScore, provenance: Provenance, sent: list[int]
-) -> Score:
+def _score(item: Item, place: int, message: oracle_pb2.StructureScore, provenance: Provenance) -> Score:
+    """Score of the structure at a place of the request, with the request's numbers."""
     given: dict[str, Any] = {
         "source": item.source,
         "status": status_name(message.status),
-        "message": _COUNTED.sub(f"structure {index}:", message.message),
+        "message": StructureMessage.from_proto(message, place),
         "properties": dict(message.properties),
         "components": {_component(c.component): status_name(c.status) for c in message.components},
-        "audits": tuple(_fill(Audit, audit) for audit in message.audits),
+        "audits": tuple(_fill(Audit, audit, _message(audit, place)) for audit in message.audits),
         "decomposition": tuple(_fill(HullPhase, phase) for phase in message.decomposition),
-        "relaxation": _relaxation(message.relaxation) if message.HasField("relaxation") else None,
+        "relaxation": _relaxation(message.relaxation, place) if message.HasField("relaxation") else None,
         "calculator": provenance.calculator_id,
         "reference": provenance.reference_id,
         "crystal": item.crystal,
         "amd": np.array(message.amd, np.float32) if message.amd else None,
         "embedding": np.array(message.embedding, np.float32) if message.embedding else None,
     }
-    if message.HasField("duplicate_of"):
-        given["duplicate_of"] = sent[message.duplicate_of] if message.duplicate_of < len(sent) else None
     if message.HasField("forces"):
         given["forces"] = tensor_from_proto(message.forces.forces, "forces")
         given["stress"] = tensor_from_proto(message.forces.stress, "stress")
     return _fill(Score, message, given)
 
 
-def _relaxation(message: oracle_pb2.Relaxation) -> Relaxation:
+def _message(message: Any, place: int) -> dict[str, Any]:
+    return {"message": StructureMessage.from_proto(message, place)}
+
+
+def _relaxation(message: oracle_pb2.Relaxation, place: int) -> Relaxation:
     crystal = (
         batch_from_proto(message.crystal, "relaxation.crystal")[0] if message.HasField("crystal") else None
     )
-    return _fill(Relaxation, message, {"crystal": crystal})
+    return _fill(Relaxation, message, {"crystal": crystal, **_message(message, place)})
 
 
 def _component(number: int) -> str:

@@ -263,7 +263,7 @@ class ScoreResponse(_message.Message):
     def __init__(self, scores: _Optional[_Iterable[_Union[StructureScore, _Mapping]]] = ..., provenance: _Optional[_Union[ScoreProvenance, _Mapping]] = ..., stats: _Optional[_Union[ScoreStats, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StructureScore(_message.Message):
-    __slots__ = ("status", "message", "components", "formula", "valid", "min_distance", "density", "volume_per_atom", "charge_neutral", "energy_per_atom", "e_above_hull", "formation_energy_per_atom", "relaxation", "forces", "novel", "nearest_reference", "amd_distance", "elmd_distance", "unique", "duplicate_of", "batch_amd_distance", "structure_diversity", "composition_diversity", "properties", "audits", "amd", "embedding", "decomposition", "continuous_uniqueness", "continuous_novelty")
+    __slots__ = ("status", "message", "components", "formula", "valid", "min_distance", "density", "volume_per_atom", "charge_neutral", "energy_per_atom", "e_above_hull", "formation_energy_per_atom", "relaxation", "forces", "novel", "nearest_reference", "amd_distance", "elmd_distance", "unique", "duplicate_of", "batch_amd_distance", "structure_diversity", "composition_diversity", "properties", "audits", "amd", "embedding", "decomposition", "continuous_uniqueness", "continuous_novelty", "message_parts")
     class PropertiesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -301,6 +301,7 @@ class StructureScore(_message.Message):
     DECOMPOSITION_FIELD_NUMBER: _ClassVar[int]
     CONTINUOUS_UNIQUENESS_FIELD_NUMBER: _ClassVar[int]
     CONTINUOUS_NOVELTY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_PARTS_FIELD_NUMBER: _ClassVar[int]
     status: _crystal_pb2.StructureStatus
     message: str
     components: _containers.RepeatedCompositeFieldContainer[ComponentResult]
@@ -331,7 +332,16 @@ class StructureScore(_message.Message):
     decomposition: _containers.RepeatedCompositeFieldContainer[HullPhase]
     continuous_uniqueness: float
     continuous_novelty: float
-    def __init__(self, status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., components: _Optional[_Iterable[_Union[ComponentResult, _Mapping]]] = ..., formula: _Optional[str] = ..., valid: bool = ..., min_distance: _Optional[float] = ..., density: _Optional[float] = ..., volume_per_atom: _Optional[float] = ..., charge_neutral: bool = ..., energy_per_atom: _Optional[float] = ..., e_above_hull: _Optional[float] = ..., formation_energy_per_atom: _Optional[float] = ..., relaxation: _Optional[_Union[Relaxation, _Mapping]] = ..., forces: _Optional[_Union[Forces, _Mapping]] = ..., novel: bool = ..., nearest_reference: _Optional[str] = ..., amd_distance: _Optional[float] = ..., elmd_distance: _Optional[float] = ..., unique: bool = ..., duplicate_of: _Optional[int] = ..., batch_amd_distance: _Optional[float] = ..., structure_diversity: _Optional[float] = ..., composition_diversity: _Optional[float] = ..., properties: _Optional[_Mapping[str, float]] = ..., audits: _Optional[_Iterable[_Union[Audit, _Mapping]]] = ..., amd: _Optional[_Iterable[float]] = ..., embedding: _Optional[_Iterable[float]] = ..., decomposition: _Optional[_Iterable[_Union[HullPhase, _Mapping]]] = ..., continuous_uniqueness: _Optional[float] = ..., continuous_novelty: _Optional[float] = ...) -> None: ...
+    message_parts: _containers.RepeatedCompositeFieldContainer[MessagePart]
+    def __init__(self, status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., components: _Optional[_Iterable[_Union[ComponentResult, _Mapping]]] = ..., formula: _Optional[str] = ..., valid: bool = ..., min_distance: _Optional[float] = ..., density: _Optional[float] = ..., volume_per_atom: _Optional[float] = ..., charge_neutral: bool = ..., energy_per_atom: _Optional[float] = ..., e_above_hull: _Optional[float] = ..., formation_energy_per_atom: _Optional[float] = ..., relaxation: _Optional[_Union[Relaxation, _Mapping]] = ..., forces: _Optional[_Union[Forces, _Mapping]] = ..., novel: bool = ..., nearest_reference: _Optional[str] = ..., amd_distance: _Optional[float] = ..., elmd_distance: _Optional[float] = ..., unique: bool = ..., duplicate_of: _Optional[int] = ..., batch_amd_distance: _Optional[float] = ..., structure_diversity: _Optional[float] = ..., composition_diversity: _Optional[float] = ..., properties: _Optional[_Mapping[str, float]] = ..., audits: _Optional[_Iterable[_Union[Audit, _Mapping]]] = ..., amd: _Optional[_Iterable[float]] = ..., embedding: _Optional[_Iterable[float]] = ..., decomposition: _Optional[_Iterable[_Union[HullPhase, _Mapping]]] = ..., continuous_uniqueness: _Optional[float] = ..., continuous_novelty: _Optional[float] = ..., message_parts: _Optional[_Iterable[_Union[MessagePart, _Mapping]]] = ...) -> None: ...
+
+class MessagePart(_message.Message):
+    __slots__ = ("text", "structure")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    STRUCTURE_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    structure: int
+    def __init__(self, text: _Optional[str] = ..., structure: _Optional[int] = ...) -> None: ...
 
 class HullPhase(_message.Message):
     __slots__ = ("id", "formula", "fraction")
@@ -344,19 +354,21 @@ class HullPhase(_message.Message):
     def __init__(self, id: _Optional[str] = ..., formula: _Optional[str] = ..., fraction: _Optional[float] = ...) -> None: ...
 
 class ComponentResult(_message.Message):
-    __slots__ = ("component", "status", "message", "cached")
+    __slots__ = ("component", "status", "message", "cached", "message_parts")
     COMPONENT_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CACHED_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_PARTS_FIELD_NUMBER: _ClassVar[int]
     component: Component
     status: _crystal_pb2.StructureStatus
     message: str
     cached: bool
-    def __init__(self, component: _Optional[_Union[Component, str]] = ..., status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., cached: bool = ...) -> None: ...
+    message_parts: _containers.RepeatedCompositeFieldContainer[MessagePart]
+    def __init__(self, component: _Optional[_Union[Component, str]] = ..., status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., cached: bool = ..., message_parts: _Optional[_Iterable[_Union[MessagePart, _Mapping]]] = ...) -> None: ...
 
 class Relaxation(_message.Message):
-    __slots__ = ("status", "message", "converged", "steps", "max_force", "energy_per_atom", "e_above_hull", "rmsd", "volume_ratio", "crystal")
+    __slots__ = ("status", "message", "converged", "steps", "max_force", "energy_per_atom", "e_above_hull", "rmsd", "volume_ratio", "crystal", "message_parts")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CONVERGED_FIELD_NUMBER: _ClassVar[int]
@@ -367,6 +379,7 @@ class Relaxation(_message.Message):
     RMSD_FIELD_NUMBER: _ClassVar[int]
     VOLUME_RATIO_FIELD_NUMBER: _ClassVar[int]
     CRYSTAL_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_PARTS_FIELD_NUMBER: _ClassVar[int]
     status: _crystal_pb2.StructureStatus
     message: str
     converged: bool
@@ -377,7 +390,8 @@ class Relaxation(_message.Message):
     rmsd: float
     volume_ratio: float
     crystal: _crystal_pb2.CrystalBatch
-    def __init__(self, status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., converged: bool = ..., steps: _Optional[int] = ..., max_force: _Optional[float] = ..., energy_per_atom: _Optional[float] = ..., e_above_hull: _Optional[float] = ..., rmsd: _Optional[float] = ..., volume_ratio: _Optional[float] = ..., crystal: _Optional[_Union[_crystal_pb2.CrystalBatch, _Mapping]] = ...) -> None: ...
+    message_parts: _containers.RepeatedCompositeFieldContainer[MessagePart]
+    def __init__(self, status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., converged: bool = ..., steps: _Optional[int] = ..., max_force: _Optional[float] = ..., energy_per_atom: _Optional[float] = ..., e_above_hull: _Optional[float] = ..., rmsd: _Optional[float] = ..., volume_ratio: _Optional[float] = ..., crystal: _Optional[_Union[_crystal_pb2.CrystalBatch, _Mapping]] = ..., message_parts: _Optional[_Iterable[_Union[MessagePart, _Mapping]]] = ...) -> None: ...
 
 class Forces(_message.Message):
     __slots__ = ("forces", "stress")
@@ -388,7 +402,7 @@ class Forces(_message.Message):
     def __init__(self, forces: _Optional[_Union[_crystal_pb2.Tensor, _Mapping]] = ..., stress: _Optional[_Union[_crystal_pb2.Tensor, _Mapping]] = ...) -> None: ...
 
 class Audit(_message.Message):
-    __slots__ = ("calculator_id", "status", "message", "energy_per_atom", "e_above_hull", "formation_energy_per_atom", "hull_id")
+    __slots__ = ("calculator_id", "status", "message", "energy_per_atom", "e_above_hull", "formation_energy_per_atom", "hull_id", "message_parts")
     CALCULATOR_ID_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -396,6 +410,7 @@ class Audit(_message.Message):
     E_ABOVE_HULL_FIELD_NUMBER: _ClassVar[int]
     FORMATION_ENERGY_PER_ATOM_FIELD_NUMBER: _ClassVar[int]
     HULL_ID_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_PARTS_FIELD_NUMBER: _ClassVar[int]
     calculator_id: str
     status: _crystal_pb2.StructureStatus
     message: str
@@ -403,7 +418,8 @@ class Audit(_message.Message):
     e_above_hull: float
     formation_energy_per_atom: float
     hull_id: str
-    def __init__(self, calculator_id: _Optional[str] = ..., status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., energy_per_atom: _Optional[float] = ..., e_above_hull: _Optional[float] = ..., formation_energy_per_atom: _Optional[float] = ..., hull_id: _Optional[str] = ...) -> None: ...
+    message_parts: _containers.RepeatedCompositeFieldContainer[MessagePart]
+    def __init__(self, calculator_id: _Optional[str] = ..., status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., energy_per_atom: _Optional[float] = ..., e_above_hull: _Optional[float] = ..., formation_energy_per_atom: _Optional[float] = ..., hull_id: _Optional[str] = ..., message_parts: _Optional[_Iterable[_Union[MessagePart, _Mapping]]] = ...) -> None: ...
 
 class ScoreProvenance(_message.Message):
     __slots__ = ("calculator_id", "calculator_version", "reference_id", "hull_id", "settings_digest", "service_version", "sameness", "diversity_features", "property_digests", "calculator_settings")

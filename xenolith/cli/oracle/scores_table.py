@@ -1,11 +1,11 @@
 """Scores on the terminal."""
 
-import re
-from collections import Counter
+from collections import ChainMap, Counter
 from typing import Any
 
 from xenolith.cli.output import number, table
 from xenolith.client import Score, Scores
+from xenolith.contract.structure_messages import StructureMessage
 
 __all__ = ["show_scores"]
 
@@ -26,9 +26,10 @@ def show_scores(out: Any, scores: Scores) -> None:
     out.print(table("", columns, rows))
     if len(scores) > _MOST_ROWS:
         out.print(f"... and {len(scores) - _MOST_ROWS} more: --out FILE.csv or .html has all")
-    for score in scores:
+    files = {index: score.source for index, score in enumerate(scores) if not score.source.isdigit()}
+    for index, score in enumerate(scores):
         if score.message:
-            out.print(_told(score), markup=False)
+            out.print(_message(index, score, files), markup=False)
     for warning in scores.warnings:
         out.print(f"warning: {warning}", markup=False)
     counts = Counter(score.status for score in scores)
@@ -43,9 +44,10 @@ def _short(source: str) -> str:
     return source if len(source) <= _LONGEST_SOURCE else f"…{source[1 - _LONGEST_SOURCE :]}"
 
 
-def _told(score: Score) -> str:
-    """Return the message with the structure's source before it, once."""
-    message = re.sub(r"^structure \d+: ", "", score.message)
+def _message(index: int, score: Score, files: dict[int, str]) -> str:
+    """Return a structure's message with sources instead of numbers; its own comes first, and once."""
+    names = ChainMap({index: score.source}, files)
+    message = StructureMessage.of(score.message).with_names(names)
     return message if message.startswith(score.source) else f"{score.source}: {message}"
 
 

@@ -1,12 +1,14 @@
 """Structures that are no crystals: each gets a status of its own, and costs its neighbours nothing."""
 
 from collections.abc import Callable
+from typing import Any
 
 from xenolith.conformance._check import Collection, expect, skip
 from xenolith.conformance._compare import differences, present
 from xenolith.conformance._crystals import broken_crystals
 from xenolith.conformance._lab import Lab
 from xenolith.conformance._words import status_name, status_names
+from xenolith.contract.structure_messages import StructureMessage
 from xenolith.v1 import crystal_pb2, oracle_pb2
 
 __all__ = ["CHECKS"]
@@ -54,6 +56,24 @@ def _body(kind: str) -> Callable[[Lab], None]:
 
 for _kind, _rule in _KINDS.items():
     CHECKS.check(_kind, _rule)(_body(_kind))
+
+
+@CHECKS.check(
+    "message-parts",
+    "The parts of a message add up to it, and name structures of the request.",
+)
+def _message_parts(lab: Lab) -> None:
+    crystal, _ = broken_crystals(lab.good, lab.description)["nan-in-cell"]
+    scores = lab.score([lab.good, crystal, crystal], [oracle_pb2.COMPONENT_VALIDITY]).scores
+    messages: list[Any] = [message for score in scores for message in (score, *score.components)]
+    told = [message for message in messages if message.message_parts]
+    if not told:
+        skip("no message came in parts")
+    for message in told:
+        whole = StructureMessage.from_proto(message, 0)
+        expect(whole == message.message, f"the message is {message.message!r}, its parts say {whole!r}")
+        strangers = [part for part in whole.parts if isinstance(part, int) and not 0 <= part < len(scores)]
+        expect(not strangers, f"{message.message!r} names {strangers} among {len(scores)} structures")
 
 
 @CHECKS.check(
