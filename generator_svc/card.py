@@ -83,6 +83,7 @@ def distribution_figures(
         settings=SamplerSettings(steps=int(sampler["steps"]), eta=float(sampler["eta"])),
         chunk=_CHUNK,
         embeddings=False,
+        finishing=engine.finishing,
     )
     parts: list[CrystalBatch] = []
     for part in engine.sample(Policy("base", engine.loaded.denoiser), plan, lambda: False):

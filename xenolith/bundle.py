@@ -5,6 +5,7 @@ A bundle is a folder:
     bundle.json               manifest: sizes, latent statistics, atom-count prior, digests of the weights
     autoencoder.safetensors   averaged weights
     denoiser.safetensors      averaged weights
+    finisher.safetensors      optional: averaged weights of what finishes decoded crystals
     card.json                 data, licence and measured figures
     predictors/NAME/          optional: a property predicted from latents, weights and what it reaches
     reference/                what the oracle compares with
@@ -23,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FORMAT = 2
-"""Format that is written. 2 added the denoiser's conditions and eight-bit weights; 1 has neither."""
-READABLE_FORMATS = (1, 2)
+FORMAT = 3
+"""Format that is written. 3 added the finisher; 2 the denoiser's conditions and eight-bit weights."""
+READABLE_FORMATS = (1, 2, 3)
 DEFAULT_BUNDLE = "mp20-small"
 MANIFEST, CARD, REFERENCE, PREDICTORS = "bundle.json", "card.json", "reference", "predictors"
 
@@ -82,14 +83,19 @@ class Bundle:
         files = sorted((self.path / PREDICTORS).glob("*/predictor.json"))
         return {file.parent.name: json.loads(file.read_text()) for file in files}
 
+    @property
+    def parts(self) -> list[str]:
+        """Networks that decide what is sampled."""
+        return ["autoencoder", "denoiser", *(["finisher"] if "finisher" in self.manifest else [])]
+
     def file(self, part: str) -> Path:
-        """Weight file of `part` ("autoencoder" or "denoiser")."""
+        """Weight file of one of `parts`."""
         return self.path / str(self.manifest[part]["file"])
 
     def problems(self) -> list[str]:
         """What does not agree with the manifest or the card; empty for a sound bundle."""
         found = []
-        for part in ("autoencoder", "denoiser"):
+        for part in self.parts:
             file = self.file(part)
             if not file.exists():
                 found.append(f"{file} is missing")
@@ -120,7 +126,7 @@ def read_bundle(path: Path) -> Bundle:
     except ValueError as error:
         raise BundleError(f"{file} is not valid JSON: {error}") from error
     if manifest.get("format") not in READABLE_FORMATS:
-        known = " and ".join(map(str, READABLE_FORMATS))
+        known = ", ".join(map(str, READABLE_FORMATS))
         raise BundleError(
             f"{file} has format {manifest.get('format')}; this version of Xenolith reads {known}"
         )

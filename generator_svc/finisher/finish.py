@@ -12,15 +12,17 @@ import torch
 from torch import Tensor
 
 from generator_svc.finisher.network import Finisher
-from generator_svc.finisher.noise import displace
+from generator_svc.finisher.noise import SMALLEST_NOISE, displace
 from generator_svc.networks.autoencoder import CrystalTensors
 
-SMALLEST_NOISE = 0.02
-"""Angstrom, the last noise level: less is thermal motion."""
 _FLATTEST = 1e-3
 """Smallest volume over the product of the cell's lengths; flatter cells have no sensible images."""
-_DENSEST = 0.5
-"""Angstrom^3 per atom; denser crystals are none."""
+_DENSEST, _LONGEST = 2.0, 1e3
+"""Angstrom^3 per atom and Angstrom; crystals that are denser, or of longer cells, are none."""
+_MOST_NOISE = 5.0
+"""Standard deviations: larger noise is none, and a network that predicts it may tear no crystal apart."""
+_AT_ONCE = 64
+"""Crystals computed together: more need memory and save no time."""
 
 
 def noise_levels(start: float, steps: int) -> list[float]:
@@ -43,11 +45,11 @@ def finish(network: Finisher, crystals: CrystalTensors, levels: Sequence[float])
     frac, lattice = crystals.frac_coords.clone(), crystals.lattice.clone()
     good = _sound(crystals.lattice, counts)
     for count in counts[good].unique().tolist():
-        rows = (good & (counts == count)).nonzero().squeeze(1)
-        atoms = starts[rows, None] + torch.arange(count, device=rows.device)
-        coords, cells = denoise(network, crystals.numbers[atoms], frac[atoms], lattice[rows], levels)
-        kept = _sound(cells, counts[rows]) & coords.flatten(1).isfinite().all(1)
-        frac[atoms[kept]], lattice[rows[kept]] = coords[kept], cells[kept]
+        for rows in (good & (counts == count)).nonzero().squeeze(1).split(_AT_ONCE):
+            atoms = starts[rows, None] + torch.arange(count, device=rows.device)
+            coords, cells = denoise(network, crystals.numbers[atoms], frac[atoms], lattice[rows], levels)
+            kept = _sound(cells, counts[rows]) & coords.flatten(1).isfinite().all(1)
+            frac[atoms[kept]], lattice[rows[kept]] = coords[kept], cells[kept]
     return CrystalTensors(ragged=crystals.ragged, numbers=crystals.numbers, frac_coords=frac, lattice=lattice)
 
 
@@ -59,13 +61,22 @@ def denoise(
     for now, after in itertools.pairwise(levels):
         noise = lattice.new_full(lattice.shape[:1], now)
         positions, cell = network(numbers, frac_coords, lattice, noise)
+        positions, cell = _bounded(positions, (2,)), _bounded(cell, (1, 2))
         change = torch.full_like(noise, after - now)
         frac_coords, lattice = displace(frac_coords, lattice, positions, cell, change)
     return torch.remainder(frac_coords, 1.0), lattice
 
 
+def _bounded(noise: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Noise scaled down where its norm over the axes is beyond all likelihood, 0 where not finite."""
+    noise = noise.nan_to_num(0.0, 0.0, 0.0)
+    norm = noise.square().sum(axes, keepdim=True).sqrt()
+    return noise * (_MOST_NOISE / norm.clamp_min(_MOST_NOISE))
+
+
 def _sound(lattice: Tensor, num_atoms: Tensor) -> Tensor:
-    """(B,) whether cells are finite, not flat and not absurdly dense."""
-    volume = torch.linalg.det(lattice).abs()
-    flat = volume < _FLATTEST * lattice.norm(dim=2).prod(1)
-    return volume.isfinite() & ~flat & (volume > _DENSEST * num_atoms)
+    """(B,) whether cells are finite, neither flat nor absurdly dense or long."""
+    volume, lengths = torch.linalg.det(lattice).abs(), lattice.norm(dim=2)
+    flat = volume < _FLATTEST * lengths.prod(1)
+    fits = (volume > _DENSEST * num_atoms) & (lengths.amax(1) < _LONGEST)
+    return volume.isfinite() & ~flat & fits

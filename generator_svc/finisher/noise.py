@@ -9,6 +9,8 @@ from torch import Tensor
 
 from generator_svc.networks.geometry import exact
 
+SMALLEST_NOISE, LARGEST_NOISE = 0.02, 5.0
+"""Angstrom: less is thermal motion, and more leaves nothing of where the atoms of a cell were."""
 STRAIN = 0.12
 """Standard deviation of the strain's diagonal for each Angstrom of noise on the positions."""
 

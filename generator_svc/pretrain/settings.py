@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from generator_svc.data.load import DataSettings
 from generator_svc.finisher.network import FinisherConfig
+from generator_svc.finisher.noise import LARGEST_NOISE, SMALLEST_NOISE
 from generator_svc.networks.autoencoder import AutoencoderConfig
 from generator_svc.networks.denoiser import DenoiserConfig
 from generator_svc.networks.lora import LoraConfig
@@ -158,10 +159,10 @@ class DenoiserRun(_Settings):
 class FinisherNoise(_Settings):
     """Which noise levels the finisher learns, Angstrom of the displacements."""
 
-    smallest: float = Field(default=0.02, gt=0)
+    smallest: float = Field(default=SMALLEST_NOISE, gt=0)
     finishing: float = Field(default=1.0, gt=0)
     """Most noise of crystals to finish; levels are drawn evenly in their logarithm up to here."""
-    largest: float = Field(default=5.0, gt=0)
+    largest: float = Field(default=LARGEST_NOISE, gt=0)
     """Most noise of all: hardly anything is left of where atoms were."""
     larger_share: float = Field(default=0.2, ge=0, lt=1)
     """Share of the crystals with levels from `finishing` to `largest`."""

@@ -12,6 +12,8 @@ from torch import Tensor
 from generator_svc.cleanup.plan import Cleaned, CleanupPlan, Relaxer, clean
 from generator_svc.data.table import niggli_cell
 from generator_svc.diffusion.sampler import SamplerSettings, SamplingCancelledError, Trajectory, sample
+from generator_svc.finisher.finish import finish
+from generator_svc.finisher.plan import FinishPlan, default_plan
 from generator_svc.networks.autoencoder import CrystalTensors
 from generator_svc.networks.conditions import Conditions
 from generator_svc.networks.ragged import Ragged
@@ -40,8 +42,10 @@ class SamplePlan:
     embeddings: bool
     conditions: Conditions | None = None
     """Of the n samples, on the CPU; None: none."""
+    finishing: FinishPlan | None = None
+    """How decoded crystals are finished; None: not at all."""
     cleanup: CleanupPlan = field(default_factory=CleanupPlan)
-    """What is done to the decoded crystals."""
+    """What is done to them then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,11 @@ class Engine:
         self.loaded = loaded
         self.device = device
         self.relaxer = relaxer
+
+    @property
+    def finishing(self) -> FinishPlan | None:
+        """How crystals are finished unless a request says otherwise; None: not at all."""
+        return default_plan(self.loaded.bundle.manifest)
 
     @property
     def elements(self) -> list[int]:
@@ -120,7 +129,7 @@ class Engine:
         embeddings = None
         if plan.embeddings:
             embeddings = self.loaded.autoencoder.embed(latents, trajectory.ragged).cpu().numpy()
-        crystals = to_batch(self.loaded.autoencoder.decode(latents, trajectory.ragged, conditions))
+        crystals = self._crystals(latents, trajectory.ragged, plan.finishing, conditions)
         assigned = conditions is not None and bool(conditions.carried[:, :2].any())
         cleaned = clean(crystals, plan.cleanup, self.relaxer)
         return SampledChunk(
@@ -131,14 +140,33 @@ class Engine:
             cleanup=(*((ASSIGNED,) if assigned else ()), *cleaned.steps),
         )
 
-    def decode(self, latents: np.ndarray, num_atoms: np.ndarray, cleanup: CleanupPlan) -> Cleaned:
-        """Crystals of (T, latent_dim) normalised latents, cleaned up as asked."""
+    def decode(
+        self,
+        latents: np.ndarray,
+        num_atoms: np.ndarray,
+        finishing: FinishPlan | None,
+        cleanup: CleanupPlan,
+    ) -> Cleaned:
+        """Crystals of (T, latent_dim) normalised latents, finished and cleaned up as asked."""
         if not len(num_atoms):
             return clean(CrystalBatch.from_crystals([]), cleanup, self.relaxer)
         ragged = Ragged(torch.from_numpy(num_atoms.astype(np.int64)).to(self.device))
         values = torch.from_numpy(np.array(latents, dtype=np.float32)).to(self.device)
-        crystals = to_batch(self.loaded.autoencoder.decode(self.loaded.restore(values), ragged))
+        crystals = self._crystals(self.loaded.restore(values), ragged, finishing)
         return clean(crystals, cleanup, self.relaxer)
+
+    def _crystals(
+        self,
+        latents: Tensor,
+        ragged: Ragged,
+        finishing: FinishPlan | None,
+        conditions: Conditions | None = None,
+    ) -> CrystalBatch:
+        """Crystals of (T, latent_dim) latents as the autoencoder has them."""
+        crystals = self.loaded.autoencoder.decode(latents, ragged, conditions)
+        if finishing is not None and self.loaded.finisher is not None:
+            crystals = finish(self.loaded.finisher, crystals, finishing.levels)
+        return to_batch(crystals)
 
     @torch.no_grad()
     def encode(self, crystals: list[Crystal]) -> tuple[Tensor, Tensor, Tensor]:

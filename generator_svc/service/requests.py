@@ -9,6 +9,7 @@ import numpy as np
 from generator_svc.cleanup.plan import cleanup_plan
 from generator_svc.conditioning import check_conditions, fitting_atom_counts, formula, wanted_conditions
 from generator_svc.diffusion.sampler import SamplerSettings
+from generator_svc.finisher.plan import finish_plan
 from generator_svc.networks.conditions import Conditions
 from generator_svc.service.engine import Engine, SamplePlan
 from xenolith.errors import FailedPreconditionError, invalid_field
@@ -33,6 +34,7 @@ def sample_plan(request: generator_pb2.SampleRequest, engine: Engine) -> SampleP
     """
     _expect_bundle(request.expected_bundle_digest, engine)
     check_conditions(request.conditions, engine.loaded.denoiser.config.conditions, engine.elements)
+    finishing = finish_plan(request.finishing, engine.finishing)
     cleanup = cleanup_plan(request.cleanup, can_relax=engine.relaxer is not None)
     num_atoms = _atom_counts(request, engine)
     size = len(num_atoms)
@@ -50,6 +52,7 @@ def sample_plan(request: generator_pb2.SampleRequest, engine: Engine) -> SampleP
         chunk=min(chunk or DEFAULT_CHUNK, DEFAULT_CHUNK),
         embeddings=request.return_embeddings,
         conditions=conditions,
+        finishing=finishing,
         cleanup=cleanup,
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from generator_svc.diffusion.sampler import SamplerSettings
 from generator_svc.diffusion.schedule import time_grid
+from generator_svc.finisher.plan import FinishPlan
 from generator_svc.networks.conditions import ConditionsConfig
 from generator_svc.service import requests
 from generator_svc.service.engine import SampledChunk
@@ -60,6 +61,11 @@ def sampler(settings: SamplerSettings) -> generator_pb2.SamplerSettings:
     return generator_pb2.SamplerSettings(
         steps=settings.steps, eta=settings.eta, guidance_scale=settings.guidance_scale
     )
+
+
+def finishing(plan: FinishPlan | None) -> generator_pb2.Finishing | None:
+    """Name every setting of finishing; None where there is none."""
+    return None if plan is None else generator_pb2.Finishing(steps=plan.steps, noise=plan.noise)
 
 
 def trajectory(chunk: SampledChunk, settings: SamplerSettings) -> generator_pb2.Trajectory:

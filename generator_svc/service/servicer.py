@@ -14,6 +14,7 @@ import structlog
 
 from generator_svc.cleanup.plan import cleanup_plan
 from generator_svc.diffusion.sampler import SamplerSettings
+from generator_svc.finisher.plan import FinishPlan, finish_plan
 from generator_svc.service import requests, responses
 from generator_svc.service.engine import Engine, SampledChunk, SamplePlan
 from generator_svc.service.policy import Policy, PolicyStore
@@ -65,6 +66,8 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
             denoiser_config_json=self._denoiser_config(),
             card_json=json.dumps(loaded.bundle.card),
             device=str(self.engine.device),
+            default_finishing=responses.finishing(self.engine.finishing),
+            finisher_digest=loaded.finisher_digest,
         )
 
     async def Sample(
@@ -96,10 +99,11 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         latents = tensor_from_proto(request.latents, "latents")
         num_atoms = requests.decode_input(request, latents, self.engine)
         cleanup = cleanup_plan(request.cleanup, can_relax=self.engine.relaxer is not None)
-        cleaned = await self.worker.run(self.engine.decode, latents, num_atoms, cleanup)
+        finishing = finish_plan(request.finishing, self.engine.finishing)
+        cleaned = await self.worker.run(self.engine.decode, latents, num_atoms, finishing, cleanup)
         return generator_pb2.DecodeResponse(
             crystals=batch_to_proto(cleaned.crystals),
-            provenance=self._provenance(self.policies.current, None, cleaned.steps),
+            provenance=self._provenance(self.policies.current, None, finishing, cleaned.steps),
         )
 
     async def UpdateWeights(
@@ -174,7 +178,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
             sample_seeds=plan.seeds[chunk.indices].tolist(),
             crystals=batch_to_proto(chunk.crystals),
             latents=tensor_to_proto(chunk.trajectory.sample.cpu().numpy()),
-            provenance=self._provenance(policy, plan.settings, chunk.cleanup),
+            provenance=self._provenance(policy, plan.settings, plan.finishing, chunk.cleanup),
         )
         if with_trajectory:
             response.trajectory.CopyFrom(responses.trajectory(chunk, plan.settings))
@@ -183,7 +187,11 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         return response
 
     def _provenance(
-        self, policy: Policy, settings: SamplerSettings | None, cleanup: Sequence[str] = ()
+        self,
+        policy: Policy,
+        settings: SamplerSettings | None,
+        finishing: FinishPlan | None = None,
+        cleanup: Sequence[str] = (),
     ) -> generator_pb2.GeneratorProvenance:
         loaded = self.engine.loaded
         return generator_pb2.GeneratorProvenance(
@@ -192,6 +200,8 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
             bundle_digest=loaded.bundle.digest,
             autoencoder_digest=loaded.autoencoder_digest,
             sampler=None if settings is None else responses.sampler(settings),
+            finishing=responses.finishing(finishing),
+            finisher_digest="" if finishing is None else loaded.finisher_digest,
             cleanup=cleanup,
             service_version=VERSION,
         )

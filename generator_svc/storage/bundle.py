@@ -14,9 +14,11 @@ from torch import Tensor
 
 from generator_svc.data.load import load_crystals
 from generator_svc.data.table import CrystalTable
+from generator_svc.finisher.network import Finisher, FinisherConfig
+from generator_svc.finisher.plan import check_finishing
 from generator_svc.networks.autoencoder import Autoencoder
 from generator_svc.networks.denoiser import Denoiser, denoiser_config
-from generator_svc.pretrain.settings import DenoiserRun
+from generator_svc.pretrain.settings import DenoiserRun, FinisherRun
 from generator_svc.storage.checkpoint import load_weights, save_tensors
 from generator_svc.storage.finished import (
     LATENTS_FILE,
@@ -42,6 +44,8 @@ class LoadedBundle:
     """(latent_dim,) mean of each latent channel over the training set."""
     latent_std: Tensor
     """(latent_dim,) its standard deviation."""
+    finisher: Finisher | None
+    """Finishes decoded crystals; not every bundle has one."""
     atom_counts: np.ndarray
     """(K,) atom counts of the prior."""
     atom_count_probabilities: np.ndarray
@@ -56,6 +60,11 @@ class LoadedBundle:
     def denoiser_digest(self) -> str:
         """SHA-256 of the denoiser's weight file."""
         return str(self.bundle.manifest["denoiser"]["sha256"])
+
+    @property
+    def finisher_digest(self) -> str:
+        """SHA-256 of the finisher's weight file; empty where there is none."""
+        return "" if self.finisher is None else str(self.bundle.manifest["finisher"]["sha256"])
 
     def normalise(self, latents: Tensor) -> Tensor:
         """Encoder's latents to what the denoiser sees."""
@@ -87,9 +96,58 @@ def load_bundle(bundle: Bundle, device: torch.device | str = "cpu") -> LoadedBun
         denoiser=denoiser.to(device).eval().requires_grad_(False),
         latent_mean=torch.tensor(manifest["latents"]["mean"], device=device),
         latent_std=torch.tensor(manifest["latents"]["std"], device=device),
+        finisher=_finisher_of_bundle(bundle, device),
         atom_counts=np.array([int(count) for count in prior]),
         atom_count_probabilities=probabilities / probabilities.sum(),
     )
+
+
+def _finisher_of_bundle(bundle: Bundle, device: torch.device | str) -> Finisher | None:
+    if "finisher" not in bundle.manifest:
+        return None
+    finisher = Finisher(FinisherConfig(**bundle.manifest["finisher"]["config"]))
+    finisher.load_state_dict(unpack(load_file(bundle.file("finisher"))))
+    return finisher.to(device).eval().requires_grad_(False)
+
+
+def add_finisher(
+    bundle: Bundle, run: Path, *, steps: int, noise: float, storage: Storage = "float16"
+) -> Bundle:
+    """Let a finisher come with a bundle, in place of any that it has; its card goes, as its figures change.
+
+    Parameters
+    ----------
+    bundle : its digest changes.
+    run : folder of `xenolith pretrain finisher`.
+    steps, noise : how crystals are finished unless a request says otherwise; noise in Angstrom.
+    storage : how the finisher's matrices are stored.
+
+    Raises
+    ------
+    InvalidArgumentError : steps or noise are out of range.
+    NotFoundError : the training has not finished.
+    BundleError : it does not know all of the bundle's elements.
+    """
+    check_finishing(steps, noise)
+    settings = read_run(run, FinisherRun)
+    weights = run / "finisher.safetensors"
+    if not weights.exists():
+        raise NotFoundError(f"{run} holds no finished finisher: run `xenolith pretrain finisher`")
+    if (heaviest := max(bundle.manifest["elements"])) > settings.model.max_atomic_number:
+        raise BundleError(
+            f"{run} knows elements up to {settings.model.max_atomic_number}, {bundle.name} makes {heaviest}"
+        )
+    finisher = Finisher(settings.model)
+    load_weights(finisher, weights)
+    (bundle.path / CARD).unlink(missing_ok=True)
+    save_tensors(bundle.path / "finisher.safetensors", pack(finisher.state_dict(), storage))
+    manifest = bundle.manifest | {
+        "format": FORMAT,
+        "finisher": _part(bundle.path, "finisher", dataclasses.asdict(finisher.config)),
+        "finishing": {"steps": steps, "noise": noise},
+    }
+    write_json(bundle.path / MANIFEST, manifest)
+    return read_bundle(bundle.path)
 
 
 def build_bundle(

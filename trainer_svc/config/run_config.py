@@ -103,6 +103,15 @@ class Cleanup(_Model):
     """Most relaxation steps; None or 0: none."""
 
 
+class Finishing(_Model):
+    """How the generator finishes decoded crystals before they are scored."""
+
+    steps: int | None = Field(default=None, ge=0)
+    """Evaluations of the finisher; None: the generator's default; 0: none."""
+    noise: float | None = Field(default=None, gt=0.0)
+    """Angstrom that decoded crystals are taken to have; None: the generator's default."""
+
+
 class EvaluationSettings(_Model):
     """How base and tuned policy are compared: both with these settings and the same seeds."""
 
@@ -121,7 +130,9 @@ class EvaluationSettings(_Model):
     atom_counts: AtomCounts | None = None
     """Absent: as the run's groups."""
     cleanup: Cleanup | None = None
-    """Absent: samples are scored as decoded."""
+    """Absent: none."""
+    finishing: Finishing | None = None
+    """Absent: the generator's default, as for rollouts."""
 
 
 class EarlyStopping(_Model):

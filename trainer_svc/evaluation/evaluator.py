@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_svc.config.run_config import Cleanup, EvaluationSettings, RolloutSampler
+from trainer_svc.config.run_config import Cleanup, EvaluationSettings, Finishing, RolloutSampler
 from trainer_svc.evaluation.audits import audits_of, summary_of
 from trainer_svc.evaluation.continuous import continuous_metrics
 from trainer_svc.evaluation.headline import Estimate, estimates
@@ -43,6 +43,7 @@ class EvaluationPlan:
     guidance_scale: float = 1.0
     """For conditional samples alone."""
     cleanup: Cleanup | None = None
+    finishing: Finishing | None = None
     relax: dict[str, Any] | None = None
     """The contract's RelaxOptions in JSON form; None: no relaxed metrics."""
     audit_calculator_ids: tuple[str, ...] = ()
@@ -64,6 +65,7 @@ class EvaluationPlan:
                 rollout.guidance_scale if sampler.guidance_scale is None else sampler.guidance_scale
             ),
             cleanup=settings.cleanup,
+            finishing=settings.finishing,
             relax=settings.relax,
             audit_calculator_ids=settings.audit_calculator_ids,
         )
@@ -193,6 +195,7 @@ def _request(plan: EvaluationPlan, counts: list[int], seeds: list[int]) -> gener
         sample_seeds=seeds,
         sampler=generator_pb2.SamplerSettings(steps=plan.steps, eta=plan.eta, guidance_scale=1.0),
         cleanup=None if plan.cleanup is None else generator_pb2.Cleanup(**plan.cleanup.model_dump()),
+        finishing=None if plan.finishing is None else generator_pb2.Finishing(**plan.finishing.model_dump()),
     )
 
 

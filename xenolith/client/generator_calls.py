@@ -45,6 +45,8 @@ def sample(
     steps: int | None = None,
     eta: float | None = None,
     guidance_scale: float | None = None,
+    finish_steps: int | None = None,
+    finish_noise: float | None = None,
     symmetrize_tolerance: float | None = None,
     relax_steps: int | None = None,
     return_trajectory: bool = False,
@@ -70,6 +72,9 @@ def sample(
         One per sample; see ``SampleRequest``.
     steps, eta, guidance_scale
         Sampler settings; None: the generator's defaults.
+    finish_steps, finish_noise
+        How decoded crystals are finished: evaluations of the network, 0 for none, and the noise that is taken
+        off, Angstrom; None: the generator's defaults.
     symmetrize_tolerance, relax_steps
         Clean-up after decoding; None: none.
     return_trajectory, return_embeddings
@@ -100,6 +105,8 @@ def iter_samples(
     steps: int | None = None,
     eta: float | None = None,
     guidance_scale: float | None = None,
+    finish_steps: int | None = None,
+    finish_noise: float | None = None,
     symmetrize_tolerance: float | None = None,
     relax_steps: int | None = None,
     max_samples_per_message: int = 0,
@@ -147,6 +154,8 @@ def decode(
     num_atoms: Sequence[int],
     *,
     autoencoder_digest: str,
+    finish_steps: int | None = None,
+    finish_noise: float | None = None,
     timeout_s: float | None = None,
 ) -> Unary[Decoded]:
     """Return the crystals of (T, L) latents that belong to the autoencoder with `autoencoder_digest`."""
@@ -154,6 +163,7 @@ def decode(
         num_atoms=[int(count) for count in num_atoms],
         latents=tensor_to_proto(np.asarray(latents, dtype=np.float32)),
         expected_autoencoder_digest=autoencoder_digest,
+        finishing=generator_pb2.Finishing(steps=finish_steps, noise=finish_noise),
     )
     timeout = deadline(timeout_s, 60 + len(request.num_atoms))
     return Unary(method="Decode", request=request, parse=_decoded, timeout_s=timeout)
@@ -168,6 +178,8 @@ def _sample_request(
     steps: int | None,
     eta: float | None,
     guidance_scale: float | None,
+    finish_steps: int | None = None,
+    finish_noise: float | None = None,
     symmetrize_tolerance: float | None = None,
     relax_steps: int | None = None,
     **fields: Any,
@@ -182,6 +194,7 @@ def _sample_request(
         conditions=[conditions] if isinstance(conditions, generator_pb2.Condition) else conditions,
         seed=seed,
         sampler=generator_pb2.SamplerSettings(steps=steps, eta=eta, guidance_scale=guidance_scale),
+        finishing=generator_pb2.Finishing(steps=finish_steps, noise=finish_noise),
         **fields,
     )
     if symmetrize_tolerance is not None or relax_steps is not None:

@@ -33,7 +33,7 @@ class GeneratorServiceDescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GeneratorServiceDescribeResponse(_message.Message):
-    __slots__ = ("service_version", "bundle_name", "bundle_digest", "autoencoder_digest", "policy_version", "max_atoms", "max_samples", "latent_dim", "embedding_dim", "num_timesteps", "default_sampler", "atom_count_prior", "elements", "condition_kinds", "condition_properties", "denoiser_config_json", "card_json", "device")
+    __slots__ = ("service_version", "bundle_name", "bundle_digest", "autoencoder_digest", "policy_version", "max_atoms", "max_samples", "latent_dim", "embedding_dim", "num_timesteps", "default_sampler", "atom_count_prior", "elements", "condition_kinds", "condition_properties", "denoiser_config_json", "card_json", "device", "default_finishing", "finisher_digest")
     SERVICE_VERSION_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_NAME_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +52,8 @@ class GeneratorServiceDescribeResponse(_message.Message):
     DENOISER_CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
     CARD_JSON_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_FINISHING_FIELD_NUMBER: _ClassVar[int]
+    FINISHER_DIGEST_FIELD_NUMBER: _ClassVar[int]
     service_version: str
     bundle_name: str
     bundle_digest: str
@@ -70,7 +72,9 @@ class GeneratorServiceDescribeResponse(_message.Message):
     denoiser_config_json: str
     card_json: str
     device: str
-    def __init__(self, service_version: _Optional[str] = ..., bundle_name: _Optional[str] = ..., bundle_digest: _Optional[str] = ..., autoencoder_digest: _Optional[str] = ..., policy_version: _Optional[str] = ..., max_atoms: _Optional[int] = ..., max_samples: _Optional[int] = ..., latent_dim: _Optional[int] = ..., embedding_dim: _Optional[int] = ..., num_timesteps: _Optional[int] = ..., default_sampler: _Optional[_Union[SamplerSettings, _Mapping]] = ..., atom_count_prior: _Optional[_Iterable[_Union[AtomCountProbability, _Mapping]]] = ..., elements: _Optional[_Iterable[int]] = ..., condition_kinds: _Optional[_Iterable[_Union[ConditionKind, str]]] = ..., condition_properties: _Optional[_Iterable[str]] = ..., denoiser_config_json: _Optional[str] = ..., card_json: _Optional[str] = ..., device: _Optional[str] = ...) -> None: ...
+    default_finishing: Finishing
+    finisher_digest: str
+    def __init__(self, service_version: _Optional[str] = ..., bundle_name: _Optional[str] = ..., bundle_digest: _Optional[str] = ..., autoencoder_digest: _Optional[str] = ..., policy_version: _Optional[str] = ..., max_atoms: _Optional[int] = ..., max_samples: _Optional[int] = ..., latent_dim: _Optional[int] = ..., embedding_dim: _Optional[int] = ..., num_timesteps: _Optional[int] = ..., default_sampler: _Optional[_Union[SamplerSettings, _Mapping]] = ..., atom_count_prior: _Optional[_Iterable[_Union[AtomCountProbability, _Mapping]]] = ..., elements: _Optional[_Iterable[int]] = ..., condition_kinds: _Optional[_Iterable[_Union[ConditionKind, str]]] = ..., condition_properties: _Optional[_Iterable[str]] = ..., denoiser_config_json: _Optional[str] = ..., card_json: _Optional[str] = ..., device: _Optional[str] = ..., default_finishing: _Optional[_Union[Finishing, _Mapping]] = ..., finisher_digest: _Optional[str] = ...) -> None: ...
 
 class AtomCountProbability(_message.Message):
     __slots__ = ("num_atoms", "probability")
@@ -123,8 +127,16 @@ class Cleanup(_message.Message):
     relax_steps: int
     def __init__(self, symmetrize_tolerance: _Optional[float] = ..., relax_steps: _Optional[int] = ...) -> None: ...
 
+class Finishing(_message.Message):
+    __slots__ = ("steps", "noise")
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    NOISE_FIELD_NUMBER: _ClassVar[int]
+    steps: int
+    noise: float
+    def __init__(self, steps: _Optional[int] = ..., noise: _Optional[float] = ...) -> None: ...
+
 class SampleRequest(_message.Message):
-    __slots__ = ("num_atoms", "num_samples", "conditions", "seed", "sample_seeds", "initial_noise_seeds", "sampler", "cleanup", "return_trajectory", "return_embeddings", "expected_policy_version", "expected_bundle_digest", "max_samples_per_message")
+    __slots__ = ("num_atoms", "num_samples", "conditions", "seed", "sample_seeds", "initial_noise_seeds", "sampler", "cleanup", "return_trajectory", "return_embeddings", "expected_policy_version", "expected_bundle_digest", "max_samples_per_message", "finishing")
     NUM_ATOMS_FIELD_NUMBER: _ClassVar[int]
     NUM_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     CONDITIONS_FIELD_NUMBER: _ClassVar[int]
@@ -138,6 +150,7 @@ class SampleRequest(_message.Message):
     EXPECTED_POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
     MAX_SAMPLES_PER_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    FINISHING_FIELD_NUMBER: _ClassVar[int]
     num_atoms: _containers.RepeatedScalarFieldContainer[int]
     num_samples: int
     conditions: _containers.RepeatedCompositeFieldContainer[Condition]
@@ -151,7 +164,8 @@ class SampleRequest(_message.Message):
     expected_policy_version: str
     expected_bundle_digest: str
     max_samples_per_message: int
-    def __init__(self, num_atoms: _Optional[_Iterable[int]] = ..., num_samples: _Optional[int] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., seed: _Optional[int] = ..., sample_seeds: _Optional[_Iterable[int]] = ..., initial_noise_seeds: _Optional[_Iterable[int]] = ..., sampler: _Optional[_Union[SamplerSettings, _Mapping]] = ..., cleanup: _Optional[_Union[Cleanup, _Mapping]] = ..., return_trajectory: bool = ..., return_embeddings: bool = ..., expected_policy_version: _Optional[str] = ..., expected_bundle_digest: _Optional[str] = ..., max_samples_per_message: _Optional[int] = ...) -> None: ...
+    finishing: Finishing
+    def __init__(self, num_atoms: _Optional[_Iterable[int]] = ..., num_samples: _Optional[int] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., seed: _Optional[int] = ..., sample_seeds: _Optional[_Iterable[int]] = ..., initial_noise_seeds: _Optional[_Iterable[int]] = ..., sampler: _Optional[_Union[SamplerSettings, _Mapping]] = ..., cleanup: _Optional[_Union[Cleanup, _Mapping]] = ..., return_trajectory: bool = ..., return_embeddings: bool = ..., expected_policy_version: _Optional[str] = ..., expected_bundle_digest: _Optional[str] = ..., max_samples_per_message: _Optional[int] = ..., finishing: _Optional[_Union[Finishing, _Mapping]] = ...) -> None: ...
 
 class SampleResponse(_message.Message):
     __slots__ = ("sample_indices", "sample_seeds", "crystals", "latents", "trajectory", "embeddings", "provenance")
@@ -182,7 +196,7 @@ class Trajectory(_message.Message):
     def __init__(self, latents: _Optional[_Union[_crystal_pb2.Tensor, _Mapping]] = ..., timesteps: _Optional[_Iterable[int]] = ..., old_log_probs: _Optional[_Union[_crystal_pb2.Tensor, _Mapping]] = ...) -> None: ...
 
 class GeneratorProvenance(_message.Message):
-    __slots__ = ("policy_version", "bundle_name", "bundle_digest", "autoencoder_digest", "sampler", "cleanup", "service_version")
+    __slots__ = ("policy_version", "bundle_name", "bundle_digest", "autoencoder_digest", "sampler", "cleanup", "service_version", "finishing", "finisher_digest")
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_NAME_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -190,6 +204,8 @@ class GeneratorProvenance(_message.Message):
     SAMPLER_FIELD_NUMBER: _ClassVar[int]
     CLEANUP_FIELD_NUMBER: _ClassVar[int]
     SERVICE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    FINISHING_FIELD_NUMBER: _ClassVar[int]
+    FINISHER_DIGEST_FIELD_NUMBER: _ClassVar[int]
     policy_version: str
     bundle_name: str
     bundle_digest: str
@@ -197,7 +213,9 @@ class GeneratorProvenance(_message.Message):
     sampler: SamplerSettings
     cleanup: _containers.RepeatedScalarFieldContainer[str]
     service_version: str
-    def __init__(self, policy_version: _Optional[str] = ..., bundle_name: _Optional[str] = ..., bundle_digest: _Optional[str] = ..., autoencoder_digest: _Optional[str] = ..., sampler: _Optional[_Union[SamplerSettings, _Mapping]] = ..., cleanup: _Optional[_Iterable[str]] = ..., service_version: _Optional[str] = ...) -> None: ...
+    finishing: Finishing
+    finisher_digest: str
+    def __init__(self, policy_version: _Optional[str] = ..., bundle_name: _Optional[str] = ..., bundle_digest: _Optional[str] = ..., autoencoder_digest: _Optional[str] = ..., sampler: _Optional[_Union[SamplerSettings, _Mapping]] = ..., cleanup: _Optional[_Iterable[str]] = ..., service_version: _Optional[str] = ..., finishing: _Optional[_Union[Finishing, _Mapping]] = ..., finisher_digest: _Optional[str] = ...) -> None: ...
 
 class EncodeRequest(_message.Message):
     __slots__ = ("crystals", "return_embeddings", "expected_autoencoder_digest", "return_log_variance")
@@ -228,16 +246,18 @@ class EncodeResponse(_message.Message):
     def __init__(self, statuses: _Optional[_Iterable[_Union[_crystal_pb2.StructureStatus, str]]] = ..., messages: _Optional[_Iterable[str]] = ..., latents: _Optional[_Union[_crystal_pb2.Tensor, _Mapping]] = ..., embeddings: _Optional[_Union[_crystal_pb2.Tensor, _Mapping]] = ..., log_variance: _Optional[_Union[_crystal_pb2.Tensor, _Mapping]] = ..., provenance: _Optional[_Union[GeneratorProvenance, _Mapping]] = ...) -> None: ...
 
 class DecodeRequest(_message.Message):
-    __slots__ = ("num_atoms", "latents", "expected_autoencoder_digest", "cleanup")
+    __slots__ = ("num_atoms", "latents", "expected_autoencoder_digest", "cleanup", "finishing")
     NUM_ATOMS_FIELD_NUMBER: _ClassVar[int]
     LATENTS_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_AUTOENCODER_DIGEST_FIELD_NUMBER: _ClassVar[int]
     CLEANUP_FIELD_NUMBER: _ClassVar[int]
+    FINISHING_FIELD_NUMBER: _ClassVar[int]
     num_atoms: _containers.RepeatedScalarFieldContainer[int]
     latents: _crystal_pb2.Tensor
     expected_autoencoder_digest: str
     cleanup: Cleanup
-    def __init__(self, num_atoms: _Optional[_Iterable[int]] = ..., latents: _Optional[_Union[_crystal_pb2.Tensor, _Mapping]] = ..., expected_autoencoder_digest: _Optional[str] = ..., cleanup: _Optional[_Union[Cleanup, _Mapping]] = ...) -> None: ...
+    finishing: Finishing
+    def __init__(self, num_atoms: _Optional[_Iterable[int]] = ..., latents: _Optional[_Union[_crystal_pb2.Tensor, _Mapping]] = ..., expected_autoencoder_digest: _Optional[str] = ..., cleanup: _Optional[_Union[Cleanup, _Mapping]] = ..., finishing: _Optional[_Union[Finishing, _Mapping]] = ...) -> None: ...
 
 class DecodeResponse(_message.Message):
     __slots__ = ("crystals", "provenance")

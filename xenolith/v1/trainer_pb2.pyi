@@ -252,7 +252,7 @@ class DecayTransform(_message.Message):
     def __init__(self, scale: _Optional[float] = ...) -> None: ...
 
 class EvaluationSettings(_message.Message):
-    __slots__ = ("n", "every", "n_during", "seeds", "sampler", "relax", "audit_calculator_ids", "bootstrap", "atom_counts", "cleanup")
+    __slots__ = ("n", "every", "n_during", "seeds", "sampler", "relax", "audit_calculator_ids", "bootstrap", "atom_counts", "cleanup", "finishing")
     N_FIELD_NUMBER: _ClassVar[int]
     EVERY_FIELD_NUMBER: _ClassVar[int]
     N_DURING_FIELD_NUMBER: _ClassVar[int]
@@ -263,6 +263,7 @@ class EvaluationSettings(_message.Message):
     BOOTSTRAP_FIELD_NUMBER: _ClassVar[int]
     ATOM_COUNTS_FIELD_NUMBER: _ClassVar[int]
     CLEANUP_FIELD_NUMBER: _ClassVar[int]
+    FINISHING_FIELD_NUMBER: _ClassVar[int]
     n: int
     every: int
     n_during: int
@@ -273,7 +274,8 @@ class EvaluationSettings(_message.Message):
     bootstrap: int
     atom_counts: AtomCounts
     cleanup: _generator_pb2.Cleanup
-    def __init__(self, n: _Optional[int] = ..., every: _Optional[int] = ..., n_during: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., relax: _Optional[_Union[_oracle_pb2.RelaxOptions, _Mapping]] = ..., audit_calculator_ids: _Optional[_Iterable[str]] = ..., bootstrap: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ..., cleanup: _Optional[_Union[_generator_pb2.Cleanup, _Mapping]] = ...) -> None: ...
+    finishing: _generator_pb2.Finishing
+    def __init__(self, n: _Optional[int] = ..., every: _Optional[int] = ..., n_during: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., relax: _Optional[_Union[_oracle_pb2.RelaxOptions, _Mapping]] = ..., audit_calculator_ids: _Optional[_Iterable[str]] = ..., bootstrap: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ..., cleanup: _Optional[_Union[_generator_pb2.Cleanup, _Mapping]] = ..., finishing: _Optional[_Union[_generator_pb2.Finishing, _Mapping]] = ...) -> None: ...
 
 class EarlyStopping(_message.Message):
     __slots__ = ("patience", "window", "min_delta", "min_unique", "max_training_s")

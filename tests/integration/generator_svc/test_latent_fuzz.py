@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from generator_svc.cleanup.plan import CleanupPlan
+from generator_svc.finisher.network import Finisher, FinisherConfig
+from generator_svc.finisher.plan import FinishPlan
 from generator_svc.service.engine import Engine
 from generator_svc.storage.bundle import LoadedBundle, load_bundle
 from oracle_svc.crystals.amd import amd_vectors
@@ -23,6 +27,16 @@ WILD = ("wide", "vast", "constant", "one channel", "sparse", "huge")
 
 def test_wild_latents_decode_to_crystals(tiny_bundle):
     decode_wild_latents(load_bundle(tiny_bundle), 1_000)
+
+
+@pytest.mark.parametrize("scale", [0.3, 30.0], ids=["some", "absurd"])
+def test_a_wild_finisher_leaves_crystals_crystals(tiny_bundle, scale):
+    torch.manual_seed(0)
+    finisher = Finisher(FinisherConfig(width=16, layers=1, heads=2, channels=4, radial=5))
+    for parameter in finisher.parameters():
+        torch.nn.init.normal_(parameter, std=scale)
+    loaded = replace(load_bundle(tiny_bundle), finisher=finisher.requires_grad_(False))
+    decode_wild_latents(loaded, 500, FinishPlan(steps=3, noise=5.0))
 
 
 @pytest.mark.slow
@@ -44,7 +58,7 @@ def latents(kind: str, atoms: int, width: int, rng: np.random.Generator) -> np.n
     return made[kind].astype(np.float32)
 
 
-def decode_wild_latents(loaded: LoadedBundle, total: int) -> None:
+def decode_wild_latents(loaded: LoadedBundle, total: int, finishing: FinishPlan | None = None) -> None:
     engine = Engine(loaded, torch.device("cpu"))
     rng = np.random.default_rng(0)
     width, limit = loaded.autoencoder.config.latent_dim, int(loaded.atom_counts.max())
@@ -52,7 +66,7 @@ def decode_wild_latents(loaded: LoadedBundle, total: int) -> None:
         counts = rng.integers(1, limit + 1, CHUNK)
         parts = [latents(WILD[i % len(WILD)], counts[i], width, rng) for i in range(CHUNK)]
         clean = CleanupPlan(symmetrize_tolerance=0.1) if start == 0 else CleanupPlan()
-        crystals = engine.decode(np.concatenate(parts), counts, clean).crystals
+        crystals = engine.decode(np.concatenate(parts), counts, finishing, clean).crystals
         assert_exist(crystals, counts)
         assert_harmless(crystals)
 

@@ -196,6 +196,17 @@ def test_clean_up_is_asked_of_the_generator(at: Any) -> None:
         main(["generate", "--symmetrize", "much"])
 
 
+def test_finishing_is_asked_of_the_generator(at: Any) -> None:
+    generator = Generator()
+    command = ["generate", "-n", "1", "--out", "f.extxyz", "--finish-steps", "0", "--finish-noise", "0.5"]
+    assert main([*command, "--generator", at(generator)]) == 0
+    finishing = generator.request.finishing
+    assert finishing.HasField("steps")
+    assert (finishing.steps, finishing.noise) == (0, 0.5)
+    assert main(["generate", "-n", "1", "--out", "d.extxyz", "--generator", at(generator)]) == 0
+    assert not generator.request.finishing.HasField("steps")
+
+
 def test_a_run_is_followed_to_its_report(at: Any, capsys: Any) -> None:
     Path("run.toml").write_text('name = "mine"\nsteps = 1\n[optimizer]\nkl_weight = 0.5\n')
     Path("reward.toml").write_text(

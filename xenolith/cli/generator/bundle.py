@@ -48,6 +48,15 @@ def add_parser(commands: Any) -> None:
     add.add_argument("trained", type=Path, help="folder of `xenolith pretrain property`")
     add.add_argument("--name", help="its name in the bundle (default: its column)")
     add_json(add, "the result")
+    finisher = actions.add_parser("add-finisher", help="let a finisher come with a bundle, whose card goes")
+    _add_bundle(finisher, optional=False)
+    finisher.add_argument("trained", type=Path, help="folder of `xenolith pretrain finisher`")
+    finisher.add_argument("--steps", type=int, default=16, help="evaluations by default (default: 16)")
+    finisher.add_argument(
+        "--noise", type=float, default=0.8, help="noise taken off by default, Angstrom (default: 0.8)"
+    )
+    finisher.add_argument("--storage", choices=("float16", "int8"), default="float16", help="of its matrices")
+    add_json(finisher, "the result")
     card = actions.add_parser("card", help="measure a bundle and write its card")
     _add_bundle(card)
     card.add_argument("-n", type=int, default=2000, help="samples of the base model (default: 2000)")
@@ -82,6 +91,7 @@ def run(given: argparse.Namespace) -> int:
         "show": _show,
         "verify": _verify,
         "build": _build,
+        "add-finisher": _add_finisher,
         "add-predictor": _add_predictor,
         "card": _card,
     }
@@ -160,6 +170,16 @@ def _build(given: argparse.Namespace) -> int:
     )
     write_json(given.json, _summary(bundle))
     console(given.json).print(f"{bundle.path}: digest {bundle.digest}")
+    return 0
+
+
+def _add_finisher(given: argparse.Namespace) -> int:
+    maker: Any = require("generator_svc.storage.bundle", "generator")
+    bundle: Bundle = maker.add_finisher(
+        find_bundle(given.bundle), given.trained, steps=given.steps, noise=given.noise, storage=given.storage
+    )
+    write_json(given.json, _summary(bundle))
+    console(given.json).print(f"{bundle.path}: digest {bundle.digest}; `xenolith bundle card` measures it")
     return 0
 
 

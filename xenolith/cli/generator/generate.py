@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from xenolith.cli.generator.cleanup import add_cleanup, cleanup_settings
+from xenolith.cli.generator.finishing import add_finishing
 from xenolith.cli.output import add_json, console, write_json
 from xenolith.cli.progress import Progress
 from xenolith.cli.services import add_service_arguments, services
@@ -49,6 +50,7 @@ def add_parser(commands: Any) -> None:
         metavar="NAME=VALUE",
         help="wanted property, such as band_gap=3.0; may be repeated (bundles that have learnt it)",
     )
+    add_finishing(parser)
     add_cleanup(parser)
     parser.add_argument(
         "--out", type=Path, default=Path("samples.extxyz"), help="extxyz file, or folder for CIF files"
@@ -75,6 +77,8 @@ def run(given: argparse.Namespace) -> int:
             steps=given.steps,
             eta=given.eta,
             guidance_scale=given.guidance,
+            finish_steps=given.finish_steps,
+            finish_noise=given.finish_noise,
             **cleanup_settings(given),
         ):
             written += _write(given.out, part, as_cif=as_cif)

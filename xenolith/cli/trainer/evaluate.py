@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from xenolith.cli.generator.cleanup import add_cleanup, cleanup_settings
+from xenolith.cli.generator.finishing import add_finishing, finishing_settings
 from xenolith.cli.output import add_json, console, table, write_json
 from xenolith.cli.progress import Progress
 from xenolith.cli.services import add_service_arguments, services
@@ -33,6 +34,7 @@ def add_parser(commands: Any) -> None:
         metavar="CALCULATOR",
         help="have a second calculator of the oracle judge the samples, such as chgnet-r2scan",
     )
+    add_finishing(parser)
     add_cleanup(parser)
     add_service_arguments(parser, "generator", "oracle", "trainer")
     add_json(parser, "the metrics")
@@ -45,6 +47,8 @@ def run(given: argparse.Namespace) -> int:
     settings: dict[str, Any] = {"relax": {}} if given.relax else {}
     if cleanup := cleanup_settings(given):
         settings["cleanup"] = cleanup
+    if finishing := finishing_settings(given):
+        settings["finishing"] = finishing
     if given.audit:
         settings["audit_calculator_ids"] = given.audit
     with services(given, "trainer", out) as client, Progress(out) as progress:

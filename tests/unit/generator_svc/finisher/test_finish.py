@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from generator_svc.finisher.finish import SMALLEST_NOISE, finish, noise_levels
+from generator_svc.finisher.finish import finish, noise_levels
 from generator_svc.finisher.network import Finisher, FinisherConfig
-from generator_svc.finisher.noise import add_noise, displace
+from generator_svc.finisher.noise import SMALLEST_NOISE, add_noise, displace
 from generator_svc.networks.autoencoder import CrystalTensors
 from generator_svc.networks.ragged import Ragged
 from tests.tiny_bundle import crystal_table

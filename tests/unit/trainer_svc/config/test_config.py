@@ -36,11 +36,15 @@ def test_values_survive_the_wire():
         normalization=trainer_pb2.REWARD_NORMALIZATION_STEP_MIN_MAX,
     )
     message.evaluation.seeds.append(3)
+    message.evaluation.finishing.steps = 0
     config = config_from_proto(message)
     assert config.seed == 2**63 + 5
     assert config.reward.terms[0].transform.target.target == 3.0
     assert config.reward.terms[0].normalization == "step_min_max"
     assert config.evaluation.seeds == (3,)
+    assert config.evaluation.finishing is not None
+    assert (config.evaluation.finishing.steps, config.evaluation.finishing.noise) == (0, None)
+    assert config_to_proto(config).evaluation.finishing.HasField("steps")
     assert config_to_proto(config).score_settings.calculator_id == "mace"
 
 
