@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_svc.services.samples import Samples, assemble
-from xenolith.client.options import Options, channel_options, credentials
+from xenolith.client.transport.options import Options, channel_options, credentials
 from xenolith.contract.chunks import ReceivedWeights, WeightsReceiver, send_weights
 from xenolith.contract.errors import error_from_call
 from xenolith.serving.identity import RUN_ID_KEY

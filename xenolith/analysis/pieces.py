@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from xenolith.client import Client, Score, Scores
-from xenolith.client.score_messages import renumbered
+from xenolith.client.results.score_messages import renumbered
 from xenolith.convert import Item, as_items
 
 __all__ = ["PIECE", "score_in_pieces"]

@@ -1,15 +1,15 @@
 """Clients for the three services: `Client` for plain programs, `AsyncClient` for those with an event loop."""
 
-from xenolith.client.aio import AsyncClient
-from xenolith.client.condition_messages import condition
+from xenolith.client.client_async import AsyncClient
+from xenolith.client.client_sync import Client
+from xenolith.client.conditions import condition
 from xenolith.client.operation_calls import Operation
 from xenolith.client.operations import AsyncOperationHandle, OperationHandle
-from xenolith.client.options import Options
-from xenolith.client.results import HullPhase, Score, Scores, Status
-from xenolith.client.runs import Event, Run
-from xenolith.client.samples import Encoded, Samples, Trajectory
-from xenolith.client.sync import Client
+from xenolith.client.results.runs import Event, Run
+from xenolith.client.results.samples import Encoded, Samples, Trajectory
+from xenolith.client.results.scores import HullPhase, Score, Scores, Status
 from xenolith.client.trainer_calls import run_config
+from xenolith.client.transport.options import Options
 
 __all__ = [
     "AsyncClient",

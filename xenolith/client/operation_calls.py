@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import duration_pb2
 
-from xenolith.client.calls import Unary, deadline
 from xenolith.client.oracle_calls import DEFAULT_COMPONENTS, score_request
-from xenolith.client.results import Scores
-from xenolith.client.score_messages import scores_from_proto
+from xenolith.client.results.score_messages import scores_from_proto
+from xenolith.client.results.scores import Scores
+from xenolith.client.transport.calls import Unary, deadline
 from xenolith.convert.item import Item
 from xenolith.convert.items import as_items
 from xenolith.errors import XenolithError, error_class_of

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from xenolith.client.operation_calls import Operation
-from xenolith.client.results import Scores
+from xenolith.client.results.scores import Scores
 from xenolith.errors import CancelledError, DeadlineError, UnavailableError, XenolithError
 
 __all__ = ["AsyncOperationHandle", "OperationHandle"]

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from xenolith.client.calls import Exchange, Unary, deadline
 from xenolith.client.messages import fill
-from xenolith.client.results import Scores
-from xenolith.client.score_messages import scores_from_proto
+from xenolith.client.results.score_messages import scores_from_proto
+from xenolith.client.results.scores import Scores
+from xenolith.client.transport.calls import Exchange, Unary, deadline
 from xenolith.contract.wire import batch_to_proto
 from xenolith.convert.item import Item
 from xenolith.convert.items import as_items

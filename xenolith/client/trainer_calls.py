@@ -5,9 +5,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from xenolith.client.calls import Collect, Iterate, Unary, deadline
 from xenolith.client.messages import fill
-from xenolith.client.runs import (
+from xenolith.client.results.runs import (
     Artifact,
     ArtifactCollector,
     EvaluationCollector,
@@ -17,6 +16,7 @@ from xenolith.client.runs import (
     event_from_proto,
     run_from_proto,
 )
+from xenolith.client.transport.calls import Collect, Iterate, Unary, deadline
 from xenolith.errors import InvalidArgumentError
 from xenolith.v1 import trainer_pb2
 

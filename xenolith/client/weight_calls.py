@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from xenolith.client.calls import Collect, Upload, deadline
+from xenolith.client.transport.calls import Collect, Upload, deadline
 from xenolith.contract.chunks import ReceivedWeights, WeightsReceiver, send_weights
 from xenolith.v1 import generator_pb2
 

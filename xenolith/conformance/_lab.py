@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from xenolith.client import Options
-from xenolith.client.options import channel_options, credentials
+from xenolith.client.transport.options import channel_options, credentials
 from xenolith.conformance._check import Failure, skip
 from xenolith.conformance._crystals import sample_crystals
 from xenolith.conformance._words import described, name_of

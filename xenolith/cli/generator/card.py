@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 from xenolith.bundle import Bundle
 from xenolith.cli.progress import Progress
 from xenolith.cli.services import services
-from xenolith.client.runs import evaluation_dict
+from xenolith.client.results.runs import evaluation_dict
 from xenolith.errors import InvalidArgumentError
 from xenolith.optional import require
 

@@ -9,7 +9,7 @@ from xenolith.cli.output import add_json, console, table, write_json
 from xenolith.cli.progress import Progress
 from xenolith.cli.services import add_service_arguments, services
 from xenolith.cli.trainer.runs import rows
-from xenolith.client.runs import evaluation_dict, message_dict
+from xenolith.client.results.runs import evaluation_dict, message_dict
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["add_parser", "run"]

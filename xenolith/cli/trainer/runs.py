@@ -7,7 +7,7 @@ from typing import Any
 from xenolith.cli.output import table
 from xenolith.cli.progress import Progress
 from xenolith.client import Client, Event, Run
-from xenolith.client.runs import evaluation_dict
+from xenolith.client.results.runs import evaluation_dict
 from xenolith.errors import XenolithError
 from xenolith.v1 import trainer_pb2
 

@@ -27,7 +27,7 @@ from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.service.answers import response_of
 from oracle_svc.status import Status
 from xenolith.analysis import compare, opinions_of
-from xenolith.client.score_messages import scores_from_proto
+from xenolith.client.results.score_messages import scores_from_proto
 from xenolith.convert.items import as_items
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError

@@ -9,9 +9,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import grpc
 import grpc.aio
 
-from xenolith.client.calls import Collect, Exchange, Iterate, Unary, Upload
-from xenolith.client.endpoints import Endpoint, call_metadata, may_reconnect
-from xenolith.client.options import Options, channel_options, credentials
+from xenolith.client.transport.calls import Collect, Exchange, Iterate, Unary, Upload
+from xenolith.client.transport.endpoint import Endpoint, call_metadata, may_reconnect
+from xenolith.client.transport.options import Options, channel_options, credentials
 from xenolith.errors import XenolithError
 
 __all__ = ["Service", "collect", "iterate", "open_channel", "unary", "upload"]

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from xenolith.client.endpoints import Endpoint, open_endpoints, unconfigured
-from xenolith.client.options import Options
+from xenolith.client.transport.endpoint import Endpoint, open_endpoints, unconfigured
+from xenolith.client.transport.options import Options
 
 __all__ = ["ClientBase"]
 

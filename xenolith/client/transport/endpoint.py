@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2
 
-from xenolith.client.calls import Iterate
-from xenolith.client.options import Options
+from xenolith.client.transport.calls import Iterate
+from xenolith.client.transport.options import Options
 from xenolith.contract.errors import error_from_call
 from xenolith.errors import DeadlineError, InvalidArgumentError, UnavailableError, XenolithError
 from xenolith.v1 import generator_pb2_grpc, oracle_pb2_grpc, trainer_pb2_grpc

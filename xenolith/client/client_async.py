@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from xenolith.client import generator_calls, operation_calls, oracle_calls, trainer_calls, weight_calls
-from xenolith.client.base import ClientBase
+from xenolith.client.client_shared import ClientBase
 from xenolith.client.operations import AsyncOperationHandle
-from xenolith.client.transport_aio import Service, collect, iterate, open_channel, unary, upload
+from xenolith.client.transport.service_async import Service, collect, iterate, open_channel, unary, upload
 
 if TYPE_CHECKING:
     from xenolith.convert.items import CrystalsLike

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xenolith.client.results import Audit, HullPhase, Provenance, Relaxation, Score, Scores
+from xenolith.client.results.scores import Audit, HullPhase, Provenance, Relaxation, Score, Scores
 from xenolith.contract.structure_messages import StructureMessage
 from xenolith.contract.wire import batch_from_proto, tensor_from_proto
 from xenolith.convert.item import Item
