@@ -3,10 +3,12 @@
 import tomllib
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from generator_svc.networks.lora import LoraConfig
+from trainer_svc.algorithms.registry import algorithm_named, with_defaults
 from trainer_svc.config.condition_text import normalized
+from trainer_svc.config.learning import Hold, Model, OptimizerSettings
 from trainer_svc.errors import ConfigError
 from trainer_svc.rewards.spec import RewardSpec, load_spec
 from xenolith.explain import explain, violations
@@ -15,6 +17,7 @@ __all__ = [
     "AtomCounts",
     "EarlyStopping",
     "EvaluationSettings",
+    "Hold",
     "OptimizerSettings",
     "RunConfig",
     "Sampler",
@@ -23,11 +26,7 @@ __all__ = [
 ]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class AtomCounts(_Model):
+class AtomCounts(Model):
     """How a group's atom count is chosen."""
 
     min: int = Field(default=1, ge=1)
@@ -37,7 +36,7 @@ class AtomCounts(_Model):
     """Draw from these alone, equally likely; empty: from the generator's prior within [min, max]."""
 
 
-class Sampler(_Model):
+class Sampler(Model):
     """Sampler of an evaluation; what is absent is as for the rollouts."""
 
     steps: int | None = Field(default=None, ge=1)
@@ -45,7 +44,7 @@ class Sampler(_Model):
     guidance_scale: float | None = Field(default=None, ge=0.0)
 
 
-class RolloutSampler(_Model):
+class RolloutSampler(Model):
     """Sampler of the rollouts."""
 
     steps: int = Field(default=20, ge=2)
@@ -53,48 +52,7 @@ class RolloutSampler(_Model):
     guidance_scale: float = Field(default=1.0, ge=0.0)
 
 
-class OptimizerSettings(_Model):
-    """Optimiser and loss.
-
-    Log-probabilities are averaged over the D = atoms x channels latent numbers of a structure, so ratios stay
-    close to 1: a step whose mean moves by delta deviations in all has a log-ratio of order delta / D. The
-    clip range is of that order, not the 0.2 of language models.
-    """
-
-    learning_rate: float = Field(default=2e-4, gt=0.0)
-    weight_decay: float = Field(default=0.0, ge=0.0)
-    max_grad_norm: float = Field(default=1.0, gt=0.0)
-    clip_low: float = Field(default=1e-2, gt=0.0, lt=1.0)
-    clip_high: float = Field(default=1.5e-2, gt=0.0)
-    """Higher than below keeps exploration alive (DAPO, arXiv 2503.14476)."""
-    kl_weight: float = Field(default=0.05, ge=0.0)
-    """Weight of the divergence to the frozen base policy; 0 skips its computation."""
-    timestep_window: float = Field(default=1.0, gt=0.0, le=1.0)
-    """Only this share of the denoising steps, the noisiest, is trained; the others are not held to the base
-    policy either, and drift."""
-    timestep_fraction: float = Field(default=0.5, gt=0.0, le=1.0)
-    """Share of the window's steps trained in a minibatch, drawn anew each time."""
-    normalize_ratio: bool = True
-    """Divide each step's log-ratio by how strongly it reacts to the network, so that no step dominates
-    (GRPO-Guard, arXiv 2510.22319)."""
-    passes: int = Field(default=1, ge=1)
-    minibatches: int = Field(default=2, ge=1)
-    advantage_clip: float = Field(default=5.0, gt=0.0)
-    normalize_advantage: bool = True
-    """Divide by the group's deviation; otherwise by nothing (Dr. GRPO)."""
-    ema_decay: float = Field(default=0.0, ge=0.0, lt=1.0)
-    """Of the contract; any but 0 is refused, for no policy here is an average of others."""
-    warmup_steps: int = Field(default=0, ge=0)
-
-    @field_validator("ema_decay")
-    @classmethod
-    def _no_average(cls, value: float) -> float:
-        if value:
-            raise ValueError("this trainer keeps no moving average of weights; leave it at 0")
-        return value
-
-
-class Cleanup(_Model):
+class Cleanup(Model):
     """What the generator does to decoded crystals before they are scored."""
 
     symmetrize_tolerance: float | None = Field(default=None, gt=0.0)
@@ -103,7 +61,7 @@ class Cleanup(_Model):
     """Most relaxation steps; None or 0: none."""
 
 
-class Finishing(_Model):
+class Finishing(Model):
     """How the generator finishes decoded crystals before they are scored."""
 
     steps: int | None = Field(default=None, ge=0)
@@ -112,7 +70,7 @@ class Finishing(_Model):
     """Angstrom that decoded crystals are taken to have; None: the generator's default."""
 
 
-class EvaluationSettings(_Model):
+class EvaluationSettings(Model):
     """How base and tuned policy are compared: both with these settings and the same seeds."""
 
     n: int = Field(default=256, ge=0)
@@ -135,7 +93,7 @@ class EvaluationSettings(_Model):
     """Absent: the generator's default, as for rollouts."""
 
 
-class EarlyStopping(_Model):
+class EarlyStopping(Model):
     """When to stop before the last step."""
 
     patience: int = Field(default=0, ge=0)
@@ -148,7 +106,7 @@ class EarlyStopping(_Model):
     """Begin no further step once training has taken this long, seconds; makes runs depend on the machine."""
 
 
-class RunConfig(_Model):
+class RunConfig(Model):
     """Everything that determines a run, beside the bundle and the services it talks to."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -164,7 +122,13 @@ class RunConfig(_Model):
     """Conditions in the contract's JSON form, taken by the groups in turn; a composition may be written as a
     formula, a chemical system as Li-Fe-O. Evaluations sample under the same."""
     sampler: RolloutSampler = Field(default_factory=RolloutSampler)
+    algorithm: str = "grpo"
+    """How the policy learns from a step: grpo, awm, nft, ram, expert, or one that is installed. Fields that
+    are left out take the algorithm's own defaults."""
+    algorithm_settings: dict[str, Any] = Field(default_factory=dict)
+    """What this algorithm alone has to be told."""
     optimizer: OptimizerSettings = Field(default_factory=OptimizerSettings)
+    hold: Hold = Field(default_factory=Hold)
     reward: RewardSpec = Field(default_factory=lambda: load_spec("discovery"))
     """Name of a shipped spec, path of a TOML file, TOML text, or the table itself."""
     score_settings: dict[str, Any] = Field(default_factory=dict)
@@ -192,6 +156,11 @@ class RunConfig(_Model):
         targets = {"targets": self.adapter_targets} if self.adapter_targets else {}
         return LoraConfig(rank=self.adapter_rank, alpha=alpha, **targets)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _algorithm_defaults(cls, value: Any) -> Any:
+        return with_defaults(value) if isinstance(value, dict) else value
+
     @field_validator("max_staleness")
     @classmethod
     def _no_overlap(cls, value: int) -> int:
@@ -211,8 +180,23 @@ class RunConfig(_Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> "RunConfig":
-        if self.sampler.eta == 0.0:
-            raise ValueError("sampler.eta must be above 0: without noise there are no log-probabilities")
+        kind = algorithm_named(self.algorithm)
+        if self.sampler.eta == 0.0 and kind.needs_trajectory:
+            raise ValueError(
+                "sampler.eta must be above 0: without noise there are no log-probabilities, which"
+                f" {self.algorithm} needs"
+            )
+        if kind.needs_trajectory and (self.hold.anchor_weight or self.hold.ratio_clip):
+            raise ValueError(
+                f"hold.anchor_weight and hold.ratio_clip are for forward-process algorithms; {self.algorithm}"
+                " clips by optimizer.clip_low and clip_high"
+            )
+        try:
+            kind.Settings.model_validate(self.algorithm_settings)
+        except ValidationError as error:
+            raise ValueError(
+                f"algorithm_settings of {self.algorithm}: {explain(error, kind.Settings)}"
+            ) from error
         if self.adapter is None and (self.adapter_alpha or self.adapter_targets):
             raise ValueError("adapter_alpha and adapter_targets need adapter_rank")
         if self.sampler.guidance_scale != 1.0 and not self.conditions:

@@ -1,6 +1,6 @@
 """Group-relative policy optimisation of denoising steps."""
 
 from trainer_svc.grpo.rollouts import Rollouts
-from trainer_svc.grpo.update import Updater, UpdateStatistics, make_optimizer
+from trainer_svc.grpo.update import Updater
 
-__all__ = ["Rollouts", "UpdateStatistics", "Updater", "make_optimizer"]
+__all__ = ["Rollouts", "Updater"]

@@ -1,12 +1,13 @@
 """One step's policy update: passes of minibatches over a batch of rollouts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from trainer_svc.config.run_config import OptimizerSettings
+from trainer_svc.algorithms.base import UpdateStatistics
+from trainer_svc.algorithms.optimizer import set_learning_rate
+from trainer_svc.config.learning import OptimizerSettings
 from trainer_svc.errors import RatioError
 from trainer_svc.grpo.loss import LossInputs, LossOutputs, gaussian_kl, grpo_loss
 from trainer_svc.grpo.plan import Minibatch, plan_pass
@@ -14,38 +15,12 @@ from trainer_svc.grpo.policy import Policy
 from trainer_svc.grpo.rollouts import Rollouts, Rows
 from trainer_svc.seeds import derive_seed
 
-__all__ = ["RATIO_TOLERANCE", "ROWS_PER_FORWARD", "UpdateStatistics", "Updater", "make_optimizer"]
+__all__ = ["RATIO_TOLERANCE", "ROWS_PER_FORWARD", "Updater"]
 
 RATIO_TOLERANCE = 1e-5
 """Largest |ratio - 1| before the first update of a step."""
 ROWS_PER_FORWARD = 320
 """Most (structure, denoising step) pairs in one forward pass: memory and cache, not mathematics."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class UpdateStatistics:
-    """What one step's update did; means over rows or updates."""
-
-    ratio_deviation: float
-    """Largest |ratio - 1| before the first update; 0 when nothing was trained."""
-    loss: float
-    kl: float
-    """Divergence to the base policy, nats per latent number; 0 when switched off."""
-    clip_fraction: float
-    grad_norm: float
-    """Before clipping."""
-    learning_rate: float
-    updates: int
-
-
-def make_optimizer(network: torch.nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
-    """AdamW over all trainable weights."""
-    return torch.optim.AdamW(
-        [weight for weight in network.parameters() if weight.requires_grad],
-        lr=settings.learning_rate,
-        betas=(0.9, 0.99),
-        weight_decay=settings.weight_decay,
-    )
 
 
 class Updater:
@@ -75,9 +50,16 @@ class Updater:
             raise ValueError("kl_weight is above 0, so a reference policy is needed")
         self._policy, self._reference = policy, reference
         self._optimizer, self._settings = optimizer, settings
+        self._kl_weight = settings.kl_weight
 
     def run(
-        self, rollouts: Rollouts, *, run_seed: int, step: int, on_progress: Callable[[], None]
+        self,
+        rollouts: Rollouts,
+        *,
+        run_seed: int,
+        step: int,
+        on_progress: Callable[[], None],
+        kl_weight: float | None = None,
     ) -> UpdateStatistics:
         """Update the policy on one step's rollouts.
 
@@ -89,13 +71,16 @@ class Updater:
             Fix which structures and denoising steps meet in which minibatch.
         on_progress
             Called after every forward pass; may raise to abandon the update.
+        kl_weight
+            Weight of the divergence at this step; absent: that of the settings.
 
         Raises
         ------
         RatioError
             Before the first update, a log-probability differs from the one that the generator reported.
         """
-        learning_rate = self._set_learning_rate(step)
+        learning_rate = set_learning_rate(self._optimizer, self._settings, step)
+        self._kl_weight = self._settings.kl_weight if kl_weight is None else kl_weight
         tally = _Tally()
         structures = torch.nonzero(rollouts.advantages).flatten().tolist()
         steps = self._window(rollouts.trainable_steps())
@@ -151,7 +136,7 @@ class Updater:
     def _forward(self, rows: Rows, scale: Tensor) -> LossOutputs:
         new = self._policy.evaluate(rows)
         kl = torch.zeros_like(new.log_prob)
-        if self._reference is not None and self._settings.kl_weight > 0.0:
+        if self._reference is not None and self._kl_weight > 0.0:
             with torch.no_grad():
                 base = self._reference.evaluate(rows).mean
             kl = self._policy.mean_over_atoms(gaussian_kl(new.mean, base, new.std), rows)
@@ -166,15 +151,8 @@ class Updater:
             inputs,
             clip_low=self._settings.clip_low,
             clip_high=self._settings.clip_high,
-            kl_weight=self._settings.kl_weight,
+            kl_weight=self._kl_weight,
         )
-
-    def _set_learning_rate(self, step: int) -> float:
-        warmup = self._settings.warmup_steps
-        rate = self._settings.learning_rate * (min(1.0, step / warmup) if warmup else 1.0)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        return rate
 
 
 class _Tally:

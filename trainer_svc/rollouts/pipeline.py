@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer_svc.algorithms import algorithm_named
 from trainer_svc.config.run_config import RunConfig
 from trainer_svc.rollouts.conditions import Conditions
 from trainer_svc.rollouts.draws import group_counts, member_seeds
@@ -58,6 +59,7 @@ class RolloutPipeline:
         self._config, self._conditions, self._warm = config, conditions, warm
         self._link, self._scorer = link, scorer
         self._components = components_of(config.reward)
+        self._trajectories = algorithm_named(config.algorithm).needs_trajectory
 
     async def collect(self, step: int) -> Collected:
         """Sample and score one step; the result depends on the policy and the run's seed alone."""
@@ -109,5 +111,5 @@ class RolloutPipeline:
             sampler=generator_pb2.SamplerSettings(
                 steps=sampler.steps, eta=sampler.eta, guidance_scale=sampler.guidance_scale
             ),
-            return_trajectory=True,
+            return_trajectory=self._trajectories,
         )

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from generator_svc.networks.lora import adapter_state, load_adapter, merged_stat
 from trainer_svc.errors import CheckpointError
 from xenolith.files import publish_directory, read_json, write_json
 
-__all__ = ["Checkpoints", "TrainingState"]
+__all__ = ["Checkpoints", "LearnerWeights", "TrainingState"]
 
 _NAME = re.compile(r"step-(\d{6,})")
 
@@ -38,6 +39,33 @@ class TrainingState(BaseModel):
     """Why the run ended before its last step; empty if it did not."""
     oracle_calls: int = 0
     """Structures scored in training."""
+    kl_weight: float | None = None
+    """Weight of the divergence to the base policy at the next step; None: as the run begins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnerWeights:
+    """The networks of a run, with their optimiser."""
+
+    trained: nn.Module
+    optimizer: torch.optim.Optimizer
+    """Over the trained network's weights."""
+    average: nn.Module | None = None
+    """Its moving average, where one is kept."""
+    samples_average: bool = False
+    """Whether that average is the policy, and so the checkpoint's weights."""
+
+    @property
+    def policy(self) -> nn.Module:
+        """What samples."""
+        return self.average if self.samples_average and self.average is not None else self.trained
+
+    @property
+    def beside(self) -> dict[str, nn.Module]:
+        """What is kept beside the policy, by the name of its file."""
+        if self.average is None:
+            return {}
+        return {"trained": self.trained} if self.samples_average else {"average": self.average}
 
 
 class Checkpoints:
@@ -52,17 +80,21 @@ class Checkpoints:
         matches = (_NAME.fullmatch(path.name) for path in self._root.iterdir())
         return sorted(int(match[1]) for match in matches if match)
 
-    def save(self, network: nn.Module, optimizer: torch.optim.Optimizer, state: TrainingState) -> Path:
+    def save(self, networks: LearnerWeights, state: TrainingState) -> Path:
         """Write a checkpoint and delete the oldest beyond the limit; step 0 stays, it is the base policy."""
         final = self._path(state.step)
         temporary = self._root / f".{final.name}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         # Always those of a plain denoiser, which anyone can sample from; an adapter is kept beside them.
-        save_file(_contiguous(merged_state(network)), temporary / "weights.safetensors")
-        if adapter := adapter_state(network):
+        save_file(_contiguous(merged_state(networks.policy)), temporary / "weights.safetensors")
+        if adapter := adapter_state(networks.policy):
             save_file(_contiguous(adapter), temporary / "adapter.safetensors")
-        save_file(_optimizer_tensors(network, optimizer), temporary / "optimizer.safetensors")
+        for name, network in networks.beside.items():
+            own = adapter_state(network) or network.state_dict()
+            save_file(_contiguous(own), temporary / f"{name}.safetensors")
+        moments = _optimizer_tensors(networks.trained, networks.optimizer)
+        save_file(moments, temporary / "optimizer.safetensors")
         write_json(temporary / "state.json", state.model_dump())
         # A step repeated after an interruption finds its own earlier checkpoint, equal bit for bit.
         shutil.rmtree(final, ignore_errors=True)
@@ -70,15 +102,13 @@ class Checkpoints:
         self._prune()
         return final
 
-    def load(
-        self, network: nn.Module, optimizer: torch.optim.Optimizer, step: int | None = None
-    ) -> TrainingState:
-        """Restore network and optimiser in place.
+    def load(self, networks: LearnerWeights, step: int | None = None) -> TrainingState:
+        """Restore networks and optimiser in place.
 
         Parameters
         ----------
-        network, optimizer
-            Of the run's architecture; overwritten. Of a network with an adapter, the adapter alone is: its
+        networks
+            Of the run's architecture; overwritten. Of networks with an adapter, the adapter alone is: their
             other weights must be those of step 0.
         step
             Which checkpoint; absent: the newest.
@@ -90,11 +120,18 @@ class Checkpoints:
         """
         path = self._path(self._newest() if step is None else step)
         try:
-            if adapter_state(network):
-                load_adapter(network, load_file(path / "adapter.safetensors"))
+            if adapter_state(networks.policy):
+                load_adapter(networks.policy, load_file(path / "adapter.safetensors"))
             else:
-                network.load_state_dict(load_file(path / "weights.safetensors"))
-            _restore_optimizer(network, optimizer, load_file(path / "optimizer.safetensors"))
+                networks.policy.load_state_dict(load_file(path / "weights.safetensors"))
+            for name, network in networks.beside.items():
+                tensors = load_file(path / f"{name}.safetensors")
+                if adapter_state(network):
+                    load_adapter(network, tensors)
+                else:
+                    network.load_state_dict(tensors)
+            moments = load_file(path / "optimizer.safetensors")
+            _restore_optimizer(networks.trained, networks.optimizer, moments)
             return TrainingState.model_validate(read_json(path / "state.json"))
         except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             raise CheckpointError(f"checkpoint {path} cannot be used: {error}") from error

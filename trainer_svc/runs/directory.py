@@ -49,9 +49,8 @@ class RunDirectory:
             The name belongs to a run with another configuration.
         """
         directory = cls(root / config.name)
-        document = config.model_dump(mode="json")
         if directory.config.exists():
-            if read_json(directory.config) != document:
+            if directory.read_config() != config:
                 raise RunExistsError(
                     f"run {config.name!r} exists with another configuration; choose another name, or delete"
                     f" {directory.path}"
@@ -59,7 +58,7 @@ class RunDirectory:
             return directory
         directory.path.mkdir(parents=True, exist_ok=True)
         directory.evaluations.mkdir(exist_ok=True)
-        write_json(directory.config, document)
+        directory.write_config(config)
         return directory
 
     @classmethod

@@ -19,6 +19,8 @@ class Samples:
     """B samples with T atoms together, in the order of their request."""
 
     crystals: CrystalBatch
+    final: NDArray[np.float32]
+    """(T, L) final latents, standardised."""
     latents: NDArray[np.float32] | None
     """(S + 1, T, L) states from initial noise to the final latents; None without trajectory."""
     old_log_probs: NDArray[np.float32] | None
@@ -32,6 +34,7 @@ class Samples:
         trajectories = all(part.latents is not None and part.old_log_probs is not None for part in parts)
         return cls(
             crystals=CrystalBatch.concat([part.crystals for part in parts]),
+            final=np.concatenate([part.final for part in parts]),
             latents=np.concatenate([p.latents for p in parts if p.latents is not None], 1)
             if trajectories
             else None,
@@ -68,6 +71,7 @@ def _samples(message: generator_pb2.SampleResponse) -> Samples:
     path = message.trajectory
     return Samples(
         crystals=batch_from_proto(message.crystals),
+        final=tensor_from_proto(message.latents, "latents").astype(np.float32),
         latents=tensor_from_proto(path.latents).astype(np.float32) if has_trajectory else None,
         old_log_probs=tensor_from_proto(path.old_log_probs).astype(np.float32) if has_trajectory else None,
         policy_version=message.provenance.policy_version,
@@ -79,6 +83,7 @@ def _reorder(samples: Samples, order: NDArray[np.int64]) -> Samples:
     atoms = np.concatenate([np.arange(starts[index], starts[index + 1]) for index in order])
     return Samples(
         crystals=samples.crystals.take(order),
+        final=samples.final[atoms],
         latents=None if samples.latents is None else samples.latents[:, atoms],
         old_log_probs=None if samples.old_log_probs is None else samples.old_log_probs[order],
         policy_version=samples.policy_version,

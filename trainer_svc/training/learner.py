@@ -12,14 +12,17 @@ from generator_svc.diffusion.sampler import SamplerSettings
 from generator_svc.networks.conditions import ConditionsConfig
 from generator_svc.networks.denoiser import Denoiser
 from generator_svc.networks.lora import add_adapter
+from trainer_svc.algorithms.advantages import Advantages
+from trainer_svc.algorithms.average import averaged_copy, follow
+from trainer_svc.algorithms.base import Batch, Context, Networks, Path, UpdateStatistics, Valued
+from trainer_svc.algorithms.optimizer import make_optimizer
+from trainer_svc.algorithms.registry import algorithm_named
 from trainer_svc.config.run_config import RunConfig
-from trainer_svc.evaluation.headline import shares
-from trainer_svc.grpo import Rollouts, Updater, UpdateStatistics, make_optimizer
-from trainer_svc.grpo.advantages import Advantages, compute_advantages
-from trainer_svc.grpo.policy import DiffusionPolicy, WithoutAdapter
+from trainer_svc.evaluation.headline import headline_flags, shares
 from trainer_svc.rewards import Rewards, TermValues, compute_rewards
 from trainer_svc.rewards.measurements import STATUS_PREFIX
 from trainer_svc.rollouts.pipeline import Collected
+from trainer_svc.runs.checkpoints import LearnerWeights
 from trainer_svc.seeds import derive_seed
 from xenolith.v1 import trainer_pb2
 
@@ -36,7 +39,7 @@ class Learnt:
 
 
 class Learner:
-    """Policy, frozen base and optimiser of one run."""
+    """Policy, frozen base, moving average and optimiser of one run."""
 
     def __init__(self, config: RunConfig, policy: Denoiser) -> None:
         """Bind the network.
@@ -49,59 +52,110 @@ class Learner:
             With the weights that the run starts from, to which it is held; trained in place. With
             ``adapter_rank`` it gets an adapter here, and nothing else is trained.
         """
-        sampler = SamplerSettings(
-            steps=config.sampler.steps,
-            eta=config.sampler.eta,
-            guidance_scale=config.sampler.guidance_scale,
-        )
-        self._config = config
+        self._config, self._kind = config, algorithm_named(config.algorithm)
         self.network = policy
         self.adapter = config.adapter
         if self.adapter is not None:
             add_adapter(policy, self.adapter, derive_seed(config.seed, "adapter"))
-            reference: DiffusionPolicy = WithoutAdapter(policy, sampler)
+            base = policy
         else:
-            reference = DiffusionPolicy(copy.deepcopy(policy).eval().requires_grad_(False), sampler)
+            base = copy.deepcopy(policy).eval().requires_grad_(False)
             policy.requires_grad_(True)
+        averaged = self._kind.needs_average or config.hold.anchor_weight > 0.0
+        self.average = averaged_copy(policy) if averaged else None
         self.optimizer = make_optimizer(policy, config.optimizer)
-        self._updater = Updater(DiffusionPolicy(policy, sampler), reference, self.optimizer, config.optimizer)
+        self._algorithm = self._kind(
+            Context(
+                networks=Networks(trained=policy, base=base, average=self.average),
+                optimizer=self.optimizer,
+                sampler=SamplerSettings(
+                    steps=config.sampler.steps,
+                    eta=config.sampler.eta,
+                    guidance_scale=config.sampler.guidance_scale,
+                ),
+                learning=config.optimizer,
+                hold=config.hold,
+                settings=self._kind.Settings.model_validate(config.algorithm_settings),
+            )
+        )
+
+    @property
+    def policy(self) -> Denoiser:
+        """What samples: the trained network, or its moving average where the algorithm says so."""
+        return self.average if self._kind.samples_average and self.average is not None else self.network
+
+    @property
+    def weights(self) -> LearnerWeights:
+        """What a checkpoint keeps."""
+        return LearnerWeights(
+            trained=self.network,
+            optimizer=self.optimizer,
+            average=self.average,
+            samples_average=self._kind.samples_average,
+        )
 
     def learn(
-        self, collected: Collected, step: int, on_progress: Callable[[], None] = lambda: None
+        self,
+        collected: Collected,
+        step: int,
+        kl_weight: float,
+        on_progress: Callable[[], None] = lambda: None,
     ) -> Learnt:
         """Value the step's structures and update the policy.
+
+        Parameters
+        ----------
+        collected
+            Sampled and measured.
+        step
+            Its number, 1-based.
+        kl_weight
+            Weight of the divergence to the base policy.
+        on_progress
+            Called after every forward pass; may raise to abandon the update.
 
         Raises
         ------
         RatioError
             The generator did not sample with these weights.
         """
-        config = self._config
-        rewards = compute_rewards(collected.scored.measured, collected.groups, config.reward)
-        advantages = compute_advantages(
-            rewards.total,
-            collected.groups,
-            std="group" if config.optimizer.normalize_advantage else "none",
-            clip=config.optimizer.advantage_clip,
+        config, measured = self._config, collected.scored.measured
+        rewards = compute_rewards(measured, collected.groups, config.reward)
+        believed = np.array([not reason for reason in rewards.reasons], dtype=bool)
+        valued = Valued(
+            rewards=rewards.total,
+            groups=collected.groups,
+            wanted=headline_flags(measured)["msun"] & believed,
         )
-        rollouts = _rollouts(collected, advantages, self.network.config.conditions)
-        update = self._updater.run(rollouts, run_seed=config.seed, step=step, on_progress=on_progress)
+        advantages = self._kind.advantages(valued, config.optimizer, config.hold)
+        update = self._algorithm.update(
+            _batch(collected, advantages, self.network.config.conditions),
+            run_seed=config.seed,
+            step=step,
+            kl_weight=kl_weight,
+            on_progress=on_progress,
+        )
+        if self.average is not None:
+            follow(self.average, self.network, config.hold.decay_at(step))
         return Learnt(rewards=rewards, advantages=advantages, update=update)
 
 
-def _rollouts(collected: Collected, advantages: Advantages, learnt: ConditionsConfig | None) -> Rollouts:
+def _batch(collected: Collected, advantages: Advantages, learnt: ConditionsConfig | None) -> Batch:
     samples, conditions = collected.samples, None
     if collected.conditions and learnt is not None:
         each = [collected.conditions[group] for group in collected.groups]
         conditions = wanted_conditions(each, samples.crystals.num_atoms.tolist(), learnt)
-    if samples.latents is None or samples.old_log_probs is None:
-        raise ValueError("samples without trajectories cannot be learnt from")
-    return Rollouts(
-        latents=torch.from_numpy(samples.latents),
+    path = None
+    if samples.latents is not None and samples.old_log_probs is not None:
+        path = Path(
+            latents=torch.from_numpy(samples.latents), old_log_probs=torch.from_numpy(samples.old_log_probs)
+        )
+    return Batch(
+        latents=torch.from_numpy(samples.final),
         num_atoms=torch.from_numpy(samples.crystals.num_atoms.astype(np.int64)),
-        old_log_probs=torch.from_numpy(samples.old_log_probs),
         advantages=torch.from_numpy(advantages.values.astype(np.float32)),
         conditions=conditions,
+        path=path,
     )
 
 

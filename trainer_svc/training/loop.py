@@ -125,21 +125,24 @@ class Training:
         """Make the generator sample with the learner's weights."""
         learner, version = parts.learner, parts.state.policy_version
         if learner.adapter is None:
-            await parts.link.publish(version, learner.network.state_dict())
+            await parts.link.publish(version, learner.policy.state_dict())
             return
         if parts.state.step == 0:
             await parts.link.publish(*parts.base)  # the adapter still changes nothing
         else:
-            tensors = adapter_state(learner.network)
+            tensors = adapter_state(learner.policy)
             await parts.link.publish_adapter(version, tensors, learner.adapter, parts.base)
 
     def _learn(self, parts: Parts, collected: Collected, step: int) -> trainer_pb2.StepEvent:
-        learnt = parts.learner.learn(collected, step)
-        event = step_event(step, collected, learnt)
-        parts.candidates.add(step, collected.samples.crystals, collected.scored.measured)
         state = parts.state
+        weight = self._config.optimizer.kl_weight if state.kl_weight is None else state.kl_weight
+        learnt = parts.learner.learn(collected, step, weight)
+        event = step_event(step, collected, learnt)
+        event.kl_weight = weight
+        parts.candidates.add(step, collected.samples.crystals, collected.scored.measured)
         state.step = step
-        state.policy_version = version_of(self._config.name, step, merged_state(parts.learner.network))
+        state.kl_weight = self._config.hold.next_kl_weight(weight, event.kl)
+        state.policy_version = version_of(self._config.name, step, merged_state(parts.learner.policy))
         state.reward_means.append(event.reward_mean)
         state.oracle_calls += event.samples
         log.info("step", step=step, reward=round(event.reward_mean, 4), msun=round(event.metrics["msun"], 3))
@@ -147,7 +150,7 @@ class Training:
 
     def _checkpoint(self, parts: Parts) -> None:
         parts.state.candidates_bytes = parts.candidates.publish()
-        self._checkpoints.save(parts.learner.network, parts.learner.optimizer, parts.state)
+        self._checkpoints.save(parts.learner.weights, parts.state)
 
     def _calls(self, state: TrainingState) -> int:
         run = self._log.run
@@ -170,9 +173,7 @@ class Training:
         self._log.update(oracle_calls=self._calls(parts.state))
 
     async def _evaluate(self, parts: Parts, step: int, n: int) -> Evaluated:
-        _, weights = (
-            self._checkpoints.weights(0) if step == 0 else (step, merged_state(parts.learner.network))
-        )
+        _, weights = self._checkpoints.weights(0) if step == 0 else (step, merged_state(parts.learner.policy))
         await parts.link.publish(version_of(self._config.name, step, weights), weights)
         plan = EvaluationPlan.of(self._config.evaluation, self._config.sampler, self._config.seed, n)
         evaluated = await parts.evaluator.evaluate(plan, self._on_progress)

@@ -149,12 +149,10 @@ class Preparation:
         weights = tensors_of(received)
         learner = Learner(self.config, build_denoiser(source.denoiser_config_json, weights))
         version = version_of(self.config.name, 0, weights)
-        await self.worker.run(
-            self.checkpoints.save, learner.network, learner.optimizer, TrainingState(policy_version=version)
-        )
+        await self.worker.run(self.checkpoints.save, learner.weights, TrainingState(policy_version=version))
 
     def _restore(
         self, source: generator_pb2.GeneratorServiceDescribeResponse, base: dict[str, Tensor]
     ) -> tuple[Learner, TrainingState]:
         learner = Learner(self.config, build_denoiser(source.denoiser_config_json, base))
-        return learner, self.checkpoints.load(learner.network, learner.optimizer)
+        return learner, self.checkpoints.load(learner.weights)

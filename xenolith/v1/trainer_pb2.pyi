@@ -1,3 +1,4 @@
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from xenolith.v1 import generator_pb2 as _generator_pb2
 from xenolith.v1 import oracle_pb2 as _oracle_pb2
@@ -51,7 +52,7 @@ RUN_STATE_INTERRUPTED: RunState
 RUN_STATE_WAITING: RunState
 
 class RunConfig(_message.Message):
-    __slots__ = ("name", "seed", "expected_bundle_digest", "base_policy_version", "steps", "groups", "group_size", "atom_counts", "conditions", "sampler", "optimizer", "reward_terms", "invalid_reward", "score_settings", "evaluation", "early_stopping", "checkpoint_every", "max_staleness", "share_initial_noise", "adapter_rank", "labels", "reward_spec", "suspicious_below", "creativity", "adapter_alpha", "adapter_targets")
+    __slots__ = ("name", "seed", "expected_bundle_digest", "base_policy_version", "steps", "groups", "group_size", "atom_counts", "conditions", "sampler", "optimizer", "reward_terms", "invalid_reward", "score_settings", "evaluation", "early_stopping", "checkpoint_every", "max_staleness", "share_initial_noise", "adapter_rank", "labels", "reward_spec", "suspicious_below", "creativity", "adapter_alpha", "adapter_targets", "algorithm", "algorithm_settings", "hold")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +86,9 @@ class RunConfig(_message.Message):
     CREATIVITY_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_ALPHA_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_TARGETS_FIELD_NUMBER: _ClassVar[int]
+    ALGORITHM_FIELD_NUMBER: _ClassVar[int]
+    ALGORITHM_SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    HOLD_FIELD_NUMBER: _ClassVar[int]
     name: str
     seed: int
     expected_bundle_digest: str
@@ -111,7 +115,28 @@ class RunConfig(_message.Message):
     creativity: CreativitySettings
     adapter_alpha: float
     adapter_targets: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., seed: _Optional[int] = ..., expected_bundle_digest: _Optional[str] = ..., base_policy_version: _Optional[str] = ..., steps: _Optional[int] = ..., groups: _Optional[int] = ..., group_size: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[_generator_pb2.Condition, _Mapping]]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerSettings, _Mapping]] = ..., reward_terms: _Optional[_Iterable[_Union[RewardTerm, _Mapping]]] = ..., invalid_reward: _Optional[float] = ..., score_settings: _Optional[_Union[_oracle_pb2.ScoreSettings, _Mapping]] = ..., evaluation: _Optional[_Union[EvaluationSettings, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., checkpoint_every: _Optional[int] = ..., max_staleness: _Optional[int] = ..., share_initial_noise: bool = ..., adapter_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., reward_spec: _Optional[str] = ..., suspicious_below: _Optional[float] = ..., creativity: _Optional[_Union[CreativitySettings, _Mapping]] = ..., adapter_alpha: _Optional[float] = ..., adapter_targets: _Optional[_Iterable[str]] = ...) -> None: ...
+    algorithm: str
+    algorithm_settings: _struct_pb2.Struct
+    hold: HoldSettings
+    def __init__(self, name: _Optional[str] = ..., seed: _Optional[int] = ..., expected_bundle_digest: _Optional[str] = ..., base_policy_version: _Optional[str] = ..., steps: _Optional[int] = ..., groups: _Optional[int] = ..., group_size: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[_generator_pb2.Condition, _Mapping]]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerSettings, _Mapping]] = ..., reward_terms: _Optional[_Iterable[_Union[RewardTerm, _Mapping]]] = ..., invalid_reward: _Optional[float] = ..., score_settings: _Optional[_Union[_oracle_pb2.ScoreSettings, _Mapping]] = ..., evaluation: _Optional[_Union[EvaluationSettings, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., checkpoint_every: _Optional[int] = ..., max_staleness: _Optional[int] = ..., share_initial_noise: bool = ..., adapter_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., reward_spec: _Optional[str] = ..., suspicious_below: _Optional[float] = ..., creativity: _Optional[_Union[CreativitySettings, _Mapping]] = ..., adapter_alpha: _Optional[float] = ..., adapter_targets: _Optional[_Iterable[str]] = ..., algorithm: _Optional[str] = ..., algorithm_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., hold: _Optional[_Union[HoldSettings, _Mapping]] = ...) -> None: ...
+
+class HoldSettings(_message.Message):
+    __slots__ = ("kl_target", "kl_rate", "negative_scale", "ratio_clip", "anchor_weight", "anchor_decay", "anchor_warmup_steps")
+    KL_TARGET_FIELD_NUMBER: _ClassVar[int]
+    KL_RATE_FIELD_NUMBER: _ClassVar[int]
+    NEGATIVE_SCALE_FIELD_NUMBER: _ClassVar[int]
+    RATIO_CLIP_FIELD_NUMBER: _ClassVar[int]
+    ANCHOR_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    ANCHOR_DECAY_FIELD_NUMBER: _ClassVar[int]
+    ANCHOR_WARMUP_STEPS_FIELD_NUMBER: _ClassVar[int]
+    kl_target: float
+    kl_rate: float
+    negative_scale: float
+    ratio_clip: float
+    anchor_weight: float
+    anchor_decay: float
+    anchor_warmup_steps: int
+    def __init__(self, kl_target: _Optional[float] = ..., kl_rate: _Optional[float] = ..., negative_scale: _Optional[float] = ..., ratio_clip: _Optional[float] = ..., anchor_weight: _Optional[float] = ..., anchor_decay: _Optional[float] = ..., anchor_warmup_steps: _Optional[int] = ...) -> None: ...
 
 class CreativitySettings(_message.Message):
     __slots__ = ("partial", "scale", "share_duplicates")
@@ -134,7 +159,7 @@ class AtomCounts(_message.Message):
     def __init__(self, min: _Optional[int] = ..., max: _Optional[int] = ..., choices: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class OptimizerSettings(_message.Message):
-    __slots__ = ("learning_rate", "weight_decay", "max_grad_norm", "clip_low", "clip_high", "kl_weight", "timestep_fraction", "passes", "minibatches", "advantage_clip", "normalize_advantage", "ema_decay", "warmup_steps", "timestep_window", "normalize_ratio")
+    __slots__ = ("learning_rate", "weight_decay", "max_grad_norm", "clip_low", "clip_high", "kl_weight", "timestep_fraction", "passes", "minibatches", "advantage_clip", "normalize_advantage", "ema_decay", "warmup_steps", "timestep_window", "normalize_ratio", "advantage_scale")
     LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_DECAY_FIELD_NUMBER: _ClassVar[int]
     MAX_GRAD_NORM_FIELD_NUMBER: _ClassVar[int]
@@ -150,6 +175,7 @@ class OptimizerSettings(_message.Message):
     WARMUP_STEPS_FIELD_NUMBER: _ClassVar[int]
     TIMESTEP_WINDOW_FIELD_NUMBER: _ClassVar[int]
     NORMALIZE_RATIO_FIELD_NUMBER: _ClassVar[int]
+    ADVANTAGE_SCALE_FIELD_NUMBER: _ClassVar[int]
     learning_rate: float
     weight_decay: float
     max_grad_norm: float
@@ -165,7 +191,8 @@ class OptimizerSettings(_message.Message):
     warmup_steps: int
     timestep_window: float
     normalize_ratio: bool
-    def __init__(self, learning_rate: _Optional[float] = ..., weight_decay: _Optional[float] = ..., max_grad_norm: _Optional[float] = ..., clip_low: _Optional[float] = ..., clip_high: _Optional[float] = ..., kl_weight: _Optional[float] = ..., timestep_fraction: _Optional[float] = ..., passes: _Optional[int] = ..., minibatches: _Optional[int] = ..., advantage_clip: _Optional[float] = ..., normalize_advantage: bool = ..., ema_decay: _Optional[float] = ..., warmup_steps: _Optional[int] = ..., timestep_window: _Optional[float] = ..., normalize_ratio: bool = ...) -> None: ...
+    advantage_scale: str
+    def __init__(self, learning_rate: _Optional[float] = ..., weight_decay: _Optional[float] = ..., max_grad_norm: _Optional[float] = ..., clip_low: _Optional[float] = ..., clip_high: _Optional[float] = ..., kl_weight: _Optional[float] = ..., timestep_fraction: _Optional[float] = ..., passes: _Optional[int] = ..., minibatches: _Optional[int] = ..., advantage_clip: _Optional[float] = ..., normalize_advantage: bool = ..., ema_decay: _Optional[float] = ..., warmup_steps: _Optional[int] = ..., timestep_window: _Optional[float] = ..., normalize_ratio: bool = ..., advantage_scale: _Optional[str] = ...) -> None: ...
 
 class RewardTerm(_message.Message):
     __slots__ = ("name", "metric", "component", "weight", "transform", "normalization", "failed_value")
@@ -336,7 +363,7 @@ class Run(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., message: _Optional[str] = ..., config: _Optional[_Union[RunConfig, _Mapping]] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., policy_version: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., base: _Optional[_Union[Evaluation, _Mapping]] = ..., tuned: _Optional[_Union[Evaluation, _Mapping]] = ..., last_step: _Optional[_Union[StepEvent, _Mapping]] = ..., directory: _Optional[str] = ..., artifacts: _Optional[_Iterable[str]] = ..., bundle_name: _Optional[str] = ..., bundle_digest: _Optional[str] = ..., score_provenance: _Optional[_Union[_oracle_pb2.ScoreProvenance, _Mapping]] = ..., oracle_calls: _Optional[int] = ..., wall_s: _Optional[float] = ...) -> None: ...
 
 class StepEvent(_message.Message):
-    __slots__ = ("step", "rollout_policy_version", "policy_version", "samples", "groups_dropped", "reward_mean", "reward_std", "terms", "ratio_deviation", "kl", "clip_fraction", "grad_norm", "loss", "learning_rate", "metrics", "timings", "oracle_calls", "cache_hits", "statuses", "warnings", "replayed")
+    __slots__ = ("step", "rollout_policy_version", "policy_version", "samples", "groups_dropped", "reward_mean", "reward_std", "terms", "ratio_deviation", "kl", "clip_fraction", "grad_norm", "loss", "learning_rate", "metrics", "timings", "oracle_calls", "cache_hits", "statuses", "warnings", "replayed", "kl_weight")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -379,6 +406,7 @@ class StepEvent(_message.Message):
     STATUSES_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    KL_WEIGHT_FIELD_NUMBER: _ClassVar[int]
     step: int
     rollout_policy_version: str
     policy_version: str
@@ -400,7 +428,8 @@ class StepEvent(_message.Message):
     statuses: _containers.ScalarMap[str, int]
     warnings: _containers.RepeatedScalarFieldContainer[str]
     replayed: bool
-    def __init__(self, step: _Optional[int] = ..., rollout_policy_version: _Optional[str] = ..., policy_version: _Optional[str] = ..., samples: _Optional[int] = ..., groups_dropped: _Optional[int] = ..., reward_mean: _Optional[float] = ..., reward_std: _Optional[float] = ..., terms: _Optional[_Iterable[_Union[RewardTermSummary, _Mapping]]] = ..., ratio_deviation: _Optional[float] = ..., kl: _Optional[float] = ..., clip_fraction: _Optional[float] = ..., grad_norm: _Optional[float] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., timings: _Optional[_Mapping[str, float]] = ..., oracle_calls: _Optional[int] = ..., cache_hits: _Optional[int] = ..., statuses: _Optional[_Mapping[str, int]] = ..., warnings: _Optional[_Iterable[str]] = ..., replayed: bool = ...) -> None: ...
+    kl_weight: float
+    def __init__(self, step: _Optional[int] = ..., rollout_policy_version: _Optional[str] = ..., policy_version: _Optional[str] = ..., samples: _Optional[int] = ..., groups_dropped: _Optional[int] = ..., reward_mean: _Optional[float] = ..., reward_std: _Optional[float] = ..., terms: _Optional[_Iterable[_Union[RewardTermSummary, _Mapping]]] = ..., ratio_deviation: _Optional[float] = ..., kl: _Optional[float] = ..., clip_fraction: _Optional[float] = ..., grad_norm: _Optional[float] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., timings: _Optional[_Mapping[str, float]] = ..., oracle_calls: _Optional[int] = ..., cache_hits: _Optional[int] = ..., statuses: _Optional[_Mapping[str, int]] = ..., warnings: _Optional[_Iterable[str]] = ..., replayed: bool = ..., kl_weight: _Optional[float] = ...) -> None: ...
 
 class RewardTermSummary(_message.Message):
     __slots__ = ("name", "raw_mean", "mean", "std", "measured", "failed")

@@ -8,7 +8,7 @@ from ase.io import read
 from trainer_svc.errors import CheckpointError
 from trainer_svc.rewards.measurements import Measurements
 from trainer_svc.runs.candidates import Candidates
-from trainer_svc.runs.checkpoints import Checkpoints, TrainingState
+from trainer_svc.runs.checkpoints import Checkpoints, LearnerWeights, TrainingState
 from trainer_svc.runs.events import EventLog, last_steps
 from trainer_svc.runs.tables import crystals_of, read_table
 from xenolith.crystal import Crystal, CrystalBatch
@@ -40,9 +40,12 @@ def test_training_goes_on_from_a_checkpoint_bit_for_bit(tmp_path):
     layers, optimizer = network()
     for step in range(1, 4):
         train(layers, optimizer, step)
-        checkpoints.save(layers, optimizer, TrainingState(step=step, policy_version=f"r/{step}"))
+        checkpoints.save(
+            LearnerWeights(trained=layers, optimizer=optimizer),
+            TrainingState(step=step, policy_version=f"r/{step}"),
+        )
     other, other_optimizer = network(seed=9)
-    state = checkpoints.load(other, other_optimizer)
+    state = checkpoints.load(LearnerWeights(trained=other, optimizer=other_optimizer))
     assert (state.step, state.policy_version) == (3, "r/3")
     for step in range(4, 7):
         train(layers, optimizer, step)
@@ -54,18 +57,25 @@ def test_old_checkpoints_go_and_the_base_stays(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
     layers, optimizer = network()
     for step in range(6):
-        checkpoints.save(layers, optimizer, TrainingState(step=step, policy_version=str(step)))
+        checkpoints.save(
+            LearnerWeights(trained=layers, optimizer=optimizer),
+            TrainingState(step=step, policy_version=str(step)),
+        )
     assert checkpoints.steps() == [0, 4, 5]
 
 
 def test_a_checkpoint_that_a_kill_left_unfinished_is_not_seen(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
     layers, optimizer = network()
-    checkpoints.save(layers, optimizer, TrainingState(step=1, policy_version="1"))
+    checkpoints.save(
+        LearnerWeights(trained=layers, optimizer=optimizer), TrainingState(step=1, policy_version="1")
+    )
     (tmp_path / ".step-000002.tmp").mkdir()
     (tmp_path / ".step-000002.tmp" / "weights.safetensors").write_bytes(b"half")
     assert checkpoints.steps() == [1]
-    checkpoints.save(layers, optimizer, TrainingState(step=2, policy_version="2"))
+    checkpoints.save(
+        LearnerWeights(trained=layers, optimizer=optimizer), TrainingState(step=2, policy_version="2")
+    )
     assert checkpoints.steps() == [1, 2]
 
 
@@ -73,11 +83,13 @@ def test_damaged_and_absent_checkpoints_are_named(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=2)
     layers, optimizer = network()
     with pytest.raises(CheckpointError, match="no checkpoint"):
-        checkpoints.load(layers, optimizer)
-    path = checkpoints.save(layers, optimizer, TrainingState(step=1, policy_version="1"))
+        checkpoints.load(LearnerWeights(trained=layers, optimizer=optimizer))
+    path = checkpoints.save(
+        LearnerWeights(trained=layers, optimizer=optimizer), TrainingState(step=1, policy_version="1")
+    )
     (path / "weights.safetensors").write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match="step-000001"):
-        checkpoints.load(layers, optimizer)
+        checkpoints.load(LearnerWeights(trained=layers, optimizer=optimizer))
     with pytest.raises(CheckpointError, match="there are: 1"):
         checkpoints.weights(7)
 

@@ -1,16 +1,14 @@
 """Advantages: how much better a structure did than its own group."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer_svc.config.learning import AdvantageScale
 from trainer_svc.rewards.measurements import FloatColumn
 
-__all__ = ["Advantages", "StdMode", "compute_advantages"]
-
-StdMode = Literal["none", "group", "batch"]
+__all__ = ["Advantages", "compute_advantages"]
 
 _ZERO_DEVIATION = 1e-6
 
@@ -28,7 +26,12 @@ class Advantages:
 
 
 def compute_advantages(
-    rewards: FloatColumn, groups: NDArray[np.int64], *, std: StdMode = "batch", clip: float = 5.0
+    rewards: FloatColumn,
+    groups: NDArray[np.int64],
+    *,
+    std: AdvantageScale = "batch",
+    clip: float = 5.0,
+    negative_scale: float = 1.0,
 ) -> Advantages:
     """Subtract the group's mean reward, scale, clip.
 
@@ -43,6 +46,8 @@ def compute_advantages(
         rewards (keeps harder groups comparable, REINFORCE++), ``none`` does not divide (Dr. GRPO).
     clip
         Bound of the absolute advantage.
+    negative_scale
+        Factor of what is below 0 after that.
 
     Raises
     ------
@@ -60,11 +65,12 @@ def compute_advantages(
     kept = ~np.isin(groups, dropped)
     scaled = np.where(kept, centred / _scale(std, centred[kept], deviations, groups), 0.0)
     clipped = np.clip(scaled, -clip, clip)
-    return Advantages(values=clipped, dropped=dropped, clipped=int((clipped != scaled).sum()))
+    tempered = np.where(clipped < 0.0, negative_scale * clipped, clipped)
+    return Advantages(values=tempered, dropped=dropped, clipped=int((clipped != scaled).sum()))
 
 
 def _scale(
-    std: StdMode, kept: FloatColumn, deviations: dict[int, float], groups: NDArray[np.int64]
+    std: AdvantageScale, kept: FloatColumn, deviations: dict[int, float], groups: NDArray[np.int64]
 ) -> FloatColumn:
     if std == "group":
         scale = np.array([deviations[int(group)] for group in groups])

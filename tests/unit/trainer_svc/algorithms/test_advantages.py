@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer_svc.grpo.advantages import compute_advantages
+from trainer_svc.algorithms.advantages import compute_advantages
 
 GROUPS = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])
 REWARDS = np.array([0.0, 1.0, 2.0, 10.0, 14.0, 18.0, 5.0, 5.0, 5.0])
