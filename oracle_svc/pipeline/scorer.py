@@ -101,9 +101,9 @@ class Scorer:
         if chosen is not self:
             return chosen.provenance(options)
         for component in sorted(options.components):
-            obstacle = self._obstacle(component)
+            obstacle = self.obstacle(component, options)
             if obstacle is not None:
-                raise FailedPreconditionError(f"{component.name.lower()} cannot be measured: {obstacle}")
+                raise FailedPreconditionError(obstacle)
         lacks = self._background is not None and not self._background.known.index.has_structures
         if options.matcher is not None and Component.NOVELTY in options.components and lacks:
             raise FailedPreconditionError(
@@ -130,6 +130,11 @@ class Scorer:
             names = " or ".join(background.id for background in self.backgrounds) or "none"
             raise FailedPreconditionError(f"this oracle's reference is {names}, not {wanted}")
         return self._others[wanted]
+
+    def obstacle(self, component: Component, options: ScoreOptions) -> str | None:
+        """Why a component cannot be measured against the reference asked for, or None."""
+        lacking = self._chosen(options)._obstacle(component)
+        return lacking and f"{component.name.lower()} cannot be measured: {lacking}"
 
     def _obstacle(self, component: Component) -> str | None:
         """Why a component cannot be measured, or None."""

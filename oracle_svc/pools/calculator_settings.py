@@ -9,7 +9,7 @@ from google.protobuf import struct_pb2
 from google.protobuf.json_format import MessageToDict
 
 from oracle_svc.pools.calculator_process import CalculatorIdentity
-from xenolith.errors import FailedPreconditionError, FieldViolation, invalid_field
+from xenolith.errors import FailedPreconditionError, FieldViolation
 
 __all__ = ["check_calculator_settings"]
 
@@ -17,27 +17,19 @@ _FIELD = "settings.calculator_settings"
 
 
 def check_calculator_settings(given: struct_pb2.Struct, identity: CalculatorIdentity) -> None:
-    """Refuse settings that this oracle does not compute with.
+    """Refuse values of settings that this oracle does not compute with; names were checked before.
 
     Energies of two settings share neither hull nor cache, so an oracle has one set; a request that names it
     makes sure of it.
 
     Raises
     ------
-    InvalidArgumentError
-        A name is unknown.
     FailedPreconditionError
         A value is another than this oracle's; names both.
     """
     asked: dict[str, Any] = MessageToDict(given)
-    unknown = sorted(asked.keys() - identity.parameters.keys())
-    if unknown:
-        known = ", ".join(sorted(identity.parameters)) or "none"
-        raise invalid_field(
-            _FIELD, f"holds {', '.join(unknown)}, but the settings of {identity.id} are: {known}"
-        )
     for name, value in asked.items():
-        own = identity.parameters[name]
+        own = identity.parameters.get(name)
         if not _same(value, own):
             text = f"{name} is {own} in this oracle ({identity.id}), not {value}"
             raise FailedPreconditionError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -55,6 +55,11 @@ class PropertyShelf:
         self._all = {info.name: info for info in infos}
         self.infos = {info.name: info for info in infos if info.embeddings_of in {"", calculator_digest}}
         """Properties that can be had with this calculator."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """Names of all properties, those included that read the embeddings of another calculator."""
+        return self._all.keys()
 
     def close(self) -> None:
         """End the processes."""

@@ -1,4 +1,4 @@
-"""Scores, and errors where no gRPC status can carry them, as the contract's messages."""
+"""Scores as the contract's messages."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from oracle_svc.relaxation.settings import GPA
 from xenolith.contract.structure_messages import StructureMessage
 from xenolith.contract.wire import batch_to_proto, tensor_to_proto
 from xenolith.crystal import CrystalBatch
-from xenolith.errors import XenolithError
 from xenolith.v1 import oracle_pb2
 
-__all__ = ["error_message", "response_of"]
+__all__ = ["response_of"]
 
 _SCALARS = (
     "valid", "min_distance", "density", "volume_per_atom", "charge_neutral", "energy_per_atom",
@@ -36,15 +35,6 @@ def response_of(scored: ScoredBatch, service_version: str) -> oracle_pb2.ScoreRe
             seconds=stats.seconds,
         ),
         warnings=scored.warnings,
-    )
-
-
-def error_message(error: XenolithError) -> oracle_pb2.OperationError:
-    """An error where no gRPC status can carry it."""
-    return oracle_pb2.OperationError(
-        code=error.code.value[0],
-        message=error.message,
-        field_violations={violation.field: violation.description for violation in error.violations},
     )
 
 

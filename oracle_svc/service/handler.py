@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from oracle_svc.pipeline.journal import Journal
-from oracle_svc.pipeline.results import ScoredBatch, ScoreOptions
+from oracle_svc.pipeline.results import Component, ScoredBatch, ScoreOptions
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.pools.calculator_settings import check_calculator_settings
 from oracle_svc.service.answers import response_of
 from oracle_svc.service.messages import crystals_of, options_of
 from oracle_svc.status import Outcome
+from xenolith.contract.requests import check_score_request, check_settings_digest
 from xenolith.crystal import CrystalBatch
-from xenolith.errors import FailedPreconditionError, invalid_field
+from xenolith.errors import FailedPreconditionError, FieldViolation
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["Prepared", "ScoreHandler"]
@@ -54,17 +55,21 @@ class ScoreHandler:
         InvalidArgumentError, FailedPreconditionError, UnimplementedError
             It cannot be scored here; the message says why.
         """
-        self._check(request)
+        components = check_score_request(
+            request,
+            self.description,
+            None,
+            # Of what it could measure and here cannot, the pipeline says what it lacks.
+            components=list(Component),
+            properties=self.scorer.instruments.properties.names,
+            relax_algorithms=(oracle_pb2.RELAX_ALGORITHM_FIRE,),
+        )
         check_calculator_settings(
             request.settings.calculator_settings, self.scorer.instruments.calculators.identity
         )
-        options = options_of(request)
-        digest = self.scorer.provenance(options).settings_digest
-        if request.expected_settings_digest not in {"", digest}:
-            raise FailedPreconditionError(
-                f"this oracle scores with settings {digest}, not {request.expected_settings_digest}: "
-                "a run is to stay on one scale; start a new run, or use the oracle of before"
-            )
+        options = options_of(request, components)
+        self._check_measurable(request, options)
+        check_settings_digest(request, self.scorer.provenance(options).settings_digest)
         crystals, refused = crystals_of(request.crystals, "crystals")
         return Prepared(crystals=crystals, options=options, refused=refused)
 
@@ -80,17 +85,10 @@ class ScoreHandler:
         """Return the message that carries the scores."""
         return response_of(scored, self.description.service_version)
 
-    def _check(self, request: oracle_pb2.ScoreRequest) -> None:
-        most = self.description.max_batch
-        count = len(request.crystals.num_atoms)
-        if count > most:
-            raise invalid_field(
-                "crystals.num_atoms",
-                f"holds {count} structures, more than {most}; send them in several requests",
-            )
-        settings = request.settings
-        serves = self.description.calculators[0].id
-        if settings.calculator_id not in {"", serves}:
-            raise FailedPreconditionError(
-                f"this oracle's calculator is {serves}, not {settings.calculator_id}"
-            )
+    def _check_measurable(self, request: oracle_pb2.ScoreRequest, options: ScoreOptions) -> None:
+        """Refuse a component that this oracle lacks something for, naming where the request asks for it."""
+        for position, number in enumerate(request.components):
+            reason = self.scorer.obstacle(Component(number), options)
+            if reason is not None:
+                violation = FieldViolation(field=f"components[{position}]", description=reason)
+                raise FailedPreconditionError(reason, violations=[violation])

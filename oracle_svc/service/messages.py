@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,12 @@ from oracle_svc.relaxation import RelaxSettings
 from oracle_svc.status import Outcome, Status
 from xenolith.contract.wire import batch_from_proto
 from xenolith.crystal import CrystalBatch
-from xenolith.errors import UnimplementedError, invalid_field
+from xenolith.errors import invalid_field
 from xenolith.v1 import crystal_pb2, oracle_pb2
 
 __all__ = ["crystals_of", "options_of"]
 
-_DEFAULTS = ScoreOptions().components
-_ALGORITHMS = {oracle_pb2.RELAX_ALGORITHM_UNSPECIFIED, oracle_pb2.RELAX_ALGORITHM_FIRE}
+_TOLERANCES = ("length_tolerance", "site_tolerance", "angle_tolerance")
 
 
 def crystals_of(message: crystal_pb2.CrystalBatch, field: str) -> tuple[CrystalBatch, dict[int, Outcome]]:
@@ -44,25 +42,23 @@ def crystals_of(message: crystal_pb2.CrystalBatch, field: str) -> tuple[CrystalB
     return batch, dict.fromkeys(np.flatnonzero(np.add.reduceat(sites, batch.offsets[:-1])).tolist(), outcome)
 
 
-def options_of(request: oracle_pb2.ScoreRequest) -> ScoreOptions:
-    """How a request wants to be scored.
+def options_of(request: oracle_pb2.ScoreRequest, components: Iterable[int]) -> ScoreOptions:
+    """How a request that `check_score_request` let through wants to be scored.
+
+    Parameters
+    ----------
+    request
+        As it came.
+    components
+        What it asks for, resolved.
 
     Raises
     ------
     InvalidArgumentError
-        A value is out of range; names the field.
-    UnimplementedError
-        Something is asked for that the contract has and this oracle does not; says what to do instead.
+        The crystals that are to count as known do not fit together, or are disordered.
     """
     settings = request.settings
     sameness = settings.sameness
-    if sameness.metric not in oracle_pb2.SamenessMetric.values():
-        raise invalid_field(
-            "settings.sameness.metric", f"is {sameness.metric}, no metric that this version knows"
-        )
-    components = _components(request.components)
-    if settings.HasField("relax") and Component.STABILITY not in components:
-        raise invalid_field("settings.relax", "needs COMPONENT_STABILITY among the components asked for")
     by_matcher = sameness.metric == oracle_pb2.SAMENESS_METRIC_STRUCTURE_MATCHER
     known = None
     if request.HasField("known"):
@@ -72,13 +68,13 @@ def options_of(request: oracle_pb2.ScoreRequest) -> ScoreOptions:
                 "known.occupancies", f"has disordered structures {sorted(disordered)}; leave them out"
             )
     return ScoreOptions(
-        components=components,
-        amd_tolerance=_positive(sameness, "amd_tolerance", allow_zero=True),
-        matcher=_matcher_options(sameness) if by_matcher else None,
+        components=frozenset(map(Component, components)),
+        amd_tolerance=_given(sameness, "amd_tolerance").get("amd_tolerance"),
+        matcher=MatcherOptions(**_given(sameness, *_TOLERANCES)) if by_matcher else None,
         known=known,
         properties=tuple(settings.properties),
         audit_calculator_ids=tuple(settings.audit_calculator_ids),
-        structure_limit_s=_positive(settings, "structure_timeout_s"),
+        structure_limit_s=_given(settings, "structure_timeout_s").get("structure_timeout_s"),
         relax=_relax_settings(settings.relax) if settings.HasField("relax") else None,
         return_relaxed=settings.relax.return_crystals,
         return_forces=settings.return_forces,
@@ -90,60 +86,17 @@ def options_of(request: oracle_pb2.ScoreRequest) -> ScoreOptions:
 
 
 def _relax_settings(options: oracle_pb2.RelaxOptions) -> RelaxSettings:
-    """How a request wants its structures relaxed; what it leaves open is the oracle's default.
-
-    Raises
-    ------
-    InvalidArgumentError
-        A value is out of range; names the field.
-    UnimplementedError
-        An algorithm that this oracle does not have.
-    """
-    field = "settings.relax"
-    if options.algorithm not in _ALGORITHMS:
-        name = (
-            oracle_pb2.RelaxAlgorithm.Name(options.algorithm) if options.algorithm < 4 else options.algorithm
-        )
-        raise UnimplementedError(
-            f"{field}.algorithm: this oracle relaxes by FIRE, not by {name}; leave the algorithm out"
-        )
-    if options.HasField("max_steps") and options.max_steps < 1:
-        raise invalid_field(f"{field}.max_steps", f"is {options.max_steps}, below 1")
-    if options.HasField("fmax") and not (options.fmax > 0 and math.isfinite(options.fmax)):
-        raise invalid_field(f"{field}.fmax", f"is {options.fmax:g}, no positive number")
-    if not math.isfinite(options.pressure_gpa):
-        raise invalid_field(f"{field}.pressure_gpa", f"is {options.pressure_gpa:g}, not finite")
-    given = {
-        name: getattr(options, name) for name in ("max_steps", "fmax", "relax_cell") if options.HasField(name)
-    }
-    return RelaxSettings(**given, fix_symmetry=options.fix_symmetry, pressure_gpa=options.pressure_gpa)
+    """How a request wants its structures relaxed; what it leaves open is the oracle's default."""
+    return RelaxSettings(
+        **_given(options, "max_steps", "fmax", "relax_cell"),
+        fix_symmetry=options.fix_symmetry,
+        pressure_gpa=options.pressure_gpa,
+    )
 
 
-def _components(asked: Sequence[int]) -> frozenset[Component]:
-    chosen = set()
-    for position, number in enumerate(asked):
-        if number not in set(Component) and number in oracle_pb2.Component.values()[1:]:
-            name = oracle_pb2.Component.Name(number).removeprefix("COMPONENT_").lower()
-            raise UnimplementedError(f"{name} is not measured by this oracle; Describe lists what is")
-        if number not in set(Component):
-            raise invalid_field(f"components[{position}]", f"is {number}, no known component")
-        chosen.add(Component(number))
-    return frozenset(chosen | {Component.VALIDITY}) if chosen else _DEFAULTS
-
-
-def _matcher_options(sameness: oracle_pb2.SamenessOptions) -> MatcherOptions:
-    names = ("length_tolerance", "site_tolerance", "angle_tolerance")
-    given = {name: _positive(sameness, name) for name in names}
-    return MatcherOptions(**{name: value for name, value in given.items() if value is not None})
-
-
-def _positive(message: Any, name: str, *, allow_zero: bool = False) -> float | None:
-    if not message.HasField(name):
-        return None
-    value = float(getattr(message, name))
-    if not math.isfinite(value) or value < 0 or (value == 0 and not allow_zero):
-        raise invalid_field(f"settings.{name}", f"is {value:g}, expected a positive number")
-    return value
+def _given(message: Any, *names: str) -> dict[str, Any]:
+    """Return those of these fields that are set."""
+    return {name: getattr(message, name) for name in names if message.HasField(name)}
 
 
 def _disordered_sites(

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import structlog
-
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.pools.worker_pool import WorkerError, WorkerStoppedError
-from oracle_svc.service.answers import error_message
 from oracle_svc.service.handler import ScoreHandler
 from oracle_svc.service.operations import Operations, OperationSettings
-from xenolith.errors import (
-    CancelledError,
-    InternalError,
-    UnavailableError,
-    UnimplementedError,
-    XenolithError,
-)
-from xenolith.serving import Stop, Worker
+from xenolith.errors import CancelledError, UnavailableError, UnimplementedError
+from xenolith.serving import Stop, Worker, score_stream
 from xenolith.serving.measurement import Measurement
 from xenolith.v1 import oracle_pb2, oracle_pb2_grpc
 
 __all__ = ["OracleService"]
 
-log = structlog.get_logger(__name__)
 _NO_OPERATIONS = (
     "operations are not served by this oracle, which has no state folder (--state); use Score, or "
     "ScoreStream for many batches"
@@ -97,24 +86,12 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         self, requests: AsyncIterator[oracle_pb2.ScoreStreamRequest], context: Any
     ) -> AsyncIterator[oracle_pb2.ScoreStreamResponse]:
         """Score batches as they come; a new one is read when there is room for it."""
-        pending: set[asyncio.Task[Any]] = set()
-        reader: asyncio.Task[Any] | None = asyncio.create_task(_next(requests))
-        try:
-            while reader is not None or pending:
-                room = reader is not None and len(pending) < self._threads
-                waiting = pending | {reader} if room and reader else pending
-                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                if reader in done:
-                    item = reader.result()
-                    reader = None if item is None else asyncio.create_task(_next(requests))
-                    if item is not None:
-                        pending.add(asyncio.create_task(self._answer(item, context.time_remaining())))
-                for task in done & pending:
-                    pending.discard(task)
-                    yield task.result()
-        finally:
-            for task in pending | ({reader} if reader else set()):
-                task.cancel()
+
+        async def score(request: oracle_pb2.ScoreRequest) -> oracle_pb2.ScoreResponse:
+            return await self._score(request, context.time_remaining())
+
+        async for answer in score_stream(requests, score, at_once=self._threads):
+            yield answer
 
     async def SubmitScore(
         self, request: oracle_pb2.SubmitScoreRequest, context: Any
@@ -152,20 +129,6 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         until = None if remaining_s is None else time.monotonic() + remaining_s
         return await self._worker.run_stoppable(lambda stop: self._score_now(request, stop, until))
 
-    async def _answer(
-        self, item: oracle_pb2.ScoreStreamRequest, remaining_s: float | None
-    ) -> oracle_pb2.ScoreStreamResponse:
-        """Answer one batch of a stream; an error is its answer and leaves the stream alone."""
-        try:
-            response = await self._score(item.request, remaining_s)
-        except XenolithError as error:
-            return oracle_pb2.ScoreStreamResponse(batch_id=item.batch_id, error=error_message(error))
-        except Exception:  # the stream's other batches are not to pay for a fault of ours
-            log.exception("batch failed", batch_id=item.batch_id)
-            hidden = InternalError("a fault in the service; its log has the rest")
-            return oracle_pb2.ScoreStreamResponse(batch_id=item.batch_id, error=error_message(hidden))
-        return oracle_pb2.ScoreStreamResponse(batch_id=item.batch_id, response=response)
-
     def _score_now(
         self, request: oracle_pb2.ScoreRequest, stop: Stop, until: float | None
     ) -> oracle_pb2.ScoreResponse:
@@ -178,12 +141,6 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         except WorkerError as error:
             raise UnavailableError(f"the calculator's processes do not work: {error}") from error
         return self._handler.answer(scored)
-
-
-async def _next(
-    requests: AsyncIterator[oracle_pb2.ScoreStreamRequest],
-) -> oracle_pb2.ScoreStreamRequest | None:
-    return await anext(aiter(requests), None)
 
 
 def _over(stop: Stop, until: float | None) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from examples.example_oracle import oracle as example
 from xenolith.cli import main
 from xenolith.conformance import CHECKS, Lab, LabSettings, Report, run_checks, select
-from xenolith.errors import InvalidArgumentError
+from xenolith.errors import FieldViolation, InvalidArgumentError, XenolithError
 from xenolith.serving import ServingSettings, threaded_server
 from xenolith.v1 import crystal_pb2, oracle_pb2
 
@@ -158,10 +158,76 @@ def test_a_careless_oracle_takes_what_it_should_refuse() -> None:
     refused = {result.check.name.partition(".")[2] for result in report.results if result.outcome == "failed"}
     assert refused == {
         "unknown-component", "unserved-component", "unknown-calculator", "settings-values", "unknown-metric",
-        "unknown-calculator-setting", "unserved-relaxation", "expected-digest",
+        "unknown-calculator-setting", "unknown-names", "relaxation-without-stability", "unserved-relaxation",
+        "expected-digest",
     }  # fmt: skip
     reasons = {result.reason for result in report.results if result.outcome == "failed"}
     assert reasons == {"the call should be refused, but was answered as if nothing were wrong"}
+
+
+class Misleading(example.ExampleOracle):
+    """Refuses what it should, and names another field than the one at fault."""
+
+    def __init__(self, wrong: Callable[[str], str]) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+    def score(self, request: Request, stop: Any) -> Response:
+        try:
+            return super().score(request, stop)
+        except XenolithError as error:
+            error.violations = tuple(
+                FieldViolation(field=self.wrong(violation.field), description=violation.description)
+                for violation in error.violations
+            )
+            raise
+
+
+DEMANDED = {
+    "requests.columns-numbers": ["crystals.numbers"],
+    "requests.columns-lattices": ["crystals.lattices"],
+    "requests.columns-coordinates": ["crystals.frac_coords"],
+    "requests.columns-atom-counts": ["crystals.num_atoms"],
+    "requests.columns-atoms-declared": ["crystals.numbers"],
+    "requests.unknown-component": ["components[1]"],
+    "requests.unserved-component": ["components[1]"],
+    "requests.unknown-calculator": ["settings.calculator_id", "settings.reference_id"],
+    "requests.settings-values": [
+        "settings.structure_timeout_s", "settings.sameness.amd_tolerance",
+        "settings.sameness.length_tolerance", "settings.sameness.site_tolerance",
+        "settings.sameness.angle_tolerance", "settings.relax.max_steps", "settings.relax.fmax",
+        "settings.relax.pressure_gpa",
+    ],
+    "requests.unknown-metric": ["settings.sameness.metric"],
+    "requests.unknown-calculator-setting": ["settings.calculator_settings.no_such_setting"],
+    "requests.unknown-names": ["settings.properties[0]", "settings.audit_calculator_ids[0]"],
+    "requests.relaxation-without-stability": ["settings.relax"],
+    "requests.unserved-relaxation": ["settings.relax"],
+    "requests.disorder": ["crystals.occupancies"],
+    "requests.expected-digest": ["expected_settings_digest"],
+    "limits.max-batch": ["crystals.num_atoms"],
+    "stream.bad-batch": ["crystals.numbers"],
+}  # fmt: skip
+"""Paths of the fields at fault that a check demands, in its order."""
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(lambda field: field.rpartition(".")[2] or field, id="the last name of a path"),
+        pytest.param(lambda field: field.replace(".sameness.", "."), id="a floor left out"),
+        pytest.param(lambda field: field.partition(".")[0], id="the first name of a path"),
+        pytest.param(lambda field: field.partition("[")[0], id="no place in a list"),
+        pytest.param(lambda field: f"request.{field}", id="a floor too many"),
+    ],
+)
+def test_a_wrong_path_of_a_field_is_told(wrong: Callable[[str], str]) -> None:
+    results = examined(Misleading(wrong), *DEMANDED).results
+    assert {result.check.name for result in results} == set(DEMANDED)
+    for result in results:
+        changed = [wrong(path) for path in DEMANDED[result.check.name] if wrong(path) != path]
+        assert result.outcome == ("failed" if changed else "passed"), (result.check.name, result.reason)
+        assert not changed or changed[0] in result.reason
 
 
 class Brittle(example.ExampleOracle):

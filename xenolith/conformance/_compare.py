@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from xenolith.conformance._words import status_name
+from xenolith.contract.names import status_name
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["differences", "not_finite", "present"]

@@ -14,8 +14,9 @@ from xenolith.client import Options
 from xenolith.client.transport.options import channel_options, credentials
 from xenolith.conformance._check import Failure, skip
 from xenolith.conformance._crystals import sample_crystals
-from xenolith.conformance._words import described, name_of
+from xenolith.conformance._words import described
 from xenolith.contract.errors import error_from_call
+from xenolith.contract.names import component_name
 from xenolith.contract.wire import batch_to_proto
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import DeadlineError, OverloadedError, XenolithError
@@ -126,7 +127,7 @@ class Lab:
     def needs(self, component: int) -> None:
         """Skip the check unless a component is described."""
         if not self.serves(component):
-            skip(f"this oracle does not measure {name_of(component)}")
+            skip(f"this oracle does not measure {component_name(component)}")
 
     def describe(self) -> oracle_pb2.OracleServiceDescribeResponse:
         """Ask what the oracle can measure."""

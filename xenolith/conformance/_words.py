@@ -5,28 +5,13 @@ from typing import Any
 
 from google.protobuf import text_format
 
+from xenolith.contract.names import component_name, status_name
 from xenolith.formula import reduced_formula
 from xenolith.v1 import crystal_pb2, oracle_pb2
 
-__all__ = ["described", "name_of", "status_name", "status_names"]
+__all__ = ["described", "status_names"]
 
 _STRUCTURES_SHOWN = 8
-
-
-def name_of(component: int) -> str:
-    """Return a component's name, such as ``novelty``; ``component 99`` if it has none."""
-    try:
-        return oracle_pb2.Component.Name(component).removeprefix("COMPONENT_").lower()
-    except ValueError:
-        return f"component {component}"
-
-
-def status_name(status: int) -> str:
-    """Return a status's name, such as ``BAD_CELL``."""
-    try:
-        return crystal_pb2.StructureStatus.Name(status).removeprefix("STRUCTURE_STATUS_")
-    except ValueError:
-        return f"status {status}"
 
 
 def status_names(statuses: Iterable[int]) -> str:
@@ -45,7 +30,7 @@ def described(request: Any) -> str:
         rest.CopyFrom(inner)
         for big in ("crystals", "known", "components"):
             rest.ClearField(big)
-        names = ", ".join(map(name_of, inner.components)) or "default"
+        names = ", ".join(map(component_name, inner.components)) or "default"
         parts.append(f"components: {names}")
         parts.append(text_format.MessageToString(rest, as_one_line=True))
     else:

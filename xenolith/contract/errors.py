@@ -9,8 +9,9 @@ from grpc_status import rpc_status
 
 from xenolith.contract.unreachable import unreachable
 from xenolith.errors import FieldViolation, XenolithError, error_class
+from xenolith.v1 import oracle_pb2
 
-__all__ = ["error_from_call", "status_from_error"]
+__all__ = ["error_from_call", "operation_error", "status_from_error"]
 
 
 # What gRPC's own server says of a method that no servicer was registered for.
@@ -32,6 +33,15 @@ def status_from_error(error: XenolithError, request_id: str | None = None) -> st
     if request_id := error.request_id or request_id:
         _pack(status, error_details_pb2.RequestInfo(request_id=request_id))
     return status
+
+
+def operation_error(error: XenolithError) -> oracle_pb2.OperationError:
+    """Return the message of an error where no gRPC status can carry it: in a stream, in an operation."""
+    return oracle_pb2.OperationError(
+        code=error.code.value[0],
+        message=error.message,
+        field_violations={violation.field: violation.description for violation in error.violations},
+    )
 
 
 def error_from_call(

@@ -81,7 +81,9 @@ def batch_from_proto(message: crystal_pb2.CrystalBatch, field: str = "crystals")
             frac_coords=np.array(message.frac_coords, dtype=np.float64).reshape(-1, 3),
         )
     except CrystalError as error:
-        raise invalid_field(f"{field}.{error.field}", error.message) from error
+        raise invalid_field(
+            f"{field}.{error.field}", error.message.removeprefix(f"{error.field} ")
+        ) from error
 
 
 def tensor_to_proto(array: npt.ArrayLike) -> crystal_pb2.Tensor:

@@ -11,11 +11,12 @@ raise `xenolith.errors`, which reach the client with code, message and details, 
 `Worker`, so that the loop stays free for health checks.
 """
 
+from xenolith.contract.requests import check_score_request, check_settings_digest
 from xenolith.serving.app import RunningServer, running_server, serve
 from xenolith.serving.cores import usable_cores
 from xenolith.serving.identity import request_id, run_id
-from xenolith.serving.score_requests import check_score_request, score_stream
 from xenolith.serving.settings import ServingSettings, add_arguments, settings_from
+from xenolith.serving.streams import score_stream
 from xenolith.serving.threaded import threaded_server
 from xenolith.serving.worker import Stop, Worker
 
@@ -26,6 +27,7 @@ __all__ = [
     "Worker",
     "add_arguments",
     "check_score_request",
+    "check_settings_digest",
     "request_id",
     "run_id",
     "running_server",

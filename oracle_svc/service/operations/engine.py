@@ -11,12 +11,12 @@ from pathlib import Path
 import structlog
 
 from oracle_svc.pools.worker_pool import WorkerError, WorkerStoppedError
-from oracle_svc.service.answers import error_message
 from oracle_svc.service.handler import ScoreHandler
 from oracle_svc.service.operations.journal import OperationJournal
 from oracle_svc.service.operations.owners import Owner
 from oracle_svc.service.operations.rows import OperationRow, State
 from oracle_svc.service.operations.store import OperationStore
+from xenolith.contract.errors import operation_error
 from xenolith.errors import InternalError, UnavailableError, XenolithError
 from xenolith.v1 import oracle_pb2
 
@@ -170,7 +170,7 @@ class OperationEngine:
         log.info("operation ended", operation=row.id, state=state.name, structures=row.total)
 
     def _fail(self, row: OperationRow, error: XenolithError) -> None:
-        self._store.finish(row.id, State.FAILED, error=error_message(error).SerializeToString())
+        self._store.finish(row.id, State.FAILED, error=operation_error(error).SerializeToString())
         log.warning("operation failed", operation=row.id, reason=str(error))
 
     def _stop_of(self, operation: str) -> Callable[[], bool]:

@@ -84,7 +84,7 @@ def test_a_salt_on_a_hull_of_the_same_code_and_settings(tmp_path):
         assert 0.05 < other.e_above_hull < 0.4  # the high-pressure form
         with pytest.raises(FailedPreconditionError, match=r"cutoff_ev is 250.0 .* not 400.0"):
             client.oracle.submit_score(from_ase(cscl), settings={"calculator_settings": {"cutoff_ev": 400}})
-        with pytest.raises(InvalidArgumentError, match="holds cutof"):
+        with pytest.raises(InvalidArgumentError, match="cutof is no setting of gpaw"):
             client.oracle.submit_score(from_ase(cscl), settings={"calculator_settings": {"cutof": 400}})
         same = {"calculator_settings": {"cutoff_ev": 250, "xc": "PBE"}}
         again = client.oracle.submit_score(from_ase(cscl), settings=same).wait()

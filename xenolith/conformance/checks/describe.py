@@ -7,7 +7,7 @@ from grpc_health.v1 import health_pb2
 
 from xenolith.conformance._check import Collection, expect, fail, skip
 from xenolith.conformance._lab import Lab
-from xenolith.conformance._words import name_of
+from xenolith.contract.names import component_name
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["CHECKS"]
@@ -23,7 +23,10 @@ def _components(lab: Lab) -> None:
     described = lab.description
     expect(described.service_version, "service_version is empty")
     numbers = list(described.components)
-    expect(len(numbers) == len(set(numbers)), f"a component is listed twice: {list(map(name_of, numbers))}")
+    expect(
+        len(numbers) == len(set(numbers)),
+        f"a component is listed twice: {list(map(component_name, numbers))}",
+    )
     unknown = [number for number in numbers if number not in oracle_pb2.Component.values() or number == 0]
     expect(not unknown, f"components holds {unknown}, which are no components")
     expect(

@@ -5,7 +5,7 @@ import numpy as np
 
 from xenolith.conformance._check import Collection, expect, skip
 from xenolith.conformance._lab import Lab
-from xenolith.conformance._words import status_name
+from xenolith.contract.names import status_name
 from xenolith.crystal import Crystal
 from xenolith.v1 import crystal_pb2, oracle_pb2
 
@@ -67,6 +67,11 @@ def _max_batch(lab: Lab) -> None:
         f"{most + 1} structures are refused as {error.code.name} ({error}), expected INVALID_ARGUMENT",
     )
     expect(str(most) in str(error), f"the message does not name the limit {most}: {error}")
+    fields = [violation.field for violation in error.violations]
+    expect(
+        fields == ["crystals.num_atoms"],
+        f"the error names {', '.join(fields) or 'no field'}, expected crystals.num_atoms",
+    )
 
 
 @CHECKS.check("whole-batch", "A request of max_batch structures is answered.")

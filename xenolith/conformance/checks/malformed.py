@@ -7,7 +7,8 @@ from xenolith.conformance._check import Collection, expect, skip
 from xenolith.conformance._compare import differences, present
 from xenolith.conformance._crystals import broken_crystals
 from xenolith.conformance._lab import Lab
-from xenolith.conformance._words import status_name, status_names
+from xenolith.conformance._words import status_names
+from xenolith.contract.names import status_name
 from xenolith.contract.structure_messages import StructureMessage
 from xenolith.v1 import crystal_pb2, oracle_pb2
 

@@ -1,7 +1,7 @@
 """Scorings that outlive their call."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import grpc
@@ -143,11 +143,21 @@ def _bad_request(lab: Lab) -> None:
             error.code == grpc.StatusCode.INVALID_ARGUMENT,
             f"refused as {error.code.name} ({error}), expected INVALID_ARGUMENT",
         )
+        _names_numbers(violation.field for violation in error.violations)
         return
     operation = _wait(lab, operation)
     expect(
         operation.state == _FAILED and operation.error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0],
         "columns that do not fit together were scored",
+    )
+    _names_numbers(operation.error.field_violations)
+
+
+def _names_numbers(fields: Iterable[str]) -> None:
+    named = list(fields)
+    expect(
+        named == ["crystals.numbers"],
+        f"the error names {', '.join(named) or 'no field'}, expected crystals.numbers",
     )
 
 

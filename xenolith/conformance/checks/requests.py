@@ -1,5 +1,6 @@
 """Requests that are wrong in themselves, or ask for what is not there: refused, with the field at fault."""
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ import grpc
 
 from xenolith.conformance._check import Collection, expect, skip
 from xenolith.conformance._lab import Lab
-from xenolith.conformance._words import status_name
+from xenolith.contract.names import status_name
 from xenolith.errors import XenolithError
 from xenolith.v1 import crystal_pb2, oracle_pb2
 
@@ -31,11 +32,13 @@ def _refused(lab: Lab, request: oracle_pb2.ScoreRequest, *codes: grpc.StatusCode
     return error
 
 
-def _names_field(error: XenolithError, field: str) -> None:
+def _names_field(error: XenolithError, *allowed: str) -> None:
+    """Fail unless the error's google.rpc.BadRequest names a field by one of these paths, and no other."""
     fields = [violation.field for violation in error.violations]
     expect(
-        any(field in name for name in fields),
-        f"the error names {fields or 'no field'}, expected a google.rpc.BadRequest that names {field}",
+        bool(fields) and all(field in allowed for field in fields),
+        f"the error names {', '.join(fields) or 'no field'}, expected a google.rpc.BadRequest that names "
+        f"{' or '.join(allowed)}",
     )
 
 
@@ -59,50 +62,71 @@ def _claim_millions(request: oracle_pb2.ScoreRequest) -> None:
     request.crystals.num_atoms[0] = 2**31 - 1
 
 
-_COLUMNS: tuple[tuple[str, str, str, Callable[[oracle_pb2.ScoreRequest], None]], ...] = (
-    ("numbers", "crystals.numbers", "too many atomic numbers", _break_numbers),
-    ("lattices", "crystals.lattices", "eight numbers for a cell", _break_lattices),
-    ("coordinates", "crystals.frac_coords", "a coordinate too few", _break_coords),
-    ("atom-counts", "crystals.num_atoms", "a negative number of atoms", _break_num_atoms),
-    ("atoms-declared", "crystals.n", "two billion atoms declared and two sent", _claim_millions),
+_COLUMNS: tuple[tuple[str, tuple[str, ...], str, Callable[[oracle_pb2.ScoreRequest], None]], ...] = (
+    ("numbers", ("crystals.numbers",), "too many atomic numbers", _break_numbers),
+    ("lattices", ("crystals.lattices",), "eight numbers for a cell", _break_lattices),
+    ("coordinates", ("crystals.frac_coords",), "a coordinate too few", _break_coords),
+    ("atom-counts", ("crystals.num_atoms",), "a negative number of atoms", _break_num_atoms),
+    # Counts and numbers contradict each other: either may be the one that is wrong.
+    (
+        "atoms-declared",
+        ("crystals.numbers", "crystals.num_atoms"),
+        "two billion atoms declared and two sent",
+        _claim_millions,
+    ),
 )
 
 
-def _column(field: str, change: Callable[[oracle_pb2.ScoreRequest], None]) -> Callable[[Lab], None]:
+def _column(
+    fields: tuple[str, ...], change: Callable[[oracle_pb2.ScoreRequest], None]
+) -> Callable[[Lab], None]:
     def body(lab: Lab) -> None:
         request = _request(lab)
         change(request)
-        _names_field(_refused(lab, request, _INVALID), field)
+        _names_field(_refused(lab, request, _INVALID), *fields)
 
     return body
 
 
-for _name, _field, _what, _change in _COLUMNS:
+for _name, _fields, _what, _change in _COLUMNS:
     CHECKS.check(
         f"columns-{_name}",
         f"Columns that do not fit together ({_what}) are INVALID_ARGUMENT, and the column is named.",
-    )(_column(_field, _change))
+    )(_column(_fields, _change))
 
 
-@CHECKS.check("unknown-component", "A component that does not exist is INVALID_ARGUMENT.")
+@CHECKS.check(
+    "columns-known",
+    "Columns of known crystals that do not fit together are INVALID_ARGUMENT, and the column is named.",
+)
+def _known(lab: Lab) -> None:
+    lab.needs(oracle_pb2.COMPONENT_NOVELTY)
+    request = lab.request([lab.good], [oracle_pb2.COMPONENT_NOVELTY])
+    request.known.CopyFrom(request.crystals)
+    request.known.numbers.append(8)
+    _names_field(_refused(lab, request, _INVALID), "known.numbers")
+
+
+@CHECKS.check("unknown-component", "A component that does not exist is INVALID_ARGUMENT, and is named.")
 def _unknown_component(lab: Lab) -> None:
     for number in (99, 0):
         request = _request(lab)
         request.components.append(number)  # type: ignore[arg-type]
-        _refused(lab, request, _INVALID)
+        _names_field(_refused(lab, request, _INVALID), "components[1]")
 
 
 @CHECKS.check(
     "unserved-component",
-    "A component that Describe does not list is refused, and the message helps.",
+    "A component that Describe does not list is refused, and its place in the request is named.",
 )
 def _unserved_component(lab: Lab) -> None:
     unserved = sorted(set(oracle_pb2.Component.values()) - set(lab.description.components) - {0})
     if not unserved:
         skip("this oracle serves every component")
     for number in unserved:
-        request = lab.request([lab.good], [number])
-        _refused(lab, request, grpc.StatusCode.UNIMPLEMENTED, _CONFLICT, _INVALID)
+        request = lab.request([lab.good], [_VALIDITY, number])
+        error = _refused(lab, request, grpc.StatusCode.UNIMPLEMENTED, _CONFLICT, _INVALID)
+        _names_field(error, "components[1]")
 
 
 @CHECKS.check("unknown-calculator", "A calculator or reference that is not there is refused by name.")
@@ -112,6 +136,7 @@ def _unknown_calculator(lab: Lab) -> None:
         setattr(request.settings, field, "no-such-thing-7")
         error = _refused(lab, request, _CONFLICT, _INVALID, grpc.StatusCode.NOT_FOUND)
         expect("no-such-thing-7" in str(error), f"the message does not name the {field} asked for: {error}")
+        _names_field(error, f"settings.{field}")
 
 
 @CHECKS.check(
@@ -126,32 +151,72 @@ def _named_calculator(lab: Lab) -> None:
     lab.answer(request)
 
 
+_VALUES: tuple[tuple[str, tuple[float, ...]], ...] = (
+    ("settings.structure_timeout_s", (0.0, -1.0, math.nan)),
+    ("settings.sameness.amd_tolerance", (-0.1, math.nan)),
+    ("settings.sameness.length_tolerance", (0.0, math.nan)),
+    ("settings.sameness.site_tolerance", (-1.0,)),
+    ("settings.sameness.angle_tolerance", (math.inf,)),
+    ("settings.relax.max_steps", (0, -1)),
+    ("settings.relax.fmax", (0.0, -1.0, math.nan)),
+    ("settings.relax.pressure_gpa", (math.nan, math.inf)),
+)
+
+
 @CHECKS.check("settings-values", "Settings out of range are INVALID_ARGUMENT, and the field is named.")
 def _settings(lab: Lab) -> None:
-    for value in (0.0, -1.0, math.nan):
-        request = _request(lab)
-        request.settings.structure_timeout_s = value
-        _names_field(_refused(lab, request, _INVALID), "structure_timeout_s")
-    for value in (-0.1, math.nan):
-        request = _request(lab)
-        request.settings.sameness.amd_tolerance = value
-        _names_field(_refused(lab, request, _INVALID), "amd_tolerance")
+    for path, values in _VALUES:
+        for value in values:
+            request = lab.request([lab.good], [_VALIDITY, *_stability(lab)])
+            *parents, name = path.split(".")
+            setattr(functools.reduce(getattr, parents, request), name, value)
+            _names_field(_refused(lab, request, _INVALID), path)
 
 
-@CHECKS.check("unknown-metric", "A way to judge sameness that does not exist is INVALID_ARGUMENT.")
-def _metric(lab: Lab) -> None:
-    request = _request(lab)
-    request.settings.sameness.metric = 99  # type: ignore[assignment]
-    _refused(lab, request, _INVALID)
+def _stability(lab: Lab) -> list[int]:
+    """Return the component that a relaxation needs, where it is served."""
+    return [oracle_pb2.COMPONENT_STABILITY] if lab.serves(oracle_pb2.COMPONENT_STABILITY) else []
 
 
 @CHECKS.check(
-    "unknown-calculator-setting", "A calculator's setting that Describe does not list is INVALID_ARGUMENT."
+    "unknown-metric", "A way to judge sameness that does not exist is INVALID_ARGUMENT, and is named."
+)
+def _metric(lab: Lab) -> None:
+    request = _request(lab)
+    request.settings.sameness.metric = 99  # type: ignore[assignment]
+    _names_field(_refused(lab, request, _INVALID), "settings.sameness.metric")
+
+
+@CHECKS.check(
+    "unknown-calculator-setting",
+    "A calculator's setting that Describe does not list is INVALID_ARGUMENT, and is named.",
 )
 def _calculator_setting(lab: Lab) -> None:
     request = _request(lab)
     request.settings.calculator_settings.update({"no_such_setting": 1.0})
-    _refused(lab, request, _INVALID)
+    error = _refused(lab, request, _INVALID)
+    _names_field(error, "settings.calculator_settings.no_such_setting")
+
+
+@CHECKS.check(
+    "unknown-names",
+    "A property or second calculator that Describe does not list is INVALID_ARGUMENT, and is named.",
+)
+def _names(lab: Lab) -> None:
+    for name in ("properties", "audit_calculator_ids"):
+        request = _request(lab)
+        getattr(request.settings, name).append("no-such-thing-7")
+        _names_field(_refused(lab, request, _INVALID), f"settings.{name}[0]")
+
+
+@CHECKS.check(
+    "relaxation-without-stability",
+    "Relaxation without COMPONENT_STABILITY is INVALID_ARGUMENT, and the field is named.",
+)
+def _without_stability(lab: Lab) -> None:
+    request = _request(lab)
+    request.settings.relax.SetInParent()
+    _names_field(_refused(lab, request, _INVALID), "settings.relax")
 
 
 @CHECKS.check(
@@ -160,9 +225,10 @@ def _calculator_setting(lab: Lab) -> None:
 def _relaxation(lab: Lab) -> None:
     if lab.description.calculators and lab.description.calculators[0].supports_relaxation:
         skip("the default calculator relaxes")
-    request = _request(lab)
+    request = lab.request([lab.good], [_VALIDITY, *_stability(lab)])
     request.settings.relax.SetInParent()
-    _refused(lab, request, grpc.StatusCode.UNIMPLEMENTED, _CONFLICT, _INVALID)
+    error = _refused(lab, request, grpc.StatusCode.UNIMPLEMENTED, _CONFLICT, _INVALID)
+    _names_field(error, "settings.relax")
 
 
 @CHECKS.check(
@@ -182,6 +248,7 @@ def _disorder(lab: Lab) -> None:
     except XenolithError as error:
         allowed = {_INVALID, grpc.StatusCode.UNIMPLEMENTED}
         expect(error.code in allowed, f"refused as {error.code.name} ({error}), expected INVALID_ARGUMENT")
+        _names_field(error, "crystals.occupancies")
         return
     status = response.scores[0].status
     expect(
@@ -204,3 +271,4 @@ def _digest(lab: Lab) -> None:
     error = _refused(lab, request, _CONFLICT)
     for digest in (wrong, actual):
         expect(digest in str(error), f"the message does not name the digest {digest}: {error}")
+    _names_field(error, "expected_settings_digest")

@@ -7,7 +7,8 @@ import numpy as np
 from xenolith.conformance._check import Collection, expect, skip
 from xenolith.conformance._compare import not_finite, present
 from xenolith.conformance._lab import Lab
-from xenolith.conformance._words import name_of, status_name
+from xenolith.contract.components import DEFAULT_COMPONENTS
+from xenolith.contract.names import component_name, status_name
 from xenolith.crystal import Crystal
 from xenolith.v1 import crystal_pb2, oracle_pb2
 
@@ -16,7 +17,7 @@ __all__ = ["CHECKS"]
 CHECKS = Collection("scores")
 _OK = crystal_pb2.STRUCTURE_STATUS_OK
 _NO_REFERENCE = crystal_pb2.STRUCTURE_STATUS_NO_REFERENCE
-_DEFAULT = frozenset({1, 2, 3, 4})
+_DEFAULT = frozenset(DEFAULT_COMPONENTS)
 _FIELDS = {
     oracle_pb2.COMPONENT_STABILITY: (
         "energy_per_atom",
@@ -72,7 +73,7 @@ def _components(lab: Lab) -> None:
                 f"asked for {_names(wanted)}, reported {_names(reported)}",
             )
             for result in score.components:
-                where = f"component {name_of(result.component)}"
+                where = f"component {component_name(result.component)}"
                 expect(result.status != 0, f"{where} has no status")
                 expect(
                     (result.status == _OK) == (not result.message),
@@ -113,7 +114,8 @@ def _present(lab: Lab) -> None:
                 missing = [name for name in fields if name not in there]
                 expect(
                     not missing,
-                    f"{_told(lab, index)}: {name_of(result.component)} is OK, but has no {missing[:1]}",
+                    f"{_told(lab, index)}: {component_name(result.component)} is OK, "
+                    f"but has no {missing[:1]}",
                 )
         expect(
             score.unique != score.HasField("duplicate_of") or not score.HasField("unique"),
@@ -184,4 +186,4 @@ def _state(score: oracle_pb2.StructureScore) -> str:
 
 
 def _names(components: Iterable[int]) -> str:
-    return ", ".join(map(name_of, sorted(components))) or "nothing"
+    return ", ".join(map(component_name, sorted(components))) or "nothing"
