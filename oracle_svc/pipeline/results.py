@@ -13,6 +13,7 @@ from oracle_svc.known.hull import Phase
 from oracle_svc.known.novelty.matcher import MatcherOptions
 from oracle_svc.relaxation import Relaxed, RelaxSettings
 from oracle_svc.status import Outcome, Status
+from xenolith.contract.components import DEFAULT_COMPONENTS
 from xenolith.crystal import Crystal, CrystalBatch
 
 __all__ = ["Audit", "Component", "Outcome", "Provenance", "Score", "ScoreOptions", "ScoredBatch", "Stats"]
@@ -36,9 +37,7 @@ class Component(IntEnum):
 class ScoreOptions:
     """How to score a batch."""
 
-    components: frozenset[Component] = frozenset(
-        {Component.VALIDITY, Component.STABILITY, Component.NOVELTY, Component.UNIQUENESS}
-    )
+    components: frozenset[Component] = frozenset(map(Component, DEFAULT_COMPONENTS))
     amd_tolerance: float | None = None
     """Largest AMD distance of the same crystal, Angstrom; None: the reference's calibrated one."""
     matcher: MatcherOptions | None = None

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer_svc.rewards.measurements import Measurements, status_name
+from trainer_svc.rewards.measurements import Measurements
 from trainer_svc.services.scoring import Scorer
 from xenolith.analysis import AuditReport, Opinion, compare
+from xenolith.contract.names import status_name
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.v1 import oracle_pb2, trainer_pb2
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from xenolith.v1 import crystal_pb2, oracle_pb2
+from xenolith.contract.names import status_name
+from xenolith.v1 import oracle_pb2
 
 __all__ = ["STATUS_PREFIX", "FloatColumn", "Measurements", "measurements_from"]
 
@@ -101,9 +102,3 @@ def measurements_from(scores: Sequence[oracle_pb2.StructureScore]) -> Measuremen
             [score.duplicate_of if score.HasField("duplicate_of") else -1 for score in scores], dtype=np.int64
         ),
     )
-
-
-def status_name(status: int) -> str:
-    """Name a status without its prefix; a value of a later contract keeps its number."""
-    known = crystal_pb2.StructureStatus.DESCRIPTOR.values_by_number.get(status)
-    return known.name.removeprefix(STATUS_PREFIX) if known else f"STATUS_{status}"

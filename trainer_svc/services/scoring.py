@@ -15,21 +15,14 @@ from trainer_svc.rewards.measurements import Measurements, measurements_from
 from trainer_svc.services.long_scoring import LongScoring
 from trainer_svc.services.patience import Patience
 from trainer_svc.services.remote import Oracle
+from xenolith.contract.components import COMPARING_COMPONENTS, DEFAULT_COMPONENTS
 from xenolith.contract.wire import batch_from_proto, batch_to_proto
 from xenolith.crystal import CrystalBatch
 from xenolith.v1 import oracle_pb2
 
-__all__ = ["HEADLINE", "Relaxed", "Scored", "Scorer", "components_of"]
+__all__ = ["Relaxed", "Scored", "Scorer", "components_of"]
 
-HEADLINE = (
-    oracle_pb2.COMPONENT_VALIDITY,
-    oracle_pb2.COMPONENT_STABILITY,
-    oracle_pb2.COMPONENT_NOVELTY,
-    oracle_pb2.COMPONENT_UNIQUENESS,
-)
-"""What the headline metrics need."""
-
-_SINGLE = (oracle_pb2.COMPONENT_VALIDITY, oracle_pb2.COMPONENT_STABILITY, oracle_pb2.COMPONENT_NOVELTY)
+_SINGLE = tuple(number for number in DEFAULT_COMPONENTS if number not in COMPARING_COMPONENTS)
 """What depends on one structure alone, so that scoring it early fills the cache."""
 
 _OF_METRIC = {
@@ -68,7 +61,7 @@ class Scored:
 
 def components_of(spec: RewardSpec) -> tuple[int, ...]:
     """Give the components that a reward and the headline metrics need."""
-    wanted = set(HEADLINE)
+    wanted = set(DEFAULT_COMPONENTS)
     for term in spec.terms:
         if term.metric.startswith("properties."):
             wanted.add(oracle_pb2.COMPONENT_PROPERTIES)
@@ -122,7 +115,7 @@ class Scorer:
         """Components of an evaluation: what the headlines need, and graded metrics if the oracle has them."""
         description = await self._patience.call("oracle", self._oracle.describe)
         graded = oracle_pb2.COMPONENT_CONTINUOUS
-        return (*HEADLINE, graded) if graded in description.components else HEADLINE
+        return (*DEFAULT_COMPONENTS, graded) if graded in description.components else DEFAULT_COMPONENTS
 
     async def warm(self, crystals: CrystalBatch) -> None:
         """Have the oracle measure early what does not depend on the rest of the batch."""

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xenolith.client.results.samples import Encoded, Samples, SamplesCollector, samples_from_proto
-from xenolith.client.results.score_messages import status_name
 from xenolith.client.transport.calls import Collect, Iterate, Unary, deadline
+from xenolith.contract.names import status_name
 from xenolith.contract.wire import batch_from_proto, batch_to_proto, tensor_from_proto, tensor_to_proto
 from xenolith.convert.items import as_batch
 from xenolith.crystal import CrystalBatch

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf import duration_pb2
 
-from xenolith.client.oracle_calls import DEFAULT_COMPONENTS, score_request
+from xenolith.client.oracle_calls import score_request
 from xenolith.client.results.score_messages import scores_from_proto
 from xenolith.client.results.scores import Scores
 from xenolith.client.transport.calls import Unary, deadline
+from xenolith.contract.components import DEFAULT_COMPONENT_NAMES
 from xenolith.convert.item import Item
 from xenolith.convert.items import as_items
 from xenolith.errors import XenolithError, error_class_of
@@ -50,7 +51,7 @@ class Operation:
 def submit_score(
     crystals: "CrystalsLike",
     *,
-    components: Iterable[str] = DEFAULT_COMPONENTS,
+    components: Iterable[str] = DEFAULT_COMPONENT_NAMES,
     settings: oracle_pb2.ScoreSettings | Mapping[str, Any] | None = None,
     known: "CrystalsLike | None" = None,
     expected_settings_digest: str = "",

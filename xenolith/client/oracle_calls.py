@@ -8,19 +8,19 @@ from xenolith.client.messages import fill
 from xenolith.client.results.score_messages import scores_from_proto
 from xenolith.client.results.scores import Scores
 from xenolith.client.transport.calls import Exchange, Unary, deadline
+from xenolith.contract.components import DEFAULT_COMPONENT_NAMES
+from xenolith.contract.names import component_number
 from xenolith.contract.wire import batch_to_proto
 from xenolith.convert.item import Item
 from xenolith.convert.items import as_items
 from xenolith.crystal import CrystalBatch
-from xenolith.errors import InternalError, InvalidArgumentError, XenolithError, error_class_of
+from xenolith.errors import InternalError, XenolithError, error_class_of
 from xenolith.v1 import oracle_pb2
 
 if TYPE_CHECKING:
     from xenolith.convert.items import CrystalsLike
 
-__all__ = ["DEFAULT_COMPONENTS", "Streamed", "describe", "score", "score_request", "score_stream"]
-
-DEFAULT_COMPONENTS = ("validity", "stability", "novelty", "uniqueness")
+__all__ = ["Streamed", "describe", "score", "score_request", "score_stream"]
 
 
 def describe(*, timeout_s: float | None = None) -> Unary[oracle_pb2.OracleServiceDescribeResponse]:
@@ -32,7 +32,7 @@ def describe(*, timeout_s: float | None = None) -> Unary[oracle_pb2.OracleServic
 def score(
     crystals: "CrystalsLike",
     *,
-    components: Iterable[str] = DEFAULT_COMPONENTS,
+    components: Iterable[str] = DEFAULT_COMPONENT_NAMES,
     settings: oracle_pb2.ScoreSettings | Mapping[str, Any] | None = None,
     known: "CrystalsLike | None" = None,
     expected_settings_digest: str = "",
@@ -75,7 +75,7 @@ def score(
 
 def score_request(
     items: Sequence[Item],
-    components: Iterable[str] = DEFAULT_COMPONENTS,
+    components: Iterable[str] = DEFAULT_COMPONENT_NAMES,
     settings: oracle_pb2.ScoreSettings | Mapping[str, Any] | None = None,
     known: "CrystalsLike | None" = None,
     expected_settings_digest: str = "",
@@ -86,7 +86,7 @@ def score_request(
     )
     request = oracle_pb2.ScoreRequest(
         crystals=batch_to_proto(sendable),
-        components=[_component(name) for name in components],
+        components=[component_number(name) for name in components],
         settings=_settings(settings),
         expected_settings_digest=expected_settings_digest,
     )
@@ -111,7 +111,7 @@ class Streamed:
 def score_stream(
     batches: Any,
     *,
-    components: Iterable[str] = DEFAULT_COMPONENTS,
+    components: Iterable[str] = DEFAULT_COMPONENT_NAMES,
     settings: oracle_pb2.ScoreSettings | Mapping[str, Any] | None = None,
     timeout_s: float | None = None,
 ) -> Exchange[Streamed]:
@@ -142,14 +142,6 @@ def _scores(items: Sequence[Item], response: oracle_pb2.ScoreResponse) -> Scores
     if len(response.scores) != sent:
         raise InternalError(f"the oracle answered {len(response.scores)} scores for {sent} structures")
     return scores_from_proto(items, response)
-
-
-def _component(name: str) -> Any:
-    try:
-        return oracle_pb2.Component.Value(f"COMPONENT_{name.upper()}")
-    except ValueError:
-        known = [key.removeprefix("COMPONENT_").lower() for key in oracle_pb2.Component.keys()[1:]]
-        raise InvalidArgumentError(f"there is no component {name!r}; there are {', '.join(known)}") from None
 
 
 def _settings(settings: oracle_pb2.ScoreSettings | Mapping[str, Any] | None) -> oracle_pb2.ScoreSettings:

@@ -9,12 +9,13 @@ from xenolith.analysis import AuditReport, compare, opinions_of, picture
 from xenolith.cli.oracle.scoring import score_with_progress
 from xenolith.cli.output import add_json, console, number, table, write_json
 from xenolith.cli.services import add_service_arguments, addresses_of, services
+from xenolith.contract.components import DEFAULT_COMPONENT_NAMES
 from xenolith.convert import Item, read_paths
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 
 __all__ = ["add_parser", "run"]
 
-_COMPONENTS = ("validity", "stability", "novelty", "uniqueness", "audit")
+_COMPONENTS = (*DEFAULT_COMPONENT_NAMES, "audit")
 _CANDIDATES = "candidates.extxyz"
 
 

@@ -10,6 +10,7 @@ from xenolith.cli.oracle.scoring import add_out, check_out, score_with_progress,
 from xenolith.cli.output import add_json, console, write_json
 from xenolith.cli.services import add_service_arguments, services
 from xenolith.client import Client
+from xenolith.contract.components import DEFAULT_COMPONENT_NAMES
 from xenolith.convert import Item, read_paths
 from xenolith.errors import InvalidArgumentError
 
@@ -26,7 +27,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("paths", nargs="+", metavar="PATH", help="file or folder")
     parser.add_argument(
         "--components",
-        default="validity,stability,novelty,uniqueness",
+        default=",".join(DEFAULT_COMPONENT_NAMES),
         help="what to measure, comma-separated",
     )
     parser.add_argument("--calculator", default="", help="calculator id; default: the oracle's first")

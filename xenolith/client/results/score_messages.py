@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from xenolith.client.results.scores import Audit, HullPhase, Provenance, Relaxation, Score, Scores
+from xenolith.contract.names import component_name, status_name
 from xenolith.contract.structure_messages import StructureMessage
 from xenolith.contract.wire import batch_from_proto, tensor_from_proto
 from xenolith.convert.item import Item
 from xenolith.errors import DisorderedError
-from xenolith.v1 import crystal_pb2, oracle_pb2
+from xenolith.v1 import oracle_pb2
 
-__all__ = ["renumbered", "scores_from_proto", "status_name"]
+__all__ = ["renumbered", "scores_from_proto"]
 
 
 def scores_from_proto(items: Sequence[Item], response: oracle_pb2.ScoreResponse) -> Scores:
@@ -35,14 +36,6 @@ def scores_from_proto(items: Sequence[Item], response: oracle_pb2.ScoreResponse)
         seconds=dict(stats.seconds),
         warnings=tuple(response.warnings),
     )
-
-
-def status_name(number: int) -> str:
-    """Return the contract's name of a status, without its prefix."""
-    try:
-        return crystal_pb2.StructureStatus.Name(number).removeprefix("STRUCTURE_STATUS_")
-    except ValueError:  # from a server newer than this client
-        return f"STATUS_{number}"
 
 
 def renumbered(score: Score, numbers: Mapping[int, int]) -> Score:
@@ -84,7 +77,9 @@ def _score(item: Item, place: int, message: oracle_pb2.StructureScore, provenanc
         "status": status_name(message.status),
         "message": StructureMessage.from_proto(message, place),
         "properties": dict(message.properties),
-        "components": {_component(c.component): status_name(c.status) for c in message.components},
+        "components": {
+            component_name(c.component).upper(): status_name(c.status) for c in message.components
+        },
         "audits": tuple(_fill(Audit, audit, _message(audit, place)) for audit in message.audits),
         "decomposition": tuple(_fill(HullPhase, phase) for phase in message.decomposition),
         "relaxation": _relaxation(message.relaxation, place) if message.HasField("relaxation") else None,
@@ -109,13 +104,6 @@ def _relaxation(message: oracle_pb2.Relaxation, place: int) -> Relaxation:
         batch_from_proto(message.crystal, "relaxation.crystal")[0] if message.HasField("crystal") else None
     )
     return _fill(Relaxation, message, {"crystal": crystal, **_message(message, place)})
-
-
-def _component(number: int) -> str:
-    try:
-        return oracle_pb2.Component.Name(number).removeprefix("COMPONENT_")
-    except ValueError:
-        return f"COMPONENT_{number}"
 
 
 def _fill(cls: type[Any], message: Any, given: dict[str, Any] | None = None) -> Any:
