@@ -18,10 +18,10 @@ help: ## this list
 quickstart: install ## install, then generate, score, train and report on this machine
 	$(BIN)/xenolith quickstart $(ARGS)
 
-test: install-dev redis-server ## every test but the slow ones
+test: install-dev ## every test but the slow ones
 	$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) $(ARGS)
 
-test-all: install-dev redis-server ## every test
+test-all: install-dev ## every test
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
 
 lint: install-dev ## ruff and mypy
@@ -55,8 +55,3 @@ $(VENV)/.services: pyproject.toml constraints.txt scripts/install.sh
 $(VENV)/.dev: pyproject.toml constraints.txt scripts/install.sh
 	scripts/install.sh $(VENV) dev
 	@touch $@ $(VENV)/.services
-
-.PHONY: redis-server
-redis-server:
-	@command -v redis-server >/dev/null || { echo "The tests run a real redis-server, which is missing here. Install it with" \
-	  "'sudo apt-get install redis-server' (Debian, Ubuntu), 'sudo dnf install redis' (Fedora) or 'brew install redis'."; exit 1; }

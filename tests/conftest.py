@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.redis_process import RedisServer
 
 if TYPE_CHECKING:
     from xenolith.bundle import Bundle
@@ -46,55 +43,6 @@ def bundle_dir() -> Path:
     return cards[0].parent
 
 
-@dataclass(kw_only=True)
-class RedisServer:
-    """A ``redis-server`` process that a test may stop and start again."""
-
-    folder: Path
-    port: int
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        quiet = ["--save", "", "--appendonly", "no", "--logfile", str(self.folder / "redis.log")]
-        self._process = subprocess.Popen(command + quiet)
-        self._wait()
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def flush(self) -> None:
-        self._command(b"FLUSHALL\r\n")
-
-    def _command(self, line: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
-            connection.sendall(line)
-            return connection.recv(64)
-
-    def _wait(self) -> None:
-        for _ in range(200):
-            try:
-                if self._command(b"PING\r\n").startswith(b"+PONG"):
-                    return
-            except OSError:
-                time.sleep(0.05)
-        raise RuntimeError(f"redis-server does not answer: see {self.folder / 'redis.log'}")
-
-
-def free_port() -> int:
-    """Return a TCP port of this machine that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def _shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     server = _new_redis(tmp_path_factory.mktemp("redis"))
@@ -124,12 +72,7 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 def _new_redis(folder: Path) -> RedisServer:
-    if shutil.which("redis-server") is None:
-        pytest.fail(
-            "no redis-server: 'apt-get install redis-server' or 'brew install redis'",
-            pytrace=False,
-        )
-    server = RedisServer(folder=folder, port=free_port())
+    server = RedisServer(folder=folder)
     server.start()
     return server
 

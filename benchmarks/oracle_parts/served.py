@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 
 from benchmarks.oracle_parts.clock import clock_of, family
+from tests.redis_process import RedisServer
 from xenolith.contract.wire import batch_to_proto
 from xenolith.crystal import CrystalBatch
 from xenolith.serving.healthcheck import check
@@ -28,14 +29,12 @@ _NAMES = [1, 2, 3, 4, 5, 6]
 
 @contextmanager
 def redis_server(folder: Path) -> Iterator[str]:
-    port = choose_ports(None, ("redis",))["redis"]
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    process = subprocess.Popen([*command, "--logfile", "redis.log"])
+    server = RedisServer(folder=folder)
+    server.start()
     try:
-        yield f"redis://127.0.0.1:{port}/0"
+        yield server.url
     finally:
-        process.terminate()
-        process.wait()
+        server.stop()
 
 
 @contextmanager
