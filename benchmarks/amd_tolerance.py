@@ -13,8 +13,6 @@ as known. AMD does not see elements, so polymorphs that differ by who sits where
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks.command_line import benchmark_parser, parse, publish
 from oracle_svc.crystals.amd import DEFAULT_TOLERANCE, amd_vectors
 from oracle_svc.known.novelty.matcher import MatcherOptions, PairMatcher, Verdict
 from oracle_svc.known.reference.structures import read_structures
@@ -89,23 +88,21 @@ def compare(pairs: Sequence[Pair], matcher: PairMatcher) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = benchmark_parser("amd_tolerance", __doc__)
     parser.add_argument("table", type=Path, help="parquet table of structures with a split column (MP-20)")
-    parser.add_argument("--quick", action="store_true", help="300 pairs of each kind instead of 4000")
-    parser.add_argument("--json", type=Path, help="write the figures here")
-    chosen = parser.parse_args(arguments)
-    count, rng = 300 if chosen.quick else 4000, np.random.default_rng(0)
+    parser.add_argument("--pairs", type=int, default=4000, help="pairs of each kind (default: 4000)")
+    chosen = parse(parser, arguments, quick={"pairs": 300})
+    rng = np.random.default_rng(0)
     matcher = PairMatcher(pair_limit_s=10.0)
     kinds: dict[str, Callable[..., list[Pair]]] = {"polymorphs": polymorphs, "copies": copies}
     try:
-        figures = {name: compare(make(chosen.table, count, rng), matcher) for name, make in kinds.items()}
+        figures = {
+            name: compare(make(chosen.table, chosen.pairs, rng), matcher) for name, make in kinds.items()
+        }
     finally:
         matcher.close()
     report = {"tolerance": DEFAULT_TOLERANCE, "matcher": "StructureMatcher 0.2/0.3/5", "k": 100, **figures}
-    text = json.dumps(report, indent=1)
-    if chosen.json:
-        chosen.json.write_text(text + "\n")
-    print(text)
+    publish(report, chosen.json)
     return 0
 
 

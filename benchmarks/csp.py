@@ -16,7 +16,6 @@ found unless the composition can be charge-neutral and no two atoms are within 0
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 import warnings
@@ -28,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.command_line import benchmark_parser, parse, publish
 from generator_svc.data.load import read_crystals
 from generator_svc.data.table import CrystalTable
 from generator_svc.diffusion.sampler import SamplerSettings
@@ -159,9 +159,9 @@ def summary(results: Sequence[dict[str, Any]], sizes: Sequence[int]) -> dict[str
     return figures
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Predict, compare, print and write."""
-    given = _arguments()
+    given = _arguments(arguments)
     torch.set_num_threads(given.threads)
     engine = Engine(load_bundle(find_bundle(given.bundle), given.device), torch.device(given.device))
     limit = int(engine.loaded.bundle.manifest["max_atoms"])
@@ -184,13 +184,11 @@ def main() -> int:
         "matching_s": round(time.monotonic() - sampled, 1),
         **summary(results, table.num_atoms.tolist()),
     }
-    print(json.dumps(report, indent=2))
-    if given.json is not None:
-        entries = [
-            {"id": str(name), "formula": crystal.formula, "num_atoms": crystal.num_atoms, **result}
-            for name, crystal, result in zip(table.ids, known, results, strict=True)
-        ]
-        given.json.write_text(json.dumps(report | {"crystals": entries}, indent=1) + "\n")
+    entries = [
+        {"id": str(name), "formula": crystal.formula, "num_atoms": crystal.num_atoms, **result}
+        for name, crystal, result in zip(table.ids, known, results, strict=True)
+    ]
+    publish(report, given.json, crystals=entries)
     return 0
 
 
@@ -201,12 +199,8 @@ def _known(table: CrystalTable, index: int) -> Crystal:
     )
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.csp",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = benchmark_parser("csp", __doc__)
     parser.add_argument("data", type=Path, help="parquet table of crystals, such as mp20.parquet")
     parser.add_argument("--split", default="test", help="rows to predict (default: test)")
     parser.add_argument("--bundle", default="mp20-small", help="name or path")
@@ -220,8 +214,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="torch threads on a CPU")
     parser.add_argument("--workers", type=int, default=1, help="comparing processes")
     parser.add_argument("--limit-s", type=float, default=20.0, help="time limit of one comparison, seconds")
-    parser.add_argument("--json", type=Path, help="report with every crystal's result")
-    return parser.parse_args()
+    return parse(parser, arguments, quick={"n": 8, "steps": 10})
 
 
 if __name__ == "__main__":

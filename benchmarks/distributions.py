@@ -9,14 +9,13 @@ atom. For each, the total variation distance (0: equal, 1: disjoint) and, with -
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.command_line import benchmark_parser, parse, publish
 from generator_svc.data.load import read_crystals
 from generator_svc.distributions import Histogram, distance, histograms, table_batch
 from xenolith.convert import as_batch
@@ -41,24 +40,21 @@ def plot(ours: Mapping[str, Histogram], theirs: Mapping[str, Histogram], path: P
     figure.savefig(path, dpi=120)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = benchmark_parser("distributions", __doc__)
     parser.add_argument("samples", type=Path, help="file or folder that `xenolith generate` wrote")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split", default="train")
     parser.add_argument("--max-atoms", type=int, default=20)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("-n", type=int, default=0, help="crystals of the table, its first; 0: all (default)")
     parser.add_argument("--plot", type=Path)
-    given = parser.parse_args()
+    given = parse(parser, arguments, quick={"n": 1000})
     ours = histograms(as_batch(given.samples), given.max_atoms)
     table = read_crystals(given.data, split=given.split, max_atoms=given.max_atoms)
+    if given.n:
+        table = table.take(np.arange(min(given.n, len(table))))
     theirs = histograms(table_batch(table), given.max_atoms)
-    text = json.dumps({name: round(distance(ours[name], theirs[name]), 4) for name in ours}, indent=1)
-    sys.stdout.write(text + "\n")
-    if given.json:
-        given.json.write_text(text + "\n")
+    publish({name: round(distance(ours[name], theirs[name]), 4) for name in ours}, given.json)
     if given.plot:
         plot(ours, theirs, given.plot)
     return 0

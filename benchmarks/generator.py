@@ -18,8 +18,6 @@ On one CPU thread the processor's time is measured, which neighbours on a shared
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +27,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.command_line import benchmark_parser, parse, publish
 from benchmarks.generator_parts.floor import floor_ratio
 from benchmarks.generator_parts.timing import Setup
 from benchmarks.generator_parts.work import (
@@ -89,10 +88,8 @@ def plot(rows: Sequence[dict[str, float]], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = benchmark_parser("generator", __doc__)
     parser.add_argument("--bundle", default="mp20-small", help="name or folder")
     parser.add_argument(
         "-n", type=int, default=64, help="structures in a batch, drawn from the bundle's prior"
@@ -104,9 +101,9 @@ def main() -> int:
     parser.add_argument(
         "--trained-steps", type=int, default=2, help="steps of each structure in one packed forward"
     )
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
-    given = parser.parse_args()
+    quick = {"n": 8, "repeats": 1, "timed_steps": 1, "trained_steps": 1}
+    given = parse(parser, arguments, quick=quick)
     torch.set_num_threads(given.threads)
     device = torch.device(given.device)
     setup = Setup(
@@ -135,10 +132,7 @@ def main() -> int:
         "device": str(device),
         "threads": given.threads,
     }
-    text = json.dumps(result, indent=1)
-    sys.stdout.write(text + "\n")
-    if given.json:
-        given.json.write_text(text + "\n")
+    publish(result, given.json)
     if given.plot:
         plot(rows, given.plot)
     return 0

@@ -8,15 +8,16 @@ vertices, so the distances err low: 87 % of labelled rows are expected within 1 
 
 from __future__ import annotations
 
-import argparse
-import json
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks.command_line import benchmark_parser, parse, publish
 from oracle_svc.known.hull import Hull, reduce_to_vertices
 from oracle_svc.known.imports import read_formation_energies
 
@@ -54,18 +55,17 @@ def measure(entries: Path, labels: Path, rows: int, seed: int) -> dict[str, Any]
     }
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser("hull_distances", __doc__)
     parser.add_argument("--entries", type=Path, required=True)
     parser.add_argument("--labels", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    print(json.dumps(measure(given.entries, given.labels, given.rows, given.seed), indent=1))
+    given = parse(parser, arguments, quick={"rows": 100})
+    publish(measure(given.entries, given.labels, given.rows, given.seed), given.json)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,9 +14,7 @@ Each autoencoder is the folder of a finished `xenolith pretrain autoencoder` run
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +25,7 @@ import torch
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
+from benchmarks.command_line import benchmark_parser, parse, publish
 from generator_svc.data.load import read_crystals
 from generator_svc.data.table import CrystalTable
 from generator_svc.networks.autoencoder import Autoencoder
@@ -142,19 +141,16 @@ def plot(found: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None
     figure.savefig(path, dpi=150)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = benchmark_parser("latent_noise", __doc__)
     parser.add_argument("autoencoders", nargs="+", metavar="NAME=FOLDER")
     parser.add_argument("--data", type=Path, required=True, help="parquet file of crystals")
     parser.add_argument("--split", default="test")
     parser.add_argument("--max-atoms", type=int, default=20)
     parser.add_argument("-n", type=int, default=500, help="crystals, drawn at random")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
-    given = parser.parse_args()
+    given = parse(parser, arguments, quick={"n": 16})
     torch.set_num_threads(given.threads)
     table = read_crystals(given.data, split=given.split, max_atoms=given.max_atoms)
     table = table.take(np.random.default_rng(0).permutation(len(table))[: given.n])
@@ -164,10 +160,7 @@ def main() -> int:
     named = (item.partition("=") for item in given.autoencoders)
     autoencoders = {name: load_autoencoder(Path(folder)) for name, _, folder in named}
     found = curves(autoencoders, table, truth, energies, calculator)
-    text = json.dumps(found, indent=1)
-    sys.stdout.write(text + "\n")
-    if given.json:
-        given.json.write_text(text + "\n")
+    publish(found, given.json)
     if given.plot:
         plot(found, given.plot)
     return 0

@@ -8,8 +8,8 @@ Then the oracle runs as a service: warm from Redis through gRPC, and as two repl
     python -m benchmarks.oracle --json oracle.json --plot oracle.png       # about eight minutes on two cores
     python -m benchmarks.oracle --quick                                    # a check that it runs
 
-Needs XENOLITH_DATA (mp20.parquet), redis-server, and the `amd` package. Times depend on the machine and its
-load; the ratios much less, since their two sides are measured in turn.
+Needs XENOLITH_DATA (mp20.parquet) and the development extra. Times depend on the machine and its load; the
+ratios much less, since their two sides are measured in turn.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.command_line import benchmark_parser, parse, publish
 from benchmarks.oracle_parts import ours, served
 from benchmarks.oracle_parts.clock import clock_of
 from benchmarks.oracle_parts.inputs import mp20, mpa0_with_random_weights, perturbed
@@ -71,13 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             batches = [perturbed(table, max(16, arguments.count // 5), seed) for seed in range(3)]
             report["replicas"] = served.scaling(batches, folder, sorted(every_core)[:2])
     report |= _ratios(report, arguments.count)
-    text = json.dumps(report, indent=1)
-    if arguments.json:
-        arguments.json.write_text(text + "\n")
     if arguments.plot:
         references = json.loads(arguments.references.read_text()) if arguments.references else None
         draw(report, references, arguments.plot)
-    print(text)
+    publish(report, arguments.json)
     return 0
 
 
@@ -176,11 +174,8 @@ def _ratios(report: dict[str, Any], count: int) -> dict[str, Any]:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser("oracle", __doc__)
     parts = ["chgnet", "mace", "served", "scaling"]
-    parser.add_argument("--quick", action="store_true", help="few structures: a check that it runs")
     parser.add_argument("--count", type=int, default=320, help="structures in a batch")
     parser.add_argument("--serial", type=int, default=160, help="of them through the serial path")
     parser.add_argument("--repeats", type=int, default=3, help="batches of ours")
@@ -189,14 +184,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--clock", choices=["wall", "cpu"], default="wall", help="cpu: processor time, for a busy machine"
     )
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="parts to measure")
-    parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--plot", type=Path, help="draw cost against batch size and references here")
     parser.add_argument(
         "--references", type=Path, help="JSON of benchmarks/reference_scaling.py, for the plot"
     )
-    arguments = parser.parse_args(argv)
-    if arguments.quick:
-        arguments.count, arguments.serial, arguments.repeats = 32, 8, 2
+    arguments = parse(parser, argv, quick={"count": 32, "serial": 8, "repeats": 2})
     if arguments.core is None:
         arguments.core = max(os.sched_getaffinity(0))
     return arguments

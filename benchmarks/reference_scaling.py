@@ -10,10 +10,10 @@ Queries are real structures with noise. Prints JSON; `measure` is for other benc
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +25,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.command_line import benchmark_parser, parse, publish
 from oracle_svc.crystals.amd import DEFAULT_K
 from oracle_svc.crystals.elmd import cumulative
 from oracle_svc.known.novelty.amd_store import AmdStore
@@ -127,27 +128,22 @@ def _each(call: Callable[[str, np.ndarray, np.ndarray], Any], asked: Sequence[tu
     return (time.process_time() - began) / len(asked)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure references of several sizes and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser("reference_scaling", __doc__)
     parser.add_argument("--reference", type=Path, default=Path("bundles/mp20-small/reference"))
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--out", type=Path, help="also write the JSON to this file")
-    given = parser.parse_args()
+    given = parse(parser, arguments, quick={"sizes": [2000], "queries": 20})
     source = Reference.read(given.reference)
     results = []
     for size in given.sizes:
         with tempfile.TemporaryDirectory() as folder:
             results.append(measure(grown(source, size, Path(folder) / "reference"), given.queries))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    text = json.dumps({"reference": source.id, "sizes": results, "peak_mib": peak}, indent=1)
-    print(text)
-    if given.out:
-        given.out.write_text(text + "\n")
+    publish({"reference": source.id, "sizes": results, "peak_mib": peak}, given.json)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

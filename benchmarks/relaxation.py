@@ -1,6 +1,6 @@
 """Batched relaxation against CHGNet's own StructOptimizer: same structures, same fmax, in one run.
 
-    python -m benchmarks.relaxation mp20.parquet --structures 100 --out relaxation.json
+    python -m benchmarks.relaxation mp20.parquet --structures 100 --json relaxation.json
 
 prints JSON: differences of the relaxed energies, seconds of processor time per structure of both, and their
 ratio. Both have one thread.
@@ -9,24 +9,25 @@ ratio. Both have one thread.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.command_line import benchmark_parser, parse, publish
 from oracle_svc.calculators import open_calculator
 from oracle_svc.known.reference.structures import read_structures
 from oracle_svc.relaxation import Relaxed, RelaxSettings, relax
 from xenolith.crystal import Crystal, CrystalBatch
 
 
-def main() -> int:
-    given = _arguments()
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = _arguments(arguments)
     import torch
 
     torch.set_num_threads(1)
@@ -49,10 +50,7 @@ def main() -> int:
             if sys.stderr.isatty():
                 print(f"\r{index + 1}/{len(batch)}", end="", file=sys.stderr)
         theirs_s = time.process_time() - begin
-    text = json.dumps(report(ours, theirs, ours_s, theirs_s, vars(given), batch), indent=1, default=str)
-    if given.out:
-        given.out.write_text(text + "\n")
-    print(text)
+    publish(report(ours, theirs, ours_s, theirs_s, vars(given), batch), given.json)
     return 0
 
 
@@ -140,8 +138,8 @@ def report(
     return summary
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.relaxation", description=__doc__)
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = benchmark_parser("relaxation", __doc__)
     parser.add_argument(
         "structures_file", type=Path, help="parquet table of structures, such as mp20.parquet"
     )
@@ -153,8 +151,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rattle", type=float, default=0.0, help="displace the atoms first, Angstrom")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ours-only", action="store_true", help="leave the library out")
-    parser.add_argument("--out", type=Path)
-    return parser.parse_args()
+    return parse(parser, arguments, quick={"structures": 4})
 
 
 if __name__ == "__main__":
