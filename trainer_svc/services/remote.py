@@ -14,7 +14,7 @@ from trainer_svc.services.samples import Samples, assemble
 from xenolith.client.transport.options import Options, channel_options, credentials
 from xenolith.contract.chunks import ReceivedWeights, WeightsReceiver, send_weights
 from xenolith.contract.errors import error_from_call
-from xenolith.serving.identity import RUN_ID_KEY
+from xenolith.contract.metadata import RUN_ID_KEY
 from xenolith.v1 import generator_pb2, generator_pb2_grpc, oracle_pb2, oracle_pb2_grpc
 
 __all__ = ["Generator", "Oracle", "Services"]

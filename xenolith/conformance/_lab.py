@@ -16,6 +16,7 @@ from xenolith.conformance._check import Failure, skip
 from xenolith.conformance._crystals import sample_crystals
 from xenolith.conformance._words import described
 from xenolith.contract.errors import error_from_call
+from xenolith.contract.metadata import REQUEST_ID_KEY
 from xenolith.contract.names import component_name
 from xenolith.contract.wire import batch_to_proto
 from xenolith.crystal import Crystal, CrystalBatch
@@ -198,7 +199,7 @@ class Lab:
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return what goes with a call."""
-        entries = [("x-request-id", f"conformance-{uuid.uuid4().hex[:12]}")]
+        entries = [(REQUEST_ID_KEY, f"conformance-{uuid.uuid4().hex[:12]}")]
         if self.settings.options.token:
             entries.append(("authorization", f"Bearer {self.settings.options.token}"))
         return tuple(entries)

@@ -14,7 +14,7 @@ raise `xenolith.errors`, which reach the client with code, message and details, 
 from xenolith.contract.requests import check_score_request, check_settings_digest
 from xenolith.serving.app import RunningServer, running_server, serve
 from xenolith.serving.cores import usable_cores
-from xenolith.serving.identity import request_id, run_id
+from xenolith.serving.interceptors import request_id, run_id
 from xenolith.serving.settings import ServingSettings, add_arguments, settings_from
 from xenolith.serving.streams import score_stream
 from xenolith.serving.threaded import threaded_server

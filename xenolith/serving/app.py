@@ -16,14 +16,16 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from xenolith.errors import UnavailableError
-from xenolith.serving.admission import admission
-from xenolith.serving.around import AroundInterceptor
-from xenolith.serving.auth import authentication
-from xenolith.serving.decoding import DecodingInterceptor
-from xenolith.serving.identity import identity
+from xenolith.serving.interceptors import (
+    AroundInterceptor,
+    DecodingInterceptor,
+    admission,
+    authentication,
+    identity,
+    rich_errors,
+)
 from xenolith.serving.log import configure_logging
 from xenolith.serving.parent import parent_gone
-from xenolith.serving.rich_errors import rich_errors
 from xenolith.serving.settings import ServingSettings
 
 __all__ = ["RunningServer", "running_server", "serve"]

@@ -14,7 +14,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from xenolith.serving.around import Around, CallInfo, is_infrastructure
+from xenolith.serving.interceptors import Around, CallInfo, is_infrastructure
 from xenolith.serving.measurement import Measurement
 
 __all__ = ["Metrics"]

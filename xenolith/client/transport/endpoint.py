@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2
 from xenolith.client.transport.calls import Iterate
 from xenolith.client.transport.options import Options
 from xenolith.contract.errors import error_from_call
+from xenolith.contract.metadata import REQUEST_ID_KEY, RUN_ID_KEY
 from xenolith.errors import DeadlineError, InvalidArgumentError, UnavailableError, XenolithError
 from xenolith.v1 import generator_pb2_grpc, oracle_pb2_grpc, trainer_pb2_grpc
 
@@ -93,9 +94,9 @@ def open_endpoints(
 
 def call_metadata(options: Options) -> tuple[tuple[str, str], ...]:
     """Return what goes with a call: a request id of its own, the run, the token."""
-    metadata = [("x-request-id", uuid.uuid4().hex)]
+    metadata = [(REQUEST_ID_KEY, uuid.uuid4().hex)]
     if options.run_id:
-        metadata.append(("x-run-id", options.run_id))
+        metadata.append((RUN_ID_KEY, options.run_id))
     if options.token:
         metadata.append(("authorization", f"Bearer {options.token}"))
     return tuple(metadata)
