@@ -28,7 +28,8 @@ def batches(num_atoms: np.ndarray, settings: LoopSettings, start: int) -> Iterat
         draw = np.random.default_rng([settings.seed, epoch])
         order = draw.permutation(len(num_atoms))
         if settings.bucket:
-            order = _bucketed(order, num_atoms, settings.batch_size, draw)
+            window = len(order) if settings.bucket == "epoch" else _BATCHES_SORTED_TOGETHER
+            order = _bucketed(order, num_atoms, settings.batch_size, window, draw)
         for index in range(per_epoch):
             step = epoch * per_epoch + index
             if step >= start:
@@ -56,15 +57,15 @@ def seed_of(seed: int, step: int, piece: int) -> int:
 
 
 def _bucketed(
-    order: np.ndarray, num_atoms: np.ndarray, batch_size: int, draw: np.random.Generator
+    order: np.ndarray, num_atoms: np.ndarray, batch_size: int, batches: int, draw: np.random.Generator
 ) -> np.ndarray:
     """Batches of nearly equal atom counts, in random order; which crystals meet stays random.
 
-    Only crystals that are near each other in the random order are sorted, so that every batch of a size is a
-    fresh mixture in every epoch. What no batch takes is at the end, as without buckets.
+    Crystals of so many batches that are near each other in the random order are sorted together, and every
+    batch of a size is a fresh mixture in every epoch. What no batch takes is at the end, as without buckets.
     """
     whole = len(order) // batch_size * batch_size
-    window = batch_size * _BATCHES_SORTED_TOGETHER
+    window = batch_size * batches
     sorted_parts = [
         part[np.argsort(num_atoms[part], kind="stable")]
         for part in (order[start : min(start + window, whole)] for start in range(0, whole, window))

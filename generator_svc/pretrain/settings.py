@@ -39,8 +39,9 @@ class LoopSettings(_Settings):
     pieces: int = Field(default=1, ge=1)
     """Parts that a batch is cut into. Processes share them; what one process takes, it takes one after the
     other, which needs less memory. The same number on any number of processes gives the same training."""
-    bucket: bool = False
-    """Make batches of nearly equal atom counts, for less padding; their order and mixture stay random."""
+    bucket: bool | Literal["epoch"] = False
+    """Make batches of nearly equal atom counts, for less padding; their order and mixture stay random.
+    epoch: sort the whole epoch for it, not 50 batches at a time, so that nearly every batch has one count."""
     optimizer: OptimizerKind = "adamw"
     """muon: the matrices of the transformer blocks are trained by Muon instead, the rest as before. A step
     costs a third more on a CPU and is worth more; the learning rate is on the same scale."""
@@ -164,7 +165,7 @@ class FinisherNoise(_Settings):
     """Most noise of crystals to finish; levels are drawn evenly in their logarithm up to here."""
     largest: float = Field(default=LARGEST_NOISE, gt=0)
     """Most noise of all: hardly anything is left of where atoms were."""
-    larger_share: float = Field(default=0.2, ge=0, lt=1)
+    larger_share: float = Field(default=0.05, ge=0, lt=1)
     """Share of the crystals with levels from `finishing` to `largest`."""
     cell_weight: float = Field(default=0.3, gt=0)
     """Weight of the error on the cell beside that on the positions."""

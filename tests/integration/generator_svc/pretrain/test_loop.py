@@ -166,6 +166,18 @@ def test_buckets_hold_alike_crystals_and_every_crystal_once() -> None:
     assert all(np.array_equal(rows, made[step][1]) for step, rows in later)
 
 
+def test_buckets_of_an_epoch_hold_one_atom_count_but_for_the_edges() -> None:
+    num_atoms = np.random.default_rng(0).integers(1, 11, 2000)
+    made = list(batches(num_atoms, LoopSettings(epochs=2, batch_size=16, bucket="epoch"), 0))
+    epochs = [[rows for step, rows in made if step // 125 == epoch] for epoch in (0, 1)]
+    assert [len(np.unique(np.concatenate(rows))) for rows in epochs] == [2000, 2000]
+    for rows in epochs:
+        assert sum(len(np.unique(num_atoms[batch])) > 1 for batch in rows) < 10  # one at each edge
+    sizes = np.array([num_atoms[rows].mean() for rows in epochs[0]])
+    assert abs(np.corrcoef(sizes, np.arange(125))[0, 1]) < 0.5
+    assert {tuple(sorted(rows)) for rows in epochs[0]}.isdisjoint(tuple(sorted(rows)) for rows in epochs[1])
+
+
 def test_a_folder_is_not_continued_with_other_settings(salts: Path, tmp_path: Path) -> None:
     run_autoencoder(run_of(salts, epochs=1), tmp_path)
     with pytest.raises(FailedPreconditionError, match=r"loop\.epochs was 1 and is 2 now.*choose another"):
