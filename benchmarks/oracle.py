@@ -84,12 +84,12 @@ def _compare(
 ) -> dict[str, Any]:
     """Both ways in turn: a batch of ours, a share of the serial path, and so on."""
     with ours.opened(calculator, settings) as pool:
-        background = ours.background_for(pool)
-        if background.hull is None:
+        reference = ours.reference_for(pool)
+        if reference.hull is None:
             raise SystemExit("the shipped reference has no hull")
 
         def score(batch: CrystalBatch) -> ours.Cold:
-            return ours.cold(pool, background, batch, folder, arguments.clock)
+            return ours.cold(pool, reference, batch, folder, arguments.clock)
 
         score(perturbed(table, 16, 99))  # libraries load on first use
         batches = [perturbed(table, arguments.count, seed) for seed in range(arguments.repeats)]
@@ -97,7 +97,7 @@ def _compare(
         rows = [i for i, s in enumerate(first.scored.scores) if s.energy_per_atom is not None]
         rows = rows[: arguments.serial]
         now = clock_of(arguments.clock)
-        path = SerialPath([batches[0][i] for i in rows], table, background.hull)
+        path = SerialPath([batches[0][i] for i in rows], table, reference.hull)
         clock = Clock(now)
         energies = path.energies(_ase_calculator(calculator, settings), clock)
         runs = [first, *map(score, batches[1:2])]

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,10 +16,9 @@ import numpy as np
 from benchmarks.oracle_parts.clock import clock_of
 from oracle_svc.cache import open_cache
 from oracle_svc.crystals.validity import ValidityLimits
-from oracle_svc.known.background import Background
 from oracle_svc.known.novelty.matcher import PairMatcher
 from oracle_svc.known.reference.folder import Reference
-from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.resources import Resources
 from oracle_svc.pipeline.results import Component, ScoredBatch, ScoreOptions
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.pools.calculator_pool import CalculatorPool
@@ -58,25 +57,23 @@ def opened(calculator: str, settings: Mapping[str, Any], workers: int = 1) -> It
         pool.close()
 
 
-def background_for(pool: CalculatorPool) -> Background:
+def reference_for(pool: CalculatorPool) -> Reference:
     """The shipped reference. For another calculator than its own it is taken all the same: what is measured
     here is time, and the serial path places its energies on the same hull."""
-    background = Background.from_reference(Reference.read(find_bundle("mp20-small").reference))
+    reference = Reference.read(find_bundle("mp20-small").reference)
     identity = pool.identity
-    if background.calculator_digest != identity.settings_digest:
-        background = replace(
-            background, calculator_digest=identity.settings_digest, calculator_id=identity.id
-        )
-    return background
+    if reference.calculator_digest != identity.settings_digest:
+        reference.info["calculator"] |= {"settings_digest": identity.settings_digest, "id": identity.id}
+    return reference
 
 
-def cold(pool: CalculatorPool, background: Background, batch: CrystalBatch, folder: Path, kind: str) -> Cold:
+def cold(pool: CalculatorPool, reference: Reference, batch: CrystalBatch, folder: Path, kind: str) -> Cold:
     """Score a batch with an empty cache, then its energies alone."""
     now = clock_of(kind, pool.pids)
     scorer = Scorer(
-        Instruments(
+        Resources(
             calculators=pool,
-            background=background,
+            references=[reference],
             cache=open_cache(f"sqlite:///{folder}/{time.time_ns()}.db"),
             limits=ValidityLimits(),
             matcher=PairMatcher(),
@@ -89,7 +86,7 @@ def cold(pool: CalculatorPool, background: Background, batch: CrystalBatch, fold
     begin = now()
     pool.evaluate(batch.take(good))
     energy = now() - begin
-    scorer.instruments.store.cache.close()
+    scorer.resources.store.cache.close()
     return Cold(whole_s=whole, energy_s=energy, parts_s=dict(scored.stats.seconds), scored=scored)
 
 

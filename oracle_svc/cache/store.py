@@ -45,27 +45,36 @@ class CrystalStore:
         self.cache = cache
         self._flight = SingleFlight(cache)
 
-    def fetch(self, kinds: Sequence[Kind], forms: Sequence[CanonicalForm]) -> dict[str, list[Record | None]]:
-        """Records by component name and in the order of the forms, read in one exchange."""
-        keys = [kind.key(address) for kind in kinds for form in forms for address in form.addresses]
+    def fetch(
+        self, kinds: Sequence[Kind], forms: Mapping[int, CanonicalForm]
+    ) -> dict[str, dict[int, Record]]:
+        """Return the records there are, by component name and index, read in one exchange."""
+        keys = [kind.key(address) for kind in kinds for form in forms.values() for address in form.addresses]
         values = self.cache.get_many(keys)
         proof = _Proof()
-        return {kind.component: [proof.first(values, kind, form) for form in forms] for kind in kinds}
+        return {
+            kind.component: {
+                index: record
+                for index, form in forms.items()
+                if (record := proof.first(values, kind, form)) is not None
+            }
+            for kind in kinds
+        }
 
     def complete(
         self,
         kind: Kind,
-        forms: Sequence[CanonicalForm],
-        records: list[Record | None],
+        forms: Mapping[int, CanonicalForm],
+        records: dict[int, Record],
         compute: Compute,
         stop: Callable[[], bool],
     ) -> set[int]:
-        """Fill in the records that are missing; returns the indices that came from elsewhere after all.
+        """Add the records that are missing; returns the indices that came from elsewhere after all.
 
         What another thread or process computes at this moment is waited for; the rest is computed here and
         stored as it comes, so that a cancelled call leaves behind what it finished.
         """
-        keys = {index: kind.key(forms[index].key) for index, record in enumerate(records) if record is None}
+        keys = {index: kind.key(form.key) for index, form in forms.items() if index not in records}
         if not keys:
             return set()
         with self._flight.claim(list(keys.values())) as claim:
@@ -74,22 +83,23 @@ class CrystalStore:
                 claim.deliver(
                     {keys[index]: _packed(forms[index], record) for index, record in portion.items()}
                 )
-                for index, record in portion.items():
-                    records[index] = record
+                records.update(portion)
             found = claim.wait(until=math.inf, cancelled=stop)
         proof = _Proof()
         theirs = [index for index, key in keys.items() if key not in claim.mine]
-        for index in theirs:
-            records[index] = proof.unpacked(found.get(keys[index]), forms[index])
-        arrived = {index for index in theirs if records[index] is not None}
+        arrived = {
+            index: record
+            for index in theirs
+            if (record := proof.unpacked(found.get(keys[index]), forms[index])) is not None
+        }
+        records.update(arrived)
         left = [index for index in theirs if index not in arrived]
         for portion in compute(left) if left else ():
             self.cache.set_many(
                 {keys[index]: _packed(forms[index], record) for index, record in portion.items()}
             )
-            for index, record in portion.items():
-                records[index] = record
-        return arrived
+            records.update(portion)
+        return set(arrived)
 
 
 class _Proof:

@@ -1,46 +1,47 @@
-"""What batches are measured with: calculators, what is known, the cache, and what else the stages share."""
+"""What all batches of an oracle share: calculators, references, the cache, and the processes that measure."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from copy import copy
 from threading import Lock
 
 from oracle_svc.cache import Cache
 from oracle_svc.cache.store import CrystalStore, Kind
-from oracle_svc.crystals.amd import DEFAULT_TOLERANCE, amd_vectors
+from oracle_svc.calculators.base import digest_of
+from oracle_svc.crystals.amd import DEFAULT_K, DEFAULT_TOLERANCE, amd_vectors
 from oracle_svc.crystals.amd_engines import NATIVE, AmdEngine
 from oracle_svc.crystals.validity import ValidityLimits
-from oracle_svc.known.background import Background
 from oracle_svc.known.diversity.contributions import FeatureSpace
+from oracle_svc.known.diversity.spaces import DiversitySpaces
+from oracle_svc.known.novelty.known_index import GivenCrystals
 from oracle_svc.known.novelty.matcher import PairMatcher
-from oracle_svc.known.novelty.sameness import GivenCrystals
+from oracle_svc.known.reference.folder import Reference
 from oracle_svc.pipeline.auditors import Auditor
-from oracle_svc.pipeline.recognition import Recogniser
+from oracle_svc.pipeline.descriptions import Recogniser
 from oracle_svc.pipeline.results import ScoreOptions
-from oracle_svc.pipeline.totals import Totals
 from oracle_svc.pools.calculator_pool import CalculatorPool
 from oracle_svc.properties.shelf import PropertyShelf
 from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
-from xenolith.errors import invalid_field
+from xenolith.errors import FailedPreconditionError, invalid_field
 
-__all__ = ["Instruments"]
+__all__ = ["Resources"]
 
 _KNOWN_KEPT = 4
 
 
-class Instruments:
+class Resources:
     """What every batch of one oracle is measured with; thread-safe.
 
     Parameters
     ----------
     calculators
         Where energies come from.
-    background
-        What is known; None for an oracle without a reference, which measures energies and uniqueness alone.
+    references
+        What structures can be compared with, the first by default; without any, an oracle measures energies
+        and uniqueness alone.
     cache
         Where measurements are kept.
     limits
@@ -53,13 +54,18 @@ class Instruments:
         What predicts properties; None: what ships and what is installed.
     auditors
         Second calculators; the scoring one, should it be among them, is left out.
+
+    Raises
+    ------
+    BadReferenceError
+        A reference is not fit for use; see `Reference.prepare`.
     """
 
     def __init__(
         self,
         *,
         calculators: CalculatorPool,
-        background: Background | None,
+        references: Sequence[Reference] = (),
         cache: Cache,
         limits: ValidityLimits,
         matcher: PairMatcher,
@@ -67,31 +73,28 @@ class Instruments:
         properties: PropertyShelf | None = None,
         auditors: Sequence[Auditor] = (),
     ) -> None:
+        identity = calculators.identity
         self.calculators = calculators
-        self.background = background
+        self.references = tuple(references)
         self.limits = limits
         self.matcher = matcher
         self.amd_engine = amd_engine
-        self.properties = properties or PropertyShelf(calculator_digest=calculators.identity.settings_digest)
+        self.properties = properties or PropertyShelf(calculator_digest=identity.settings_digest)
         self.auditors = {
-            auditor.id: auditor
-            for auditor in auditors
-            if auditor.settings_digest != calculators.identity.settings_digest
+            auditor.id: auditor for auditor in auditors if auditor.settings_digest != identity.settings_digest
         }
         self.store = CrystalStore(cache)
-        self.totals = Totals()
-        self.recogniser = Recogniser(limits, calculators.identity.elements, cache)
-        self._share_hull()
-        self.energy_kind = Kind(component="energy", digest=calculators.identity.settings_digest)
+        self.recogniser = Recogniser(limits, identity.elements, cache)
+        self.energy_kind = Kind(component="energy", digest=identity.settings_digest)
+        amd = digest_of({"amd": 1, "k": DEFAULT_K, "engine": amd_engine.name})
+        self.amd_kind = Kind(component="amd", digest=amd)
+        for reference in self.references:
+            reference.prepare()
+            if reference.hull is not None:  # replicas exchange hulls of chemical systems through the cache
+                reference.hull.share(cache, reference.digest)
+        self._spaces = {reference.id: DiversitySpaces(reference) for reference in self.references}
         self._known: OrderedDict[str, tuple[GivenCrystals, tuple[str, ...]]] = OrderedDict()
         self._lock = Lock()
-
-    def against(self, background: Background) -> Instruments:
-        """Return the same instruments beside another reference: all but what is known is shared."""
-        other = copy(self)
-        other.background = background
-        other._share_hull()
-        return other
 
     def close(self) -> None:
         """End the worker processes and close the cache."""
@@ -102,13 +105,25 @@ class Instruments:
             auditor.close()
         self.store.cache.close()
 
-    def _share_hull(self) -> None:
-        """Exchange hulls of chemical systems with other replicas through the cache."""
-        if self.background is not None and self.background.hull is not None:
-            self.background.hull.share(self.store.cache, self.background.digest)
+    def reference(self, name: str) -> Reference | None:
+        """Return the reference of an id, the default for an empty one; None for an oracle without references.
 
-    def known(self, batch: CrystalBatch) -> tuple[GivenCrystals, tuple[str, ...]]:
-        """The caller's own known crystals, named `known:<index>`, and warnings about unusable ones.
+        Raises
+        ------
+        FailedPreconditionError
+            There is no such reference here.
+        """
+        default = self.references[0] if self.references else None
+        if name in {"", "none" if default is None else default.id}:
+            return default
+        for reference in self.references:
+            if reference.id == name:
+                return reference
+        names = " or ".join(reference.id for reference in self.references) or "none"
+        raise FailedPreconditionError(f"this oracle's reference is {names}, not {name}")
+
+    def known_crystals(self, batch: CrystalBatch) -> tuple[GivenCrystals, tuple[str, ...]]:
+        """Return the caller's own known crystals, named `known:<index>`, and warnings about unusable ones.
 
         The last few sets are kept: a run sends the same one with every batch.
         """
@@ -140,26 +155,30 @@ class Instruments:
                 raise invalid_field(field, f"is {name!r}, and the second calculators here are {known}")
         return tuple(self.auditors[name] for name in dict.fromkeys(ids or sorted(self.auditors)))
 
-    def amd_tolerance(self, options: ScoreOptions) -> float:
-        """AMD distance of the same crystal, resolved, Angstrom."""
+    def amd_tolerance(self, options: ScoreOptions, reference: Reference | None) -> float:
+        """Return the AMD distance up to which crystals are the same, resolved, Angstrom."""
         if options.amd_tolerance is not None:
             return options.amd_tolerance
-        return self.background.amd_tolerance if self.background else DEFAULT_TOLERANCE
+        return reference.amd_tolerance if reference is not None else DEFAULT_TOLERANCE
 
-    @property
-    def spread_by_embedding(self) -> bool:
+    def compares_embeddings(self, reference: Reference | None) -> bool:
         """Whether structure diversity compares embeddings; else AMD and composition."""
         return (
-            self.background is not None
-            and self.background.has_embeddings
-            and self.background.calculator_digest == self.calculators.identity.settings_digest
+            reference is not None
+            and reference.has_embeddings
+            and reference.calculator_digest == self.calculators.identity.settings_digest
         )
 
-    def structure_space(self) -> FeatureSpace | None:
+    def spaces_of(self, reference: Reference) -> DiversitySpaces:
+        """Return the spaces in which diversity is measured against a reference."""
+        return self._spaces[reference.id]
+
+    def structure_space(self, reference: Reference | None) -> FeatureSpace | None:
         """Return the space of structure diversity; None without a reference."""
-        if self.background is None:
+        if reference is None:
             return None
-        return self.background.structure_space if self.spread_by_embedding else self.background.amd_space()
+        spaces = self.spaces_of(reference)
+        return spaces.embeddings if self.compares_embeddings(reference) else spaces.amd
 
 
 def _known_crystals(batch: CrystalBatch, engine: AmdEngine) -> tuple[GivenCrystals, tuple[str, ...]]:

@@ -1,16 +1,18 @@
-"""The oracle's pipeline: what scores are measured against, and one batch on its way through it."""
+"""Scores batches: which reference each is measured against, what can be measured, and by which settings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from oracle_svc.calculators.base import digest_of
 from oracle_svc.crystals.amd import DEFAULT_K
-from oracle_svc.known.background import Background
-from oracle_svc.pipeline.batch_run import BatchRun
-from oracle_svc.pipeline.journal import Journal
-from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.known.reference.folder import Reference
+from oracle_svc.pipeline.batch import Batch
+from oracle_svc.pipeline.records import Journal
+from oracle_svc.pipeline.resources import Resources
 from oracle_svc.pipeline.results import Component, Provenance, ScoredBatch, ScoreOptions
+from oracle_svc.pipeline.stages import run_stages
 from oracle_svc.relaxation.batch import obstacle as relaxation_obstacle
 from oracle_svc.status import Outcome
 from xenolith.crystal import CrystalBatch
@@ -24,41 +26,31 @@ class Scorer:
 
     Parameters
     ----------
-    instruments
-        What to measure with, and the reference that requests are scored against by default.
+    resources
+        What measures; closed with the scorer.
     """
 
-    def __init__(self, instruments: Instruments) -> None:
-        self.instruments = instruments
-        self._others: dict[str, Scorer] = {}
-
-    def add_reference(self, background: Background) -> None:
-        """Score against this reference too, where a request asks for it by its id."""
-        self._others[background.id] = Scorer(self.instruments.against(background))
-
-    @property
-    def backgrounds(self) -> list[Background]:
-        """All references, the default first."""
-        own = [self._background] if self._background else []
-        return own + [other._background for other in self._others.values() if other._background]
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
 
     def close(self) -> None:
         """End the worker processes and close the cache."""
-        self.instruments.close()
+        self.resources.close()
 
     @property
     def components(self) -> tuple[Component, ...]:
-        """What can be measured with this calculator and reference."""
-        return tuple(component for component in Component if self._obstacle(component) is None)
+        """What can be measured with this calculator and the default reference."""
+        default = self.resources.reference("")
+        return tuple(component for component in Component if self._obstacle(component, default) is None)
 
     @property
     def scale(self) -> str:
         """Digest (hex) of calculator, reference and limits: oracles with the same one measure alike."""
-        return self._provenance(ScoreOptions()).settings_digest
+        return self._provenance(ScoreOptions(), self.resources.reference("")).settings_digest
 
     def score(
         self,
-        batch: CrystalBatch,
+        structures: CrystalBatch,
         options: ScoreOptions,
         *,
         stop: Callable[[], bool],
@@ -83,28 +75,32 @@ class Scorer:
         WorkerStoppedError
             `stop` said so.
         """
-        chosen = self._chosen(options)
-        provenance = chosen.provenance(options)
-        scored = BatchRun(chosen.instruments, batch, options, provenance, stop, refused or {}, journal).run()
-        self.instruments.totals.add(scored)
-        return scored
+        batch = Batch(
+            resources=self.resources,
+            reference=self.resources.reference(options.reference_id),
+            structures=structures,
+            options=options,
+            provenance=self.provenance(options),
+            stop=stop,
+            refused=refused or {},
+            journal=journal,
+        )
+        return run_stages(batch)
 
     def provenance(self, options: ScoreOptions) -> Provenance:
-        """What would measure with these options.
+        """Return what would measure with these options.
 
         Raises
         ------
         FailedPreconditionError
             As `score`.
         """
-        chosen = self._chosen(options)
-        if chosen is not self:
-            return chosen.provenance(options)
+        reference = self.resources.reference(options.reference_id)
         for component in sorted(options.components):
             obstacle = self.obstacle(component, options)
             if obstacle is not None:
                 raise FailedPreconditionError(obstacle)
-        lacks = self._background is not None and not self._background.known.index.has_structures
+        lacks = reference is not None and not reference.index.has_structures
         if options.matcher is not None and Component.NOVELTY in options.components and lacks:
             raise FailedPreconditionError(
                 "novelty cannot be judged by StructureMatcher, since the reference holds no structures: build"
@@ -115,50 +111,31 @@ class Scorer:
             obstacle = self._force_obstacle(options)
             if obstacle is not None:
                 raise FailedPreconditionError(obstacle)
-        return self._provenance(options)
-
-    @property
-    def _background(self) -> Background | None:
-        return self.instruments.background
-
-    def _chosen(self, options: ScoreOptions) -> Scorer:
-        """The scorer against the reference that was asked for."""
-        wanted = options.reference_id
-        if wanted in {"", self._background.id if self._background else "none"}:
-            return self
-        if wanted not in self._others:
-            names = " or ".join(background.id for background in self.backgrounds) or "none"
-            raise FailedPreconditionError(f"this oracle's reference is {names}, not {wanted}")
-        return self._others[wanted]
+        return self._provenance(options, reference)
 
     def obstacle(self, component: Component, options: ScoreOptions) -> str | None:
-        """Why a component cannot be measured against the reference asked for, or None."""
-        lacking = self._chosen(options)._obstacle(component)
+        """Return why a component cannot be measured against the reference asked for, or None."""
+        lacking = self._obstacle(component, self.resources.reference(options.reference_id))
         return lacking and f"{component.name.lower()} cannot be measured: {lacking}"
 
-    def _obstacle(self, component: Component) -> str | None:
-        """Why a component cannot be measured, or None."""
+    def _obstacle(self, component: Component, reference: Reference | None) -> str | None:
+        """Why a component cannot be measured against a reference, or None."""
+        missing: str | None = None
         if component is Component.AUDIT:
-            return (
-                None
-                if self.instruments.auditors
-                else "this oracle has no second calculator; start it with --audit"
-            )
-        if component is Component.PROPERTIES:
-            return (
-                None
-                if self.instruments.properties.infos
-                else "this oracle has none; start it with --properties"
-            )
-        if component in {Component.VALIDITY, Component.UNIQUENESS, Component.STABILITY}:
-            return self._foreign_hull() if component is Component.STABILITY else None
-        if self._background is None:
-            return "this oracle has no reference; start it with --reference"
-        return None
+            if not self.resources.auditors:
+                missing = "this oracle has no second calculator; start it with --audit"
+        elif component is Component.PROPERTIES:
+            if not self.resources.properties.infos:
+                missing = "this oracle has none; start it with --properties"
+        elif component is Component.STABILITY:
+            missing = self._foreign_hull(reference)
+        elif component not in {Component.VALIDITY, Component.UNIQUENESS} and reference is None:
+            missing = "this oracle has no reference; start it with --reference"
+        return missing
 
     def _force_obstacle(self, options: ScoreOptions) -> str | None:
         """Why what needs forces cannot be measured, or None."""
-        identity = self.instruments.calculators.identity
+        identity = self.resources.calculators.identity
         if options.relax is not None:
             return relaxation_obstacle(
                 identity.id, identity.offers_forces, identity.offers_stress, options.relax
@@ -173,64 +150,75 @@ class Scorer:
         """
         if not (options.properties or Component.PROPERTIES in options.components):
             return {}
-        return {info.name: info.digest for info in self.instruments.properties.chosen(options.properties)}
+        return {info.name: info.digest for info in self.resources.properties.chosen(options.properties)}
 
-    def _foreign_hull(self) -> str | None:
+    def _foreign_hull(self, reference: Reference | None) -> str | None:
         """Why energies of this calculator cannot be put on the reference's hull, or None.
 
         A hull that a calculator made serves that calculator alone; an imported one serves its scheme.
         """
-        background, identity = self._background, self.instruments.calculators.identity
-        if background is None or background.hull is None:
+        identity = self.resources.calculators.identity
+        if reference is None or reference.hull is None:
             return None
-        if background.calculator_digest == identity.settings_digest:
+        if reference.calculator_digest == identity.settings_digest:
             return None
-        if background.hull_is_declared and background.hull_scheme == identity.scheme:
+        if reference.hull_is_declared and reference.hull_scheme == identity.scheme:
             return None
         return (
-            f"the hull of the reference {background.id} was computed by {background.calculator_id}, scheme"
-            f" {background.hull_scheme!r} ({background.calculator_digest[:12] or 'imported'}), this oracle's"
+            f"the hull of the reference {reference.id} was computed by {reference.calculator_id}, scheme"
+            f" {reference.hull_scheme!r} ({reference.calculator_digest[:12] or 'imported'}), this oracle's"
             f" calculator is {identity.id}, scheme {identity.scheme!r} ({identity.settings_digest[:12]});"
             " start it with a reference of the same calculator, or an imported one of the same scheme"
         )
 
-    def _provenance(self, options: ScoreOptions) -> Provenance:
-        identity, background = self.instruments.calculators.identity, self._background
-        tolerance = self.instruments.amd_tolerance(options)
-        settings = {
-            "schema": 1,
-            "calculator": identity.settings_digest,
-            "reference": background.digest if background else "",
-            "hull": background.hull_id if background else "",
-            "amd": {"k": DEFAULT_K, "tolerance": tolerance, "engine": self.instruments.amd_engine.name},
-            "matcher": vars(options.matcher) if options.matcher else None,
-            "limits": vars(self.instruments.limits),
-            **({"relax": options.relax.digest} if options.relax is not None else {}),
-            **(
-                {}
-                if self._background is None or self.instruments.spread_by_embedding
-                else {"diversity": "amd"}
-            ),
-        }
-        spread = Component.STRUCTURE_DIVERSITY in options.components
-        space = self.instruments.structure_space() if spread else None
+    def _provenance(self, options: ScoreOptions, reference: Reference | None) -> Provenance:
+        resources, identity = self.resources, self.resources.calculators.identity
+        tolerance = resources.amd_tolerance(options, reference)
         digests = self._property_digests(options)
-        if digests:
-            settings["properties"] = digests
-        if Component.AUDIT in options.components:
-            settings["audits"] = {
-                auditor.id: [auditor.settings_digest, auditor.hull_id]
-                for auditor in self.instruments.chosen_auditors(options.audit_calculator_ids)
-            }
+        space = None
+        if Component.STRUCTURE_DIVERSITY in options.components:
+            space = resources.structure_space(reference)
         return Provenance(
             diversity_features=space.name if space else "",
             property_digests=digests,
             calculator_id=identity.id,
             calculator_version=identity.version,
             calculator_settings=identity.parameters,
-            reference_id=background.id if background else "",
-            hull_id=background.hull_id if background else "",
-            settings_digest=digest_of(settings),
+            reference_id=reference.id if reference is not None else "",
+            hull_id=reference.hull_id if reference is not None else "",
+            settings_digest=digest_of(self._settings(options, reference, tolerance, digests)),
             amd_tolerance=tolerance,
             matcher=options.matcher,
         )
+
+    def _settings(
+        self,
+        options: ScoreOptions,
+        reference: Reference | None,
+        tolerance: float,
+        property_digests: Mapping[str, str],
+    ) -> dict[str, Any]:
+        """Everything that influences a value, in the form whose digest tells settings apart."""
+        resources = self.resources
+        settings: dict[str, Any] = {
+            "schema": 1,
+            "calculator": resources.calculators.identity.settings_digest,
+            "reference": reference.digest if reference is not None else "",
+            "hull": reference.hull_id if reference is not None else "",
+            "amd": {"k": DEFAULT_K, "tolerance": tolerance, "engine": resources.amd_engine.name},
+            "matcher": vars(options.matcher) if options.matcher else None,
+            "limits": vars(resources.limits),
+        }
+        # What came later is there only where it is used: settings without it keep their digest.
+        if options.relax is not None:
+            settings["relax"] = options.relax.digest
+        if reference is not None and not resources.compares_embeddings(reference):
+            settings["diversity"] = "amd"
+        if property_digests:
+            settings["properties"] = property_digests
+        if Component.AUDIT in options.components:
+            settings["audits"] = {
+                auditor.id: [auditor.settings_digest, auditor.hull_id]
+                for auditor in resources.chosen_auditors(options.audit_calculator_ids)
+            }
+        return settings

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from oracle_svc.pipeline.journal import Journal
+from oracle_svc.pipeline.records import Journal
 from oracle_svc.pipeline.results import Component, ScoredBatch, ScoreOptions
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.pools.calculator_settings import check_calculator_settings
 from oracle_svc.service.answers import response_of
 from oracle_svc.service.messages import crystals_of, options_of
+from oracle_svc.service.totals import Totals
 from oracle_svc.status import Outcome
 from xenolith.contract.requests import check_score_request, check_settings_digest
 from xenolith.crystal import CrystalBatch
@@ -46,6 +47,7 @@ class ScoreHandler:
     def __init__(self, scorer: Scorer, description: oracle_pb2.OracleServiceDescribeResponse) -> None:
         self.scorer = scorer
         self.description = description
+        self.totals = Totals()
 
     def prepare(self, request: oracle_pb2.ScoreRequest) -> Prepared:
         """Check a request.
@@ -61,11 +63,11 @@ class ScoreHandler:
             None,
             # Of what it could measure and here cannot, the pipeline says what it lacks.
             components=list(Component),
-            properties=self.scorer.instruments.properties.names,
+            properties=self.scorer.resources.properties.names,
             relax_algorithms=(oracle_pb2.RELAX_ALGORITHM_FIRE,),
         )
         check_calculator_settings(
-            request.settings.calculator_settings, self.scorer.instruments.calculators.identity
+            request.settings.calculator_settings, self.scorer.resources.calculators.identity
         )
         options = options_of(request, components)
         self._check_measurable(request, options)
@@ -77,9 +79,11 @@ class ScoreHandler:
         self, prepared: Prepared, stop: Callable[[], bool], journal: Journal | None = None
     ) -> ScoredBatch:
         """Score what `prepare` let through; see `Scorer.score`."""
-        return self.scorer.score(
+        scored = self.scorer.score(
             prepared.crystals, prepared.options, stop=stop, refused=prepared.refused, journal=journal
         )
+        self.totals.add(scored)
+        return scored
 
     def answer(self, scored: ScoredBatch) -> oracle_pb2.ScoreResponse:
         """Return the message that carries the scores."""

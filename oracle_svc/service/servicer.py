@@ -46,7 +46,7 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         threads: int = 4,
         operations: OperationSettings | None = None,
     ) -> None:
-        self._scorer, self._instruments = scorer, scorer.instruments
+        self._scorer, self._resources = scorer, scorer.resources
         self._description = description
         self._handler = ScoreHandler(scorer, description)
         self._threads = threads
@@ -54,16 +54,16 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         description.supports_operations = operations is not None
         self._kept: Operations | None = None
         if operations is not None:
-            identity = self._instruments.calculators.identity
+            identity = self._resources.calculators.identity
             self._kept = Operations(self._handler, operations, oracle=scorer.scale, calculator=identity.id)
 
     def measurements(self) -> Iterator[Measurement]:
         """What it has done since it started, for `/metrics`."""
-        return self._instruments.totals.measurements(self._instruments.store.cache)
+        return self._handler.totals.measurements(self._resources.store.cache)
 
     def close(self) -> None:
         """End the worker processes and close the cache."""
-        self._instruments.calculators.leave()
+        self._resources.calculators.leave()
         self._worker.close()
         if self._kept:
             self._kept.close()

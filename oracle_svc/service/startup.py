@@ -11,12 +11,11 @@ from oracle_svc.cache import open_cache
 from oracle_svc.calculators import prepare_calculator, takes_long
 from oracle_svc.crystals.amd_engines import open_amd_engine
 from oracle_svc.crystals.validity import ValidityLimits
-from oracle_svc.known.background import Background
 from oracle_svc.known.novelty.matcher import PairMatcher
 from oracle_svc.known.reference.folder import Reference
 from oracle_svc.known.reference.manifest import MANIFEST
 from oracle_svc.pipeline.auditors import open_auditors
-from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.resources import Resources
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.pools.calculator_pool import CalculatorPool
 from oracle_svc.pools.jobs import JobSettings
@@ -45,10 +44,9 @@ def open_service(settings: OracleSettings) -> OracleService:
     WorkerError
         The calculator could not be started.
     """
-    backgrounds = [
-        Background.from_reference(Reference.read(path)) for path in reference_paths(settings.reference)
-    ]
-    background = backgrounds[0] if backgrounds else None
+    references = [Reference.read(path) for path in reference_paths(settings.reference)]
+    for reference in references:
+        reference.prepare()  # what is unfit is refused before processes start
     cache = open_cache(
         settings.cache, max_bytes=settings.cache_max_mb * 2**20, ttl_s=settings.cache_ttl_days * 86400.0
     )
@@ -64,9 +62,9 @@ def open_service(settings: OracleSettings) -> OracleService:
         relaxation_limit_s=settings.relaxation_limit_s or (_JOB_LIMIT_S if jobs else _RELAXATION_LIMIT_S),
         jobs=jobs,
     )
-    instruments = Instruments(
+    resources = Resources(
         calculators=calculators,
-        background=background,
+        references=references,
         cache=cache,
         limits=ValidityLimits(max_atoms=settings.max_atoms, min_distance=settings.min_distance),
         matcher=PairMatcher(workers=settings.matcher_workers, pair_limit_s=settings.matcher_limit_s),
@@ -84,15 +82,13 @@ def open_service(settings: OracleSettings) -> OracleService:
             limit_s=settings.property_limit_s,
         ),
     )
-    scorer = Scorer(instruments)
-    for further in backgrounds[1:]:
-        scorer.add_reference(further)
+    scorer = Scorer(resources)
     log.info(
         "oracle ready",
         calculator=calculators.identity.id,
         workers=calculators.workers,
-        reference=", ".join(known.id for known in backgrounds) or "none",
-        hull=background.hull_id if background else "none",
+        reference=", ".join(known.id for known in references) or "none",
+        hull=references[0].hull_id if references else "none",
         cache=cache.name,
     )
     try:
@@ -153,8 +149,8 @@ def reference_paths(references: str) -> list[Path]:
 
 def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescribeResponse:
     """What the oracle says of itself."""
-    instruments = scorer.instruments
-    identity, limits = instruments.calculators.identity, instruments.limits
+    resources = scorer.resources
+    identity, limits = resources.calculators.identity, resources.limits
     response = oracle_pb2.OracleServiceDescribeResponse(
         service_version=version("xenolith"),
         components=[f"COMPONENT_{component.name}" for component in scorer.components],
@@ -188,7 +184,7 @@ def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescr
                 elements=auditor.elements,
                 licence=auditor.licence,
             )
-            for auditor in instruments.auditors.values()
+            for auditor in resources.auditors.values()
         ],
         properties=[
             oracle_pb2.PropertyInfo(
@@ -198,19 +194,19 @@ def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescr
                 digest=info.digest,
                 licence=info.licence,
             )
-            for info in instruments.properties.infos.values()
+            for info in resources.properties.infos.values()
         ],
-        cache_backend=instruments.store.cache.name.partition(":")[0],
+        cache_backend=resources.store.cache.name.partition(":")[0],
     )
-    for background in scorer.backgrounds:
+    for reference in resources.references:
         response.references.add(
-            id=background.id,
-            num_structures=background.size,
-            hull_id=background.hull_id,
-            hull_calculator_id=background.calculator_id if background.hull else "",
-            hull_elements=sorted(background.hull.elements) if background.hull else [],
-            hull_scheme=background.hull_scheme,
-            licence=background.licence,
-            has_structures=background.known.index.has_structures,
+            id=reference.id,
+            num_structures=len(reference),
+            hull_id=reference.hull_id,
+            hull_calculator_id=reference.calculator_id if reference.hull else "",
+            hull_elements=sorted(reference.hull.elements) if reference.hull else [],
+            hull_scheme=reference.hull_scheme,
+            licence=reference.licence,
+            has_structures=reference.index.has_structures,
         )
     return response

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from oracle_svc.cache.memory import Memory
 from oracle_svc.crystals.compositions import Compositions
+from oracle_svc.known.hull import composition_of
 from oracle_svc.known.novelty.amd_store import AmdStore
 from oracle_svc.known.novelty.continuous import composition_radius, graded_distance
 from xenolith.crystal import Crystal
 
-__all__ = ["KnownIndex", "KnownStructures"]
+__all__ = ["GivenCrystals", "KnownCrystals", "KnownIndex", "KnownStructures"]
 
 _ROWS_AT_ONCE = 4096
 _COMPOSITIONS_KEPT = 16_384
@@ -159,3 +161,45 @@ class KnownIndex:
         if place == len(self._names) or self._names[place] != name:
             return slice(0, 0)
         return slice(int(self._starts[place]), int(self._starts[place + 1]))
+
+
+class KnownCrystals(Protocol):
+    """Known crystals, found by reduced formula (as `Crystal.formula` writes it). A `Reference` is one."""
+
+    @property
+    def index(self) -> KnownIndex:
+        """Finds them."""
+        ...
+
+
+class GivenCrystals:
+    """Crystals that somebody gives as known.
+
+    Parameters
+    ----------
+    ids
+        (R,) names.
+    crystals
+        (R,) the crystals.
+    amd
+        (R, k) AMD vectors, Angstrom.
+    """
+
+    def __init__(self, *, ids: Sequence[str], crystals: Sequence[Crystal], amd: np.ndarray) -> None:
+        if not len(ids) == len(crystals) == len(amd):
+            raise ValueError(f"{len(ids)} ids, {len(crystals)} crystals and {len(amd)} vectors do not fit")
+        formulas = np.array([crystal.formula for crystal in crystals], dtype=str)
+        order = np.argsort(formulas, kind="stable")
+        names, first = np.unique(formulas[order], return_index=True)
+        compositions = [composition_of(crystals[order[row]].numbers) for row in first]
+        parts = [pair for composition in compositions for pair in composition]
+        self.index = KnownIndex(
+            ids=[ids[row] for row in order],
+            formulas=names,
+            starts=np.append(first, len(order)),
+            amd=amd[order],
+            elements=np.array([z for z, _ in parts], dtype=np.int64),
+            counts=np.array([count for _, count in parts], dtype=np.int64),
+            offsets=np.cumsum([0, *map(len, compositions)]),
+            crystal=lambda row: crystals[order[row]],
+        )

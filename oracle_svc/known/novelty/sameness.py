@@ -13,18 +13,33 @@ from it is made so:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from itertools import combinations
 
 import numpy as np
 
 from oracle_svc.crystals.amd import amd_of, chebyshev
-from oracle_svc.known.hull import composition_of
-from oracle_svc.known.novelty.known_index import KnownIndex
+from oracle_svc.known.novelty.known_index import KnownCrystals, KnownIndex
+from oracle_svc.known.novelty.matcher import MatcherOptions, PairMatcher, Verdict
+from oracle_svc.status import Outcome, Status
+from xenolith.contract.structure_messages import StructureMessage
 from xenolith.crystal import Crystal
 
-__all__ = ["Forest", "GivenCrystals", "KnownCrystals", "Nearest", "Uniqueness", "nearest_of", "uniqueness"]
+__all__ = [
+    "Forest",
+    "Nearest",
+    "Uniqueness",
+    "groups_by_formula",
+    "matched_known",
+    "matched_pairs",
+    "nearest_of",
+    "uniqueness",
+]
+
+_PAIRS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,48 +49,6 @@ class Nearest:
     id: str
     distance: float
     """Chebyshev distance of AMD vectors, Angstrom."""
-
-
-class KnownCrystals(Protocol):
-    """Known crystals, found by reduced formula (as `Crystal.formula` writes it). A `Reference` is one."""
-
-    @property
-    def index(self) -> KnownIndex:
-        """Finds them."""
-        ...
-
-
-class GivenCrystals:
-    """Crystals that somebody gives as known.
-
-    Parameters
-    ----------
-    ids
-        (R,) names.
-    crystals
-        (R,) the crystals.
-    amd
-        (R, k) AMD vectors, Angstrom.
-    """
-
-    def __init__(self, *, ids: Sequence[str], crystals: Sequence[Crystal], amd: np.ndarray) -> None:
-        if not len(ids) == len(crystals) == len(amd):
-            raise ValueError(f"{len(ids)} ids, {len(crystals)} crystals and {len(amd)} vectors do not fit")
-        formulas = np.array([crystal.formula for crystal in crystals], dtype=str)
-        order = np.argsort(formulas, kind="stable")
-        names, first = np.unique(formulas[order], return_index=True)
-        compositions = [composition_of(crystals[order[row]].numbers) for row in first]
-        parts = [pair for composition in compositions for pair in composition]
-        self.index = KnownIndex(
-            ids=[ids[row] for row in order],
-            formulas=names,
-            starts=np.append(first, len(order)),
-            amd=amd[order],
-            elements=np.array([z for z, _ in parts], dtype=np.int64),
-            counts=np.array([count for _, count in parts], dtype=np.int64),
-            offsets=np.cumsum([0, *map(len, compositions)]),
-            crystal=lambda row: crystals[order[row]],
-        )
 
 
 def nearest_of(
@@ -200,3 +173,106 @@ def _distances(vectors: Sequence[np.ndarray]) -> np.ndarray:
     """(n, n) Chebyshev distances, symmetric to the last bit."""
     stacked = np.asarray(vectors)
     return np.array([chebyshev(vector, stacked) for vector in stacked])
+
+
+def matched_pairs(
+    crystals: Mapping[int, Crystal],
+    formulas: Mapping[int, str],
+    matcher: PairMatcher,
+    options: MatcherOptions,
+    stop: Callable[[], bool],
+) -> tuple[list[tuple[int, int]], dict[int, Outcome]]:
+    """Pairs that StructureMatcher calls the same, and the structures about which it could not decide.
+
+    A pair that a chain of sames has joined already is not compared: it changes nothing.
+
+    Returns
+    -------
+    same
+        Pairs of indices.
+    undecided
+        TIMEOUT or CALCULATOR_FAILED for each structure of a pair without a verdict that nothing else joins.
+    """
+    pending = [pair for members in groups_by_formula(formulas) for pair in combinations(members, 2)]
+    same: list[tuple[int, int]] = []
+    open_questions: list[tuple[int, int, Verdict]] = []
+    joined = Forest()
+    while pending:
+        part, pending = pending[:_PAIRS_AT_ONCE], pending[_PAIRS_AT_ONCE:]
+        part = [(a, b) for a, b in part if joined.root(a) != joined.root(b)]
+        verdicts = matcher.verdicts([(crystals[a], crystals[b]) for a, b in part], options, stop=stop)
+        for (a, b), verdict in zip(part, verdicts, strict=True):
+            if verdict is Verdict.SAME:
+                joined.join(a, b)
+                same.append((a, b))
+            elif verdict is not Verdict.DIFFERENT:
+                open_questions.append((a, b, verdict))
+    undecided: dict[int, Outcome] = {}
+    for a, b, verdict in open_questions:
+        if joined.root(a) != joined.root(b):
+            undecided |= {a: _undecided(b, verdict), b: _undecided(a, verdict)}
+    return same, undecided
+
+
+def matched_known(
+    crystals: Mapping[int, Crystal],
+    formulas: Mapping[int, str],
+    amd: Mapping[int, np.ndarray],
+    known: Sequence[KnownCrystals],
+    matcher: PairMatcher,
+    options: MatcherOptions,
+    stop: Callable[[], bool],
+) -> tuple[dict[int, str], dict[int, Outcome]]:
+    """Known crystals that StructureMatcher calls the same, and structures about which it cannot decide.
+
+    Known crystals of the same formula are compared in the order of their AMD distance, until one is the same.
+
+    Returns
+    -------
+    matched
+        Id of a known crystal that is the same.
+    undecided
+        TIMEOUT or CALCULATOR_FAILED for each structure without a match of which a pair has no verdict.
+    """
+    waiting = {index: _candidates(known, formulas[index], amd[index]) for index in crystals}
+    matched: dict[int, str] = {}
+    undecided: dict[int, Outcome] = {}
+    while waiting := {index: rest for index, rest in waiting.items() if rest and index not in matched}:
+        # One pair of each structure at a time: a match makes its other pairs needless.
+        part = list(waiting)[:_PAIRS_AT_ONCE]
+        drawn = [(index, *waiting[index].popleft()) for index in part]
+        pairs = [(crystals[index], crystal()) for index, _, crystal in drawn]
+        for (index, name, _), verdict in zip(drawn, matcher.verdicts(pairs, options, stop=stop), strict=True):
+            if verdict is Verdict.SAME:
+                matched[index] = name
+            elif verdict is not Verdict.DIFFERENT:
+                undecided[index] = _undecided(name, verdict)
+    return matched, {index: why for index, why in undecided.items() if index not in matched}
+
+
+def _candidates(
+    known: Sequence[KnownCrystals], formula: str, amd: np.ndarray
+) -> deque[tuple[str, Callable[[], Crystal]]]:
+    """Known crystals of a formula, the most alike first."""
+    found: list[tuple[float, str, Callable[[], Crystal]]] = []
+    for crystals in known:
+        rows = crystals.index.rows(formula)
+        if rows.crystal is None:
+            continue
+        distances = chebyshev(amd, rows.amd)
+        found.extend(
+            (float(distance), name, partial(rows.crystal, row))
+            for row, (name, distance) in enumerate(zip(rows.ids, distances, strict=True))
+        )
+    found.sort(key=lambda candidate: candidate[:2])
+    return deque((name, crystal) for _, name, crystal in found)
+
+
+def _undecided(other: int | str, verdict: Verdict) -> Outcome:
+    """Why a pair has no verdict; the other is a structure of the batch, by its index, or a known crystal."""
+    named = (other,) if isinstance(other, int) else ("the known ", other)
+    if verdict is Verdict.TIMEOUT:
+        message = StructureMessage("StructureMatcher did not finish in time against ", *named)
+        return Outcome(status=Status.TIMEOUT, message=message)
+    message = StructureMessage("StructureMatcher failed against ", *named)
+    return Outcome(status=Status.CALCULATOR_FAILED, message=message)

@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from oracle_svc.calculators.base import digest_of
+from oracle_svc.crystals.amd import DEFAULT_K
 from oracle_svc.known.hull import Hull, HullEntry
 from oracle_svc.known.novelty.amd_store import AmdStore
 from oracle_svc.known.novelty.known_index import KnownIndex, KnownStructures
@@ -85,6 +87,21 @@ class Reference:
                 )
         return cls(path, info)
 
+    def prepare(self) -> None:
+        """Read what all requests need, so that the first one does not pay for it.
+
+        Raises
+        ------
+        BadReferenceError
+            Its AMD vectors have another length than this oracle's.
+        """
+        if len(self) and self.amd_k != DEFAULT_K:
+            raise BadReferenceError(
+                f"{self.path} has AMD vectors of {self.amd_k} entries, this version compares "
+                f"{DEFAULT_K}: build the reference again"
+            )
+        len(self.index.compositions)
+
     def __len__(self) -> int:
         return int((self.info.get("structures") or {}).get("count", 0))
 
@@ -92,6 +109,11 @@ class Reference:
     def id(self) -> str:
         """Name and digest of the known structures, such as `mp20-0123456789ab`."""
         return str(self.info["id"])
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the manifest, which gives the digests of all parts."""
+        return digest_of(self.info)
 
     @property
     def hull_id(self) -> str:
@@ -117,6 +139,11 @@ class Reference:
     def calculator_digest(self) -> str:
         """Settings digest of that calculator."""
         return self._source("settings_digest")
+
+    @property
+    def has_embeddings(self) -> bool:
+        """Whether it holds embeddings of that calculator."""
+        return "embedding" in self.info
 
     @property
     def amd_k(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,12 @@ from oracle_svc.cache import open_cache
 from oracle_svc.calculators import open_calculator
 from oracle_svc.crystals.amd import amd_vectors
 from oracle_svc.crystals.validity import ValidityLimits
-from oracle_svc.known.background import Background
 from oracle_svc.known.hull import HullEntry, composition_of, reduce_to_vertices
 from oracle_svc.known.novelty.matcher import PairMatcher
 from oracle_svc.known.reference.folder import Reference
 from oracle_svc.known.reference.structures import StructureTable
 from oracle_svc.known.reference.write import DataSource, Known, write_reference
-from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.resources import Resources
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.pools.calculator_pool import CalculatorPool
 from xenolith.crystal import Crystal, CrystalBatch
@@ -109,8 +108,8 @@ def reference_dir(tmp_path_factory: pytest.TempPathFactory, crystals: dict[str, 
 
 
 @pytest.fixture(scope="session")
-def background(reference_dir: Path) -> Background:
-    return Background.from_reference(Reference.read(reference_dir))
+def reference(reference_dir: Path) -> Reference:
+    return Reference.read(reference_dir)
 
 
 @pytest.fixture(scope="session")
@@ -130,18 +129,18 @@ def matcher() -> Iterator[PairMatcher]:
 
 @pytest.fixture
 def make_scorer(
-    calculators: CalculatorPool, background: Background, matcher: PairMatcher
+    calculators: CalculatorPool, reference: Reference, matcher: PairMatcher
 ) -> Iterator[Callable[..., Scorer]]:
     """Make an oracle around a cache of its own; it shares calculators and reference."""
     caches = []
 
-    def make(url: str = "sqlite:///:memory:", *, reference: Background | None = background) -> Scorer:
+    def make(url: str = "sqlite:///:memory:", *, references: Sequence[Reference] = (reference,)) -> Scorer:
         cache = open_cache(url)
         caches.append(cache)
         return Scorer(
-            Instruments(
+            Resources(
                 calculators=calculators,
-                background=reference,
+                references=references,
                 cache=cache,
                 limits=ValidityLimits(max_atoms=200),
                 matcher=matcher,

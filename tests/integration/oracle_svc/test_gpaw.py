@@ -8,12 +8,11 @@ from ase.build import bulk
 
 from oracle_svc.cache import open_cache
 from oracle_svc.crystals.validity import ValidityLimits
-from oracle_svc.known.background import Background
 from oracle_svc.known.build.from_files import FilesPlan, build_from_files
 from oracle_svc.known.novelty.matcher import PairMatcher
 from oracle_svc.known.reference.folder import Reference
 from oracle_svc.known.reference.write import DataSource
-from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.resources import Resources
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.pools.calculator_pool import CalculatorPool
 from oracle_svc.pools.job_calculator import JobCalculator
@@ -54,7 +53,7 @@ def test_a_salt_on_a_hull_of_the_same_code_and_settings(tmp_path):
     built = build_from_files(plan, jobs)
     jobs.close()
     assert built.info["hull"]["vertices"] == 3, built.skipped
-    background = Background.from_reference(Reference.read(tmp_path / "hull"))
+    reference = Reference.read(tmp_path / "hull")
 
     def oracle(settings, **options):
         pool = CalculatorPool(
@@ -64,8 +63,8 @@ def test_a_salt_on_a_hull_of_the_same_code_and_settings(tmp_path):
             **options,
         )
         matcher = PairMatcher(workers=1, pair_limit_s=5.0)
-        scorer = Scorer(Instruments(
-            calculators=pool, background=background, cache=open_cache("none"), limits=ValidityLimits(),
+        scorer = Scorer(Resources(
+            calculators=pool, references=[reference], cache=open_cache("none"), limits=ValidityLimits(),
             matcher=matcher,
         ))  # fmt: skip
         kept = OperationSettings(folder=state)
@@ -100,10 +99,10 @@ def test_a_salt_on_a_hull_of_the_same_code_and_settings(tmp_path):
         pytest.raises(FailedPreconditionError, match=foreign),
     ):
         client.oracle.score(from_ase(cscl), components=["stability"])
-    measured = impatient._scorer.instruments.calculators.evaluate(_batch(cscl))
+    measured = impatient._scorer.resources.calculators.evaluate(_batch(cscl))
     assert "did not converge in 5 steps; raise max_scf_steps" in measured.messages[0]
     assert np.isnan(measured.energy_per_atom[0])
-    slow = impatient._scorer.instruments.calculators.evaluate(_batch(bulk("Si")), structure_limit_s=0.5)
+    slow = impatient._scorer.resources.calculators.evaluate(_batch(bulk("Si")), structure_limit_s=0.5)
     assert "longer than 0.5 s" in slow.messages[0]
     impatient.close()
 

@@ -13,7 +13,7 @@ import pytest
 from oracle_svc.cache import open_cache
 from oracle_svc.crystals.validity import ValidityLimits
 from oracle_svc.known.novelty.matcher import PairMatcher
-from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.resources import Resources
 from oracle_svc.pipeline.scorer import Scorer as Pipeline
 from oracle_svc.pools.calculator_pool import CalculatorPool
 from oracle_svc.service.operations import OperationSettings
@@ -58,14 +58,13 @@ def serving(tmp_path):
 
     @contextmanager
     def serve(port: int = 0):
-        instruments = Instruments(
+        resources = Resources(
             calculators=pool,
-            background=None,
             cache=open_cache("none"),
             limits=ValidityLimits(),
             matcher=matcher,
         )
-        pipeline = Pipeline(instruments)
+        pipeline = Pipeline(resources)
         kept = OperationSettings(folder=tmp_path / "state")
         service = OracleService(pipeline, describe(pipeline, max_batch=100), operations=kept)
         try:

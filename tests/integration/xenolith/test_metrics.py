@@ -10,7 +10,7 @@ import pytest
 from examples.example_oracle.oracle import ExampleOracle
 from oracle_svc.cache import open_cache
 from oracle_svc.pipeline.results import Component, Provenance, Score, ScoredBatch, Stats
-from oracle_svc.pipeline.totals import Totals
+from oracle_svc.service.totals import Totals
 from oracle_svc.status import Outcome, Status
 from xenolith.serving import ServingSettings, threaded_server
 from xenolith.serving.measurement import Measurement

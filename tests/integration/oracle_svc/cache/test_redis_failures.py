@@ -38,8 +38,8 @@ def score(scorer: Scorer, structures: CrystalBatch):
 def impatient(scorer: Scorer, url: str) -> Scorer:
     """The scorer with a cache that tries again soon."""
     cache = RedisCache(url, retry_after_s=0.05)
-    instruments = scorer.instruments
-    instruments.store = type(instruments.store)(cache)
+    resources = scorer.resources
+    resources.store = type(resources.store)(cache)
     return scorer
 
 

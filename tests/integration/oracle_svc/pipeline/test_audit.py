@@ -14,14 +14,13 @@ import pytest
 from oracle_svc.cache import open_cache
 from oracle_svc.calculators import open_calculator
 from oracle_svc.crystals.validity import ValidityLimits
-from oracle_svc.known.background import Background
 from oracle_svc.known.build.from_tables import BuildPlan, build_reference
 from oracle_svc.known.build.hulls import HullPlan, build_hull
 from oracle_svc.known.reference.folder import BadReferenceError, Reference
 from oracle_svc.known.reference.hull_folder import read_hull
 from oracle_svc.known.reference.write import DataSource
 from oracle_svc.pipeline.auditors import Auditor, open_auditors, specs_of
-from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.resources import Resources
 from oracle_svc.pipeline.results import Component, ScoreOptions
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.service.answers import response_of
@@ -92,11 +91,11 @@ def auditor(hull) -> Iterator[Auditor]:
 
 
 @pytest.fixture
-def oracle(calculators, background, matcher, auditor, tmp_path) -> Scorer:
+def oracle(calculators, reference, matcher, auditor, tmp_path) -> Scorer:
     return Scorer(
-        Instruments(
+        Resources(
             calculators=calculators,
-            background=background,
+            references=[reference],
             cache=open_cache(f"sqlite:///{tmp_path}/cache.db"),
             limits=ValidityLimits(max_atoms=200),
             matcher=matcher,
@@ -159,9 +158,9 @@ def gullible(tmp_path_factory, structures, auditor, matcher) -> Iterator[Scorer]
     )
     auditors = open_auditors(json.dumps([{"calculator": "chgnet", "hull": str(folder / "hull")}]))
     yield Scorer(
-        Instruments(
+        Resources(
             calculators=auditor.pool(),
-            background=Background.from_reference(Reference.read(folder / "reference")),
+            references=[Reference.read(folder / "reference")],
             cache=open_cache("none"),
             limits=ValidityLimits(),
             matcher=matcher,
@@ -198,13 +197,13 @@ def test_a_reward_hack_is_found_out(gullible, crystals):
     assert report.surviving["msun"] < report.claims["msun"]
 
 
-def test_an_auditor_without_a_hull_gives_energies_alone(calculators, background, matcher, crystals):
+def test_an_auditor_without_a_hull_gives_energies_alone(calculators, reference, matcher, crystals):
     spec = {"calculator": "ase", "settings": {"factory": "ase.calculators.lj:LennardJones", "id": "lj"}}
     auditors = open_auditors(json.dumps([spec]))
     oracle = Scorer(
-        Instruments(
+        Resources(
             calculators=calculators,
-            background=background,
+            references=[reference],
             cache=open_cache("none"),
             limits=ValidityLimits(),
             matcher=matcher,

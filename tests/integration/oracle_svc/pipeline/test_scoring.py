@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oracle_svc.known.background import Background
 from oracle_svc.known.novelty.matcher import MatcherOptions
 from oracle_svc.known.reference.folder import Reference
 from oracle_svc.known.reference.structures import read_structures
@@ -195,7 +194,7 @@ def test_a_copy_adds_less_diversity_than_a_stranger(make_scorer, crystals):
 
 
 def test_without_a_reference_energies_are_still_measured(make_scorer, crystals):
-    scorer = make_scorer(reference=None)
+    scorer = make_scorer(references=[])
     options = ScoreOptions(components=frozenset({Component.STABILITY, Component.UNIQUENESS}))
     score = scorer.score(pack(crystals["Si-diamond"]), options, stop=never).scores[0]
     assert score.energy_per_atom == pytest.approx(-5.31218, abs=1e-4)
@@ -215,7 +214,7 @@ def test_the_settings_digest_tells_settings_apart(make_scorer):
     assert plain.settings_digest != scorer.provenance(ScoreOptions(amd_tolerance=0.2)).settings_digest
     assert (
         plain.settings_digest
-        != make_scorer(reference=None)
+        != make_scorer(references=[])
         .provenance(ScoreOptions(components=frozenset({Component.STABILITY})))
         .settings_digest
     )
@@ -270,14 +269,14 @@ def test_a_stopped_call_ends_and_keeps_what_it_finished(make_scorer, crystals, m
     batch = pack(*(stretched(c, 1 + i / 500) for c in crystals.values() for i in range(1, 4)))
     scorer = make_scorer()
     stop = threading.Event()
-    store = scorer.instruments.store.cache.set_many
+    store = scorer.resources.store.cache.set_many
 
     def store_and_stop(items):
         store(items)
         if any(key.startswith("energy:") for key in items):
             stop.set()
 
-    monkeypatch.setattr(scorer.instruments.store.cache, "set_many", store_and_stop)
+    monkeypatch.setattr(scorer.resources.store.cache, "set_many", store_and_stop)
     with pytest.raises(WorkerStoppedError):
         scorer.score(batch, EVERYTHING, stop=stop.is_set)
     again = scorer.score(batch, EVERYTHING, stop=never)
@@ -331,7 +330,7 @@ def test_a_damaged_entry_is_a_miss_never_a_wrong_value(make_scorer, crystals, da
     scorer = make_scorer()
     chosen = [crystals["SrTiO3"], crystals["BaTiO3"]]
     first = scorer.score(pack(*chosen), EVERYTHING, stop=never)
-    cache = scorer.instruments.store.cache
+    cache = scorer.resources.store.cache
     keys = [row[0] for row in cache._db.execute("SELECT key FROM entry ORDER BY key")]
     values = cache.get_many(keys)
     assert len(keys) == 6  # energy, AMD and description of each
@@ -369,13 +368,13 @@ def shipped():
     folders = sorted((Path(__file__).parents[4] / "bundles").glob("*/reference/reference.json"))
     if not folders:
         pytest.skip("no bundle with a reference under bundles/")
-    return Background.from_reference(Reference.read(folders[0].parent))
+    return Reference.read(folders[0].parent)
 
 
 def test_known_structures_are_known_to_the_shipped_reference(make_scorer, shipped, data_dir):
     table = read_structures(data_dir / "mp20.parquet")
     rows = np.random.default_rng(0).choice(len(table), 60, replace=False)
-    scored = make_scorer(reference=shipped).score(table.batch.take(rows), EVERYTHING, stop=never)
+    scored = make_scorer(references=[shipped]).score(table.batch.take(rows), EVERYTHING, stop=never)
     for row, score in zip(rows, scored.scores, strict=True):
         assert score.verdict.status is Status.OK, (table.ids[row], score.verdict)
         assert score.novel is False

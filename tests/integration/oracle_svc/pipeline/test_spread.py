@@ -8,7 +8,7 @@ import pytest
 
 from oracle_svc.cache import open_cache
 from oracle_svc.crystals.validity import ValidityLimits
-from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.resources import Resources
 from oracle_svc.pipeline.results import Component, ScoreOptions
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.pools.calculator_pool import CalculatorPool
@@ -20,15 +20,15 @@ DIVERSITY = ScoreOptions(components=frozenset({Component.VALIDITY, Component.STR
 
 
 @pytest.fixture(scope="module")
-def plain_oracle(background, matcher) -> Iterator[Scorer]:
+def plain_oracle(reference, matcher) -> Iterator[Scorer]:
     """Lennard-Jones energies beside a reference of CHGNet's."""
     pool = CalculatorPool(
         calculator="ase", settings={"factory": "ase.calculators.lj:LennardJones", "id": "lj"}
     )
     scorer = Scorer(
-        Instruments(
+        Resources(
             calculators=pool,
-            background=background,
+            references=[reference],
             cache=open_cache("none"),
             limits=ValidityLimits(),
             matcher=matcher,

@@ -9,7 +9,7 @@ import pytest
 
 from oracle_svc.cache import open_cache
 from oracle_svc.crystals.validity import ValidityLimits
-from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.resources import Resources
 from oracle_svc.pipeline.results import Component, ScoreOptions
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.properties.shelf import PropertyShelf
@@ -70,12 +70,12 @@ def shelf(tmp_path_factory, calculators) -> Iterator[PropertyShelf]:
 
 
 @pytest.fixture
-def oracle(calculators, background, matcher, shelf) -> Callable[..., Scorer]:
+def oracle(calculators, reference, matcher, shelf) -> Callable[..., Scorer]:
     def make(url: str = "none") -> Scorer:
         return Scorer(
-            Instruments(
+            Resources(
                 calculators=calculators,
-                background=background,
+                references=[reference],
                 cache=open_cache(url),
                 limits=ValidityLimits(max_atoms=200),
                 matcher=matcher,

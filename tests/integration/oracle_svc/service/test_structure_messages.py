@@ -11,7 +11,7 @@ from rich.console import Console
 from oracle_svc.cache import open_cache
 from oracle_svc.crystals.validity import ValidityLimits
 from oracle_svc.known.novelty.matcher import PairMatcher
-from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.resources import Resources
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.service.servicer import OracleService
 from oracle_svc.service.startup import describe
@@ -41,9 +41,8 @@ def client(calculators):
     )
     matcher = PairMatcher(workers=1, pair_limit_s=1.0)
     scorer = Scorer(
-        Instruments(
+        Resources(
             calculators=calculators,
-            background=None,
             cache=open_cache("none"),
             limits=anything,
             matcher=matcher,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oracle_svc.known.novelty.matcher import MatcherOptions, PairMatcher, Verdict
-from oracle_svc.pipeline.comparison import matched_pairs
+from oracle_svc.known.novelty.sameness import matched_pairs
 from oracle_svc.pools.worker_pool import WorkerStoppedError
 from oracle_svc.status import Status
 from xenolith.crystal import Crystal

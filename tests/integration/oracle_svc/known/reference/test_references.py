@@ -11,12 +11,11 @@ import pytest
 from oracle_svc.cache import open_cache
 from oracle_svc.crystals.elmd import cumulative, elmd
 from oracle_svc.crystals.validity import ValidityLimits
-from oracle_svc.known.background import Background
 from oracle_svc.known.build.from_files import FilesPlan, build_from_files
 from oracle_svc.known.novelty.matcher import MatcherOptions, PairMatcher
 from oracle_svc.known.reference.folder import Reference
 from oracle_svc.known.reference.write import DataSource
-from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.resources import Resources
 from oracle_svc.pipeline.results import Component, ScoreOptions
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.pools.calculator_pool import CalculatorPool
@@ -40,26 +39,24 @@ def hanging(seed: int) -> Crystal:
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory, crystals: dict[str, Crystal]) -> Background:
+def own(tmp_path_factory: pytest.TempPathFactory, crystals: dict[str, Crystal]) -> Reference:
     """A reference of three structures, which keeps them, and has no hull."""
     root = tmp_path_factory.mktemp("own")
     write_extxyz(root / "mine.extxyz", [crystals[n] for n in ("NaCl-rocksalt", "SrTiO3", "MgO-rocksalt")])
     source = DataSource(name="own", hull_name="own", licence="", attribution="")
     plan = FilesPlan(paths=(root / "mine.extxyz",), out=root / "out", work=root / "work", source=source)
     build_from_files(plan, None)
-    return Background.from_reference(Reference.read(plan.out))
+    return Reference.read(plan.out)
 
 
 @pytest.fixture
-def scorer(make_scorer: Callable[..., Scorer], own: Background) -> Scorer:
+def scorer(make_scorer: Callable[..., Scorer], reference: Reference, own: Reference) -> Scorer:
     """An oracle of the textbook reference, and of the own one on request."""
-    made = make_scorer()
-    made.add_reference(own)
-    return made
+    return make_scorer(references=[reference, own])
 
 
 def test_a_request_chooses_its_reference(
-    scorer: Scorer, own: Background, crystals: dict[str, Crystal]
+    scorer: Scorer, own: Reference, crystals: dict[str, Crystal]
 ) -> None:
     batch = CrystalBatch.from_crystals([crystals["NaCl-rocksalt"], crystals["KCl-rocksalt"]])
     default = scorer.score(batch, ScoreOptions(), stop=never)
@@ -78,7 +75,7 @@ def test_a_request_chooses_its_reference(
 
 
 def test_structure_matcher_judges_novelty_where_structures_are_kept(
-    scorer: Scorer, own: Background, crystals: dict[str, Crystal], redescribe: Callable[..., Crystal]
+    scorer: Scorer, own: Reference, crystals: dict[str, Crystal], redescribe: Callable[..., Crystal]
 ) -> None:
     salt = crystals["NaCl-rocksalt"]
     # The matcher scales volumes: to it a swollen crystal is the same, to AMD it is not.
@@ -109,9 +106,9 @@ def lenient(calculators: CalculatorPool, tmp_path: Path) -> Iterator[Scorer]:
     build_from_files(plan, None)
     matcher = PairMatcher(workers=1, pair_limit_s=3.0)
     yield Scorer(
-        Instruments(
+        Resources(
             calculators=calculators,
-            background=Background.from_reference(Reference.read(plan.out)),
+            references=[Reference.read(plan.out)],
             cache=open_cache("none"),
             limits=ValidityLimits(
                 min_distance=1e-6, min_volume_per_atom=1e-6, max_density=1e9, max_cell_condition=1e9
@@ -139,7 +136,7 @@ def test_a_pair_on_which_pymatgen_hangs_is_undecided_and_costs_no_other(
 
 
 def test_graded_values_and_the_nearest_composition(
-    scorer: Scorer, own: Background, crystals: dict[str, Crystal]
+    scorer: Scorer, own: Reference, crystals: dict[str, Crystal]
 ) -> None:
     names = ["NaCl-rocksalt", "KCl-rocksalt", "SrTiO3"]
     batch = CrystalBatch.from_crystals([crystals[name] for name in names])
@@ -165,13 +162,13 @@ def test_replicas_share_hulls_through_the_cache(
 ) -> None:
     made = []
     for _ in range(2):
-        background = Background.from_reference(Reference.read(reference_dir))
-        replica = make_scorer(f"sqlite:///{tmp_path}/cache.db", reference=background)
+        shared = Reference.read(reference_dir)
+        replica = make_scorer(f"sqlite:///{tmp_path}/cache.db", references=[shared])
         batch = CrystalBatch.from_crystals([crystals["SrTiO3"], crystals["NaCl-rocksalt"]])
         scored = replica.score(batch, ScoreOptions(), stop=never)
         assert scored.scores[0].e_above_hull == pytest.approx(0, abs=1e-5)
-        assert background.hull is not None
-        made.append(background.hull.diagrams.made)
+        assert shared.hull is not None
+        made.append(shared.hull.diagrams.made)
     assert made == [2, 0]
 
 
@@ -186,17 +183,15 @@ def test_a_hull_of_another_calculator_is_refused_by_both_names(
         "scheme": "r2SCAN",
         "settings_digest": "f" * 64,
     }
-    scorer = make_scorer(reference=Background.from_reference(foreign))
+    scorer = make_scorer(references=[foreign])
     with pytest.raises(
         FailedPreconditionError, match=r"mace-x, scheme 'r2SCAN'.*chgnet-0\.3\.0, scheme 'MP2020"
     ):
         scorer.score(batch, ScoreOptions(), stop=never)
     # An imported hull serves whatever calculator declares its scheme.
     foreign = Reference.read(reference_dir)
-    identity = scorer.instruments.calculators.identity
+    identity = scorer.resources.calculators.identity
     foreign.info["calculator"] = {"id": "db", "version": "", "scheme": identity.scheme, "settings_digest": ""}
     foreign.info["hull"]["imported"] = True
-    scored = make_scorer(reference=Background.from_reference(foreign)).score(
-        batch, ScoreOptions(), stop=never
-    )
+    scored = make_scorer(references=[foreign]).score(batch, ScoreOptions(), stop=never)
     assert scored.scores[0].e_above_hull == pytest.approx(0, abs=1e-5)

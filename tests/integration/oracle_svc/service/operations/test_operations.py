@@ -19,7 +19,7 @@ import pytest
 
 from oracle_svc.cache import open_cache
 from oracle_svc.crystals.validity import ValidityLimits
-from oracle_svc.pipeline.resources import Instruments
+from oracle_svc.pipeline.resources import Resources
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.pools.calculator_pool import CalculatorPool
 from oracle_svc.service.operations import OperationSettings
@@ -196,8 +196,8 @@ def serve_slow(slow, matcher, tmp_path: Path):
     @contextmanager
     def serving(*, min_distance: float = 0.5, **settings) -> Iterator[Stub]:
         gate.let_pass(0)  # whatever an earlier test let pass in vain
-        scorer = Scorer(Instruments(
-            calculators=pool, background=None, cache=open_cache("none"), matcher=matcher,
+        scorer = Scorer(Resources(
+            calculators=pool, cache=open_cache("none"), matcher=matcher,
             limits=ValidityLimits(min_distance=min_distance),
         ))  # fmt: skip
         kept = OperationSettings(folder=tmp_path / "state", at_once=1, **settings)

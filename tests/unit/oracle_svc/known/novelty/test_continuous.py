@@ -15,7 +15,7 @@ from oracle_svc.known.novelty.continuous import (
     graded_distance,
     graded_uniqueness,
 )
-from oracle_svc.known.novelty.sameness import GivenCrystals
+from oracle_svc.known.novelty.known_index import GivenCrystals
 from xenolith.crystal import Crystal
 from xenolith.elements import SYMBOLS
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from oracle_svc.known.novelty.sameness import GivenCrystals, nearest_of, uniqueness
+from oracle_svc.known.novelty.known_index import GivenCrystals
+from oracle_svc.known.novelty.sameness import nearest_of, uniqueness
 from xenolith.crystal import Crystal
 
 NAMES = {index: (f"key-{index}", "") for index in range(10)}

@@ -10,7 +10,6 @@ import pytest
 
 from oracle_svc.calculators.ase_calculator import AseCalculator
 from oracle_svc.crystals.amd import amd_of, amd_vectors
-from oracle_svc.known.background import Background
 from oracle_svc.known.build.from_files import FilesPlan, build_from_files
 from oracle_svc.known.novelty.amd_store import STEP, AmdStore
 from oracle_svc.known.novelty.sameness import nearest_of
@@ -77,8 +76,8 @@ def test_structures_of_a_folder(folder: Path) -> None:
     assert json.loads((reference.path / "skipped.json").read_text()) == built.skipped
     assert told[-1] == ("files", 7, 7)
     assert reference.hull is None and reference.hull_id == ""
-    background = Background.from_reference(reference)
-    assert (background.size, background.hull) == (5, None)
+    reference.prepare()
+    assert (len(reference), reference.hull) == (5, None)
     nearest = nearest_of(reference.index, "NaCl", amd_of(salt().lattice, salt().frac_coords), 0.3)
     assert nearest is not None
     assert nearest.id in {"salt.cif", "deep/salt.cif"}

@@ -10,7 +10,7 @@ import pytest
 from oracle_svc.cache import Cache, NoCache, open_cache
 from oracle_svc.crystals.canonical import canonical_form
 from oracle_svc.crystals.validity import ValidityLimits
-from oracle_svc.pipeline.recognition import Recognised, Recogniser
+from oracle_svc.pipeline.descriptions import Recognised, Recogniser
 from oracle_svc.status import Status
 from tests.unit.oracle_svc.specimens import hopeless, salt
 from xenolith.crystal import Crystal, CrystalBatch
