@@ -99,13 +99,14 @@ def _from_texts(
     for row, value in enumerate(table[layout.text]):
         where = f"row {row}, column {layout.text!r}"
         try:
-            crystal = read(value.as_py())
+            crystal, notes = read(value.as_py())
         except DisorderedError:
             collector.left_out.add("disordered", f"{path.name}, row {row}")
             continue
         except (ReadError, CrystalError) as error:
             collector.unreadable(where, str(error))
             continue
+        collector.note(notes, f"{path.name}, row {row}")
         collector.add(crystal, row=row, id_=str(head.ids[row]), split=str(head.splits[row]))
     found = collector.crystals(texts)
     found.scalars.update({name: values[collector.rows] for name, values in scalars.items()})
@@ -157,6 +158,7 @@ def _from_arrays(
         scalars={name: values[good] for name, values in scalars.items()},
         texts=texts,
         left_out=left_out,
+        noted=LeftOut(),
     )
 
 

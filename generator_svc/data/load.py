@@ -26,7 +26,8 @@ class DataSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: Path
-    """Parquet or CSV file, extxyz file, folder of these or of CIF files, or a name: mp-20, alex-mp-20."""
+    """Parquet or CSV file, file of structures (CIF, POSCAR, extxyz, pymatgen JSON, ASE .traj and .db, gzipped
+    or not), folder of either, or a name: mp-20, alex-mp-20."""
     columns: Columns = Columns()
     """What a table's columns hold, where their names do not say it."""
     split: str | None = "train"
@@ -139,5 +140,6 @@ def _fitting(
     kept = rows[~large & ~heavy]
     if not len(kept):
         raise DataError(f"{prepared.path}: no crystal is left of {which}; left out: {left_out}")
-    log.info("crystals", source=str(prepared.path), part=which, kept=len(kept), left_out=str(left_out))
+    told = {"left_out": str(left_out), "notes": str(prepared.noted)}
+    log.info("crystals", source=str(prepared.path), part=which, kept=len(kept), **told)
     return table.take(kept)

@@ -20,7 +20,7 @@ from generator_svc.data.table import CrystalTable, DataError, niggli_cells
 
 log = structlog.get_logger()
 
-_VERSION = 1
+_VERSION = 2
 _WORTH_KEEPING = 2000
 _AT_ONCE = 50_000
 _FLAT = 1e-2
@@ -41,6 +41,8 @@ class Prepared:
     """Columns that hold no numbers."""
     left_out: LeftOut
     """What is no ordered, finite crystal of known elements."""
+    noted: LeftOut
+    """What was assumed, merged, corrected or ignored in reading."""
 
 
 def prepare(path: Path, columns: Columns | None = None, on_error: OnError = "raise") -> Prepared:
@@ -84,7 +86,14 @@ def _reduced(source: Path, raw: RawCrystals) -> Prepared:
         frac_coords=np.remainder(coords.astype(np.float32), np.float32(1)),
         scalars={name: values.astype(np.float32) for name, values in raw.scalars.items()},
     )
-    return Prepared(path=source, table=table, splits=raw.splits, texts=raw.texts, left_out=raw.left_out)
+    return Prepared(
+        path=source,
+        table=table,
+        splits=raw.splits,
+        texts=raw.texts,
+        left_out=raw.left_out,
+        noted=raw.noted,
+    )
 
 
 def _crystals_only(raw: RawCrystals) -> RawCrystals:
@@ -135,6 +144,7 @@ def _keep(file: Path, prepared: Prepared) -> None:
     about = {
         "counts": prepared.left_out.counts,
         "examples": prepared.left_out.examples,
+        "noted": {"counts": prepared.noted.counts, "examples": prepared.noted.examples},
         "texts": list(prepared.texts),
     }
     made = pa.table(columns).replace_schema_metadata({"xenolith": json.dumps(about)})
@@ -173,6 +183,7 @@ def _read(file: Path, source: Path) -> Prepared:
         splits=made["split"].to_numpy().astype(str),
         texts=tuple(about["texts"]),
         left_out=LeftOut(counts=about["counts"], examples=about["examples"]),
+        noted=LeftOut(**about["noted"]),
     )
 
 

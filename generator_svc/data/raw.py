@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,11 +14,13 @@ from generator_svc.data.table import DataError
 from xenolith.crystal import Crystal
 
 OnError = Literal["raise", "skip"]
+# Names and numbers in notes, without which they are kinds that can be counted.
+_KIND_OF_NOTE = re.compile(r"'[^']*'|\b\w*\d[\w.()]*")
 
 
 @dataclass(kw_only=True)
 class LeftOut:
-    """Crystals that cannot be trained on, by reason, with the first of each as an example."""
+    """Crystals that are not trained on, or of which something was assumed: by reason, with an example."""
 
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
@@ -27,6 +30,15 @@ class LeftOut:
         if count:
             self.counts[reason] = self.counts.get(reason, 0) + count
             self.examples.setdefault(reason, where)
+
+    @classmethod
+    def joined(cls, parts: Iterable[LeftOut]) -> LeftOut:
+        """Add several up."""
+        total = cls()
+        for part in parts:
+            for reason, count in part.counts.items():
+                total.add(reason, part.examples[reason], count)
+        return total
 
     def __str__(self) -> str:
         parts = (
@@ -56,6 +68,8 @@ class RawCrystals:
     texts: tuple[str, ...]
     """Other columns, which hold no numbers."""
     left_out: LeftOut
+    noted: LeftOut
+    """What was assumed, merged, corrected or ignored in reading."""
 
     def __len__(self) -> int:
         return len(self.num_atoms)
@@ -76,6 +90,7 @@ class RawCrystals:
             scalars={name: values[rows] for name, values in self.scalars.items()},
             texts=self.texts,
             left_out=self.left_out,
+            noted=self.noted,
         )
 
 
@@ -89,7 +104,7 @@ class Collector:
     """
 
     def __init__(self, path: Path, on_error: OnError) -> None:
-        self.path, self.on_error, self.left_out = path, on_error, LeftOut()
+        self.path, self.on_error, self.left_out, self.noted = path, on_error, LeftOut(), LeftOut()
         self._crystals: list[Crystal] = []
         self._ids: list[str] = []
         self._splits: list[str] = []
@@ -111,6 +126,11 @@ class Collector:
         self._splits.append(split)
         self._rows.append(row)
         self._scalars.append(scalars or {})
+
+    def note(self, notes: Iterable[str], where: str) -> None:
+        """Count what a reader assumed of a crystal."""
+        for note in notes:
+            self.noted.add(_KIND_OF_NOTE.sub("...", note), where)
 
     def unreadable(self, where: str, reason: str) -> None:
         """Count what cannot be read.
@@ -143,6 +163,7 @@ class Collector:
             },
             texts=texts,
             left_out=self.left_out,
+            noted=self.noted,
         )
 
 
@@ -156,10 +177,6 @@ def unreadable(path: Path, where: str, reason: str) -> DataError:
 def concatenated(parts: Iterator[RawCrystals]) -> RawCrystals:
     """Join the crystals of several files."""
     members = list(parts)
-    left_out = LeftOut()
-    for member in members:
-        for reason, count in member.left_out.counts.items():
-            left_out.add(reason, member.left_out.examples[reason], count)
     names = dict.fromkeys(name for member in members for name in member.scalars)
     return RawCrystals(
         **{
@@ -171,7 +188,8 @@ def concatenated(parts: Iterator[RawCrystals]) -> RawCrystals:
             for name in names
         },
         texts=tuple(dict.fromkeys(text for member in members for text in member.texts)),
-        left_out=left_out,
+        left_out=LeftOut.joined(member.left_out for member in members),
+        noted=LeftOut.joined(member.noted for member in members),
     )
 
 

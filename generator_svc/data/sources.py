@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import numpy as np
 
 from generator_svc.data.arrow import read_arrow
 from generator_svc.data.columns import Columns
 from generator_svc.data.raw import Collector, OnError, RawCrystals, concatenated
 from generator_svc.data.table import DataError
-from generator_svc.data.texts import read_cif_text
-from xenolith.convert.ase_atoms import from_ase
+from xenolith.convert import Item, list_folder, read_path
+from xenolith.convert.reading import KINDS, kind_of
+from xenolith.crystal import Crystal
 from xenolith.datasets import DATASETS, find_dataset
-from xenolith.errors import CrystalError, DisorderedError, ReadError
+from xenolith.errors import DisorderedError
 
 _TABLES = (".parquet", ".csv", ".csv.gz")
-_STRUCTURES = (".cif", ".extxyz", ".xyz")
+_KNOWN = "parquet, csv, " + ", ".join(kind.name for kind in KINDS)
 _PARTS = {"validation": "val", "valid": "val", "dev": "val"}
 
 
@@ -47,17 +48,17 @@ def source_files(path: Path) -> list[Path]:
     DataError : it is of no known kind, or holds two kinds.
     """
     if path.is_file():
-        if not _ends(path, _TABLES + _STRUCTURES):
-            raise DataError(f"{path} is of no known kind: parquet, csv, cif and extxyz are")
+        if not _ends(path, _TABLES) and kind_of(path) is None:
+            raise DataError(f"{path} is of no known kind: {_KNOWN} are")
         return [path]
     tables = sorted(file for file in path.rglob("*") if file.is_file() and _ends(file, _TABLES))
-    structures = sorted(file for file in path.rglob("*") if file.is_file() and _ends(file, _STRUCTURES))
+    structures = [file for file in list_folder(path).structures if file not in tables]
     if tables and structures:
         raise DataError(
             f"{path} holds tables ({tables[0].name}) and structures ({structures[0].name}): name one"
         )
     if not tables and not structures:
-        raise DataError(f"{path} holds no parquet, csv, cif or extxyz file")
+        raise DataError(f"{path} holds no file of a known kind: {_KNOWN}")
     return tables or structures
 
 
@@ -88,64 +89,62 @@ def _part_of(file: Path) -> str:
 
 
 def _read_structures(path: Path, files: list[Path], columns: Columns, on_error: OnError) -> RawCrystals:
+    """Crystals of structure files, through the reader that the SDK has too."""
     collector, texts = Collector(path, on_error), dict[str, None]()
     for file in files:
-        if file.suffix.lower() == ".cif":
-            _add_cif(collector, file, path)
-        else:
-            _add_frames(collector, file, columns, texts)
+        items = read_path(file)
+        for index, item in enumerate(items):
+            where = _where(file, path, index, len(items))
+            if isinstance(item.problem, DisorderedError):
+                collector.left_out.add("disordered", where)
+            elif item.crystal is None:
+                collector.unreadable(where, _reason(item))
+            else:
+                collector.note(item.notes, where)
+                texts.update({key: None for key, value in item.labels.items() if isinstance(value, str)})
+                _add(collector, item.crystal, item, index, file, path, columns)
     return collector.crystals(tuple(texts))
 
 
-def _add_cif(collector: Collector, file: Path, root: Path) -> None:
-    """One crystal per file; a folder `train/`, `val/` or `test/` below the root is its part."""
-    where = str(file.relative_to(root)) if file != root else file.name
-    try:
-        crystal = read_cif_text(file.read_text("utf-8", errors="replace"))
-    except DisorderedError:
-        collector.left_out.add("disordered", where)
-        return
-    except (ReadError, CrystalError, OSError) as error:
-        collector.unreadable(where, str(error))
-        return
-    parts = file.relative_to(root).parts[:-1] if file != root else ()
-    split = _PARTS.get(parts[0], parts[0]) if parts else ""
-    collector.add(crystal, row=0, id_=file.stem, split=split)
+def _add(
+    collector: Collector, crystal: Crystal, item: Item, index: int, file: Path, root: Path, columns: Columns
+) -> None:
+    """Take a crystal in with its labels.
+
+    A folder `train/`, `val/` or `test/` below the root is the part of its files that do not name one.
+    """
+    labels = item.labels
+    id_ = next((labels[key] for key in (columns.id or "material_id", "id") if key in labels), None)
+    stem = re.sub(r"\.(gz|bz2|xz)$", "", file.name).rpartition(".")[0] or file.name
+    if id_ is None:
+        id_ = stem if not _holds_many(file) and "#" not in item.source else f"{stem}-{index}"
+    folders = file.relative_to(root).parts[:-1] if file != root else ()
+    part = _PARTS.get(folders[0], folders[0]) if folders else ""
+    collector.add(
+        crystal,
+        row=index,
+        id_=str(id_),
+        split=str(labels.get(columns.split or "split", "" if _holds_many(file) else part)),
+        scalars={key: float(value) for key, value in labels.items() if _is_number(value)},
+    )
 
 
-def _add_frames(collector: Collector, file: Path, columns: Columns, texts: dict[str, None]) -> None:
-    """Crystals of an extxyz file; numbers beside a frame are its labels."""
-    index = -1
-    try:
-        for index, atoms in enumerate(ase.io.iread(str(file), index=":", format="extxyz")):
-            where = f"{file.name}, frame {index}"
-            if not atoms.cell.array.any():
-                collector.unreadable(where, 'has no cell; a crystal needs Lattice="..." on its second line')
-                continue
-            info = _with_results(atoms)
-            id_ = next((info[key] for key in (columns.id or "material_id", "id") if key in info), None)
-            scalars = {key: float(value) for key, value in info.items() if _is_number(value)}
-            texts.update({key: None for key, value in info.items() if isinstance(value, str)})
-            collector.add(
-                from_ase(atoms),
-                row=index,
-                id_=f"{file.stem}-{index}" if id_ is None else str(id_),
-                split=str(info.get(columns.split or "split", "")),
-                scalars=scalars,
-            )
-    except Exception as error:  # a parser of free text fails in any way there is
-        if isinstance(error, DataError):
-            raise
-        # What follows a damaged frame cannot be found again, so this is an error whatever on_error says.
-        raise DataError(
-            f"{file}, frame {index + 1}: is no readable extxyz: {' '.join(str(error).split())[:200]}"
-        ) from error
+def _holds_many(file: Path) -> bool:
+    """Whether a kind of file holds frames or rows, which are numbered."""
+    kind = kind_of(file)
+    return kind is not None and kind.name not in ("CIF", "POSCAR")
 
 
-def _with_results(atoms: Any) -> dict[str, Any]:
-    """Labels of a frame; ASE moves known ones, such as energy, into a calculator."""
-    results = {} if atoms.calc is None else {k: v for k, v in atoms.calc.results.items() if _is_number(v)}
-    return {**results, **atoms.info}
+def _where(file: Path, root: Path, index: int, count: int) -> str:
+    if _holds_many(file):
+        return f"{file.name}, frame {index}"
+    name = str(file.relative_to(root)) if file != root else file.name
+    return name if count == 1 else f"{name}, block {index}"
+
+
+def _reason(item: Item) -> str:
+    """What is wrong, without the path before it."""
+    return str(item.problem).removeprefix(f"{item.source}: ")
 
 
 def _is_number(value: Any) -> bool:

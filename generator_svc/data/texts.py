@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import warnings
 from typing import Any
 
-import numpy as np
-from pymatgen.core import Structure
-from pymatgen.io.cif import CifParser
-
-from generator_svc.data.table import cells_from_parameters
-from xenolith.convert.cif_listed import NotListedError, read_listed
-from xenolith.convert.pymatgen_structure import from_pymatgen
+from xenolith.convert.reading import Text, decode
+from xenolith.convert.reading.cif import read_cif_blocks
+from xenolith.convert.reading.json_structures import structure_of
 from xenolith.crystal import Crystal
 from xenolith.errors import DisorderedError, ReadError
 
 
-def read_cif_text(text: str | None) -> Crystal:
-    """Return the crystal of CIF text; fast where all atoms are listed, else through pymatgen.
+def read_cif_text(text: str | None) -> tuple[Crystal, tuple[str, ...]]:
+    """Return the crystal of CIF text, and notes of what was assumed in reading it.
 
     Raises
     ------
@@ -27,19 +22,19 @@ def read_cif_text(text: str | None) -> Crystal:
     """
     if not text or not isinstance(text, str):
         raise ReadError("is empty")
-    try:
-        parameters, numbers, frac = read_listed(text)
-    except NotListedError:
-        return _with_pymatgen(text)
-    return Crystal(
-        lattice=cells_from_parameters(np.array([parameters]))[0],
-        numbers=np.array(numbers, dtype=np.int32),
-        frac_coords=np.array(frac).reshape(-1, 3),
-    )
+    found = list(read_cif_blocks(Text(text=decode(text.encode("utf-8", errors="replace")).text)))
+    if len(found) != 1:
+        raise ReadError(f"is no readable CIF: holds {len(found)} crystals, expected one")
+    crystal, problem = found[0].crystal, found[0].problem
+    if isinstance(problem, DisorderedError):
+        raise problem
+    if crystal is None:
+        raise ReadError(f"is no readable CIF: {problem}")
+    return crystal, found[0].notes
 
 
-def read_structure_json(value: str | dict[str, Any] | None) -> Crystal:
-    """Return the crystal of a pymatgen structure as JSON text or as a mapping.
+def read_structure_json(value: str | dict[str, Any] | None) -> tuple[Crystal, tuple[str, ...]]:
+    """Return the crystal of a pymatgen structure as JSON text or as a mapping, and notes.
 
     Raises
     ------
@@ -50,20 +45,6 @@ def read_structure_json(value: str | dict[str, Any] | None) -> Crystal:
         raise ReadError("is empty")
     try:
         document = json.loads(value) if isinstance(value, str) else value
-        return from_pymatgen(Structure.from_dict(document))
-    except DisorderedError:
-        raise
-    except Exception as error:  # a reader of free text fails in any way there is
-        raise ReadError(f"is no pymatgen structure: {' '.join(str(error).split())[:200]}") from error
-
-
-def _with_pymatgen(text: str) -> Crystal:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about roundings and occupancies; what matters raises
-            found = CifParser.from_str(text).parse_structures(primitive=False, on_error="raise")
-    except Exception as error:  # a parser of free text fails in any way there is
-        raise ReadError(f"is no readable CIF: {' '.join(str(error).split())[:200]}") from error
-    if len(found) != 1:
-        raise ReadError(f"holds {len(found)} crystals, expected one")
-    return from_pymatgen(found[0])
+    except ValueError as error:
+        raise ReadError(f"is no pymatgen structure: {error}") from error
+    return structure_of(document)

@@ -30,6 +30,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Score], str]], ...] = (
     ("nearest known", lambda s: s.nearest_reference or ""),
     ("AMD distance, A", lambda s: _number(s.amd_distance)),
     ("message", lambda s: s.message),
+    ("notes", lambda s: "; ".join(s.notes)),
 )
 
 

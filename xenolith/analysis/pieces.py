@@ -75,6 +75,8 @@ def score_in_pieces(
     if not parts:
         return client.oracle.score([], components=wanted, settings=settings)
     result = _joined(parts)
+    if items.warning:
+        result = replace(result, warnings=(items.warning, *result.warnings))
     if not compared:
         return result
     if len(items) > limit:

@@ -61,6 +61,8 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
                 row |= _flat(audit, f"audits.{audit['calculator_id']}.")
         elif isinstance(value, Mapping):
             row |= _flat(value, f"{prefix}{key}.")
+        elif key == "notes":
+            row[key] = "; ".join(value) or None
         elif isinstance(value, list | tuple):
             row[f"{prefix}{key}"] = json.dumps(value) if value else None
         else:

@@ -44,15 +44,17 @@ def console(json_target: str | None = None) -> Any:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Any:
-    """Return a rich table; all columns but the first are right-aligned."""
+    """Return a rich table of plain texts; all columns but the first are right-aligned."""
     rich: Any = require("rich.table", "cli")
+    plain: Any = require("rich.text", "cli")
     result = rich.Table(title=title or None, title_justify="left", header_style="bold")
     for index, column in enumerate(columns):
         result.add_column(
             column, justify="left" if index == 0 else "right", no_wrap=True, overflow="ellipsis"
         )
     for row in rows:
-        result.add_row(*row)
+        # Brackets in names of files are no markup.
+        result.add_row(*(plain.Text(cell) for cell in row))
     return result
 
 

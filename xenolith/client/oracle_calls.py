@@ -12,7 +12,7 @@ from xenolith.contract.components import DEFAULT_COMPONENT_NAMES
 from xenolith.contract.names import component_number
 from xenolith.contract.wire import batch_to_proto
 from xenolith.convert.item import Item
-from xenolith.convert.items import as_items
+from xenolith.convert.items import as_batch, as_items
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import InternalError, XenolithError, error_class_of
 from xenolith.v1 import oracle_pb2
@@ -51,7 +51,7 @@ def score(
     settings
         How to score: a ``ScoreSettings`` message, or a mapping of its fields.
     known
-        Further crystals that count as known.
+        Further crystals that count as known; all of them have to be readable.
     expected_settings_digest
         Fail unless the oracle scores with these settings.
     timeout_s
@@ -91,8 +91,8 @@ def score_request(
         expected_settings_digest=expected_settings_digest,
     )
     if known is not None:
-        members = [item.crystal for item in as_items(known) if item.crystal is not None]
-        request.known.CopyFrom(batch_to_proto(CrystalBatch.from_crystals(members)))
+        # One that is left out would make what is known novel.
+        request.known.CopyFrom(batch_to_proto(as_batch(known)))
     return request
 
 

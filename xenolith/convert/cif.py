@@ -1,12 +1,13 @@
-"""CIF files, through pymatgen."""
+"""CIF files."""
 
 import warnings
 from pathlib import Path
 from typing import Any
 
-from xenolith.convert.pymatgen_structure import from_pymatgen, to_pymatgen
+from xenolith.convert.pymatgen_structure import to_pymatgen
+from xenolith.convert.reading.cif import read_cif_blocks
+from xenolith.convert.reading.whole import crystals_of
 from xenolith.crystal import Crystal
-from xenolith.errors import DisorderedError, ReadError
 from xenolith.optional import require
 
 __all__ = ["read_cif", "to_cif", "write_cif"]
@@ -20,24 +21,9 @@ def read_cif(path: str | Path) -> list[Crystal]:
     DisorderedError
         If a block has partially occupied sites.
     ReadError
-        If the file holds no crystal, or cannot be understood.
+        If the file holds no crystal, or one of them cannot be understood; `read_path` keeps the others.
     """
-    cif: Any = require("pymatgen.io.cif", "pymatgen")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about roundings and occupancies; what matters raises
-            structures = cif.CifParser(str(path)).parse_structures(primitive=False, on_error="raise")
-            return [from_pymatgen(structure) for structure in structures]
-    except DisorderedError as error:
-        raise DisorderedError(f"{path}: {error.message}") from error
-    except OSError as error:
-        raise ReadError(f"{path}: {error.strerror or error}") from error
-    except Exception as error:  # a parser of free text fails in any way there is
-        raise ReadError(f"{path} is not a readable CIF file: {_one_line(error)}") from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return crystals_of(path, read_cif_blocks)
 
 
 def to_cif(crystal: Crystal, symprec: float | None = None) -> str:

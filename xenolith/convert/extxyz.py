@@ -1,40 +1,33 @@
-"""Extended XYZ files, through ASE: many crystals in a file, each with its numbers beside it."""
+"""Extended XYZ files: many crystals in a file, each with its numbers beside it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xenolith.convert.ase_atoms import from_ase, to_ase
+from xenolith.convert.ase_atoms import to_ase
+from xenolith.convert.reading.extxyz import read_extxyz_text
+from xenolith.convert.reading.whole import crystals_of
 from xenolith.crystal import Crystal
-from xenolith.errors import InvalidArgumentError, ReadError
+from xenolith.errors import InvalidArgumentError
 from xenolith.optional import require
 
 __all__ = ["read_extxyz", "write_extxyz"]
 
 
-def read_extxyz(path: str | Path) -> list[Crystal]:
+def read_extxyz(path: str | Path, *, periodic: bool = False) -> list[Crystal]:
     """Return the crystals of a file, in order.
+
+    Parameters
+    ----------
+    periodic
+        Take frames too that say that they are not periodic.
 
     Raises
     ------
     ReadError
-        If the file cannot be understood, or a frame has no cell.
+        If a frame cannot be understood, has no cell or is not periodic; `read_path` keeps the others.
     """
-    ase: Any = require("ase.io", "ase")
-    try:
-        frames = ase.read(str(path), index=":", format="extxyz")
-    except OSError as error:
-        raise ReadError(f"{path}: {error.strerror or error}") from error
-    except Exception as error:  # a parser of free text fails in any way there is
-        raise ReadError(f"{path} is not a readable extxyz file: {error}") from error
-    if not frames:
-        raise ReadError(f"{path} holds no structure")
-    for index, atoms in enumerate(frames):
-        if not atoms.cell.array.any():
-            raise ReadError(
-                f'{path}: frame {index} has no cell; a crystal needs Lattice="..." on its second line'
-            )
-    return [from_ase(atoms) for atoms in frames]
+    return crystals_of(path, lambda text: read_extxyz_text(text, periodic=periodic))
 
 
 def write_extxyz(

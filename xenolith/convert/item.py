@@ -1,11 +1,13 @@
 """One structure of the user's, readable or not."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 from xenolith.crystal import Crystal
 from xenolith.errors import CrystalError, ReadError
 
-__all__ = ["Item"]
+__all__ = ["Item", "Items"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,3 +20,26 @@ class Item:
     """The crystal, unless there is a problem."""
     problem: ReadError | CrystalError | None = None
     """Why it cannot be read as an ordered crystal."""
+    notes: tuple[str, ...] = ()
+    """What was assumed, merged, corrected or ignored in reading it, in plain words."""
+    name: str = ""
+    """What its file calls it, such as a data block or an id; empty if nothing."""
+    labels: dict[str, Any] = field(default_factory=dict)
+    """Numbers and texts beside it in its file."""
+
+
+class Items(list[Item]):
+    """Structures, and the files among them that hold none."""
+
+    def __init__(self, items: Iterable[Item] = (), ignored: Iterable[str] = ()) -> None:
+        super().__init__(items)
+        self.ignored: tuple[str, ...] = tuple(ignored)
+        """Files in folders that are of no known kind."""
+
+    @property
+    def warning(self) -> str:
+        """Tells of the ignored files; empty if there are none."""
+        if not self.ignored:
+            return ""
+        names = ", ".join(self.ignored[:5]) + (", ..." if len(self.ignored) > 5 else "")
+        return f"{len(self.ignored)} files are of no known kind and were not read: {names}"

@@ -1,13 +1,13 @@
 """Whatever a user has in hand, as crystals: one item each, readable or not."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from xenolith.convert.ase_atoms import from_ase
 from xenolith.convert.files import read_path
-from xenolith.convert.item import Item
-from xenolith.convert.pymatgen_structure import from_pymatgen
+from xenolith.convert.item import Item, Items
+from xenolith.convert.pymatgen_structure import from_pymatgen, notes_of_pymatgen
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import CrystalError, InvalidArgumentError, ReadError
 
@@ -48,23 +48,30 @@ def as_crystal(thing: "CrystalLike") -> Crystal:
     )
 
 
-def as_items(things: "CrystalsLike") -> list[Item]:
+def as_items(things: "CrystalsLike") -> Items:
     """Return one item per structure of anything that holds structures; paths and folders are read.
 
-    A structure that cannot be read, or whose arrays do not fit together, is an item with a problem.
+    A structure that cannot be read, or whose arrays do not fit together, is an item with a problem. Files of
+    folders that are of no known kind are listed under ``ignored``.
 
     Raises
     ------
     InvalidArgumentError
         If something in it holds no structure at all.
+    NotFoundError
+        If a path does not exist.
     """
+    if isinstance(things, Items):
+        return things
     if isinstance(things, CrystalBatch):
-        return [Item(source=str(index), crystal=crystal) for index, crystal in enumerate(things)]
+        return Items(Item(source=str(index), crystal=crystal) for index, crystal in enumerate(things))
     if _is_single(things):
         things = [things]  # type: ignore[list-item]
-    items: list[Item] = []
+    items = Items()
     for thing in things:  # type: ignore[union-attr]
-        items.extend(_expanded(thing, len(items)))
+        expanded = _expanded(thing, len(items))
+        items.extend(expanded)
+        items.ignored += expanded.ignored
     return items
 
 
@@ -95,17 +102,20 @@ def _is_single(things: Any) -> bool:
     )
 
 
-def _expanded(thing: Any, index: int) -> Iterator[Item]:
+def _expanded(thing: Any, index: int) -> Items:
     if isinstance(thing, Item):
-        yield thing
-        return
+        return Items([thing])
     if isinstance(thing, str | Path):
-        yield from read_path(thing)
-        return
+        return read_path(thing)
     try:
-        yield Item(source=str(index), crystal=as_crystal(thing))
+        item = Item(source=str(index), crystal=as_crystal(thing), notes=_notes(thing))
     except (CrystalError, ReadError) as error:
-        yield Item(source=str(index), problem=error)
+        item = Item(source=str(index), problem=error)
+    return Items([item])
+
+
+def _notes(thing: Any) -> tuple[str, ...]:
+    return notes_of_pymatgen(thing) if hasattr(thing, "is_ordered") else ()
 
 
 def _from_mapping(thing: Mapping[str, Any]) -> Crystal:

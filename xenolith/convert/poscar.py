@@ -1,12 +1,12 @@
-"""VASP's POSCAR and CONTCAR files, through pymatgen."""
+"""VASP's POSCAR and CONTCAR files."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
-from xenolith.convert.pymatgen_structure import from_pymatgen, to_pymatgen
+from xenolith.convert.pymatgen_structure import to_pymatgen
+from xenolith.convert.reading.poscar import read_poscar_text
+from xenolith.convert.reading.whole import crystals_of
 from xenolith.crystal import Crystal
-from xenolith.errors import ReadError
 from xenolith.optional import require
 
 __all__ = ["read_poscar", "to_poscar"]
@@ -20,17 +20,7 @@ def read_poscar(path: str | Path) -> Crystal:
     ReadError
         If the file cannot be understood, or does not name its elements.
     """
-    vasp: Any = require("pymatgen.io.vasp.inputs", "pymatgen")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "error", category=vasp.BadPoscarWarning
-            )  # element names guessed from nothing
-            return from_pymatgen(vasp.Poscar.from_file(str(path), check_for_potcar=False).structure)
-    except OSError as error:
-        raise ReadError(f"{path}: {error.strerror or error}") from error
-    except Exception as error:  # a parser of free text fails in any way there is
-        raise ReadError(f"{path} is not a readable POSCAR file: {error}") from error
+    return crystals_of(path, read_poscar_text)[0]
 
 
 def to_poscar(crystal: Crystal) -> str:

@@ -26,7 +26,7 @@ from xenolith.errors import FailedPreconditionError, InvalidArgumentError
 
 __all__ = ["BuiltReference", "FilesPlan", "build_from_files"]
 
-SKIPPED = "skipped.json"
+SKIPPED, NOTES = "skipped.json", "notes.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,8 @@ class BuiltReference:
     """The manifest."""
     skipped: Mapping[str, str]
     """Reason by file or structure that was left out."""
+    notes: Mapping[str, list[str]] = field(default_factory=dict)
+    """What was assumed, merged, corrected or ignored in reading, by structure."""
     uncovered: Mapping[str, int] = field(default_factory=dict)
     """Compounds left out of the hull by the element that has no phase of its own."""
 
@@ -96,6 +98,7 @@ def build_from_files(
         if calculator is not None:
             more = gather([path], plan.work / "files", progress=progress)
             gathered.skipped |= more.skipped
+            gathered.notes |= more.notes
             entries += _measured(more.table, calculator, plan.work / f"hull-{number}", gathered, progress)[1]
     kept, missing = covered(entries)
     uncovered = {element_name(z): count for z, count in sorted(missing.items())}
@@ -115,8 +118,9 @@ def build_from_files(
         imported=given is not None and given.hull_is_declared,
     )
     (plan.out / SKIPPED).write_text(json.dumps(gathered.skipped, indent=1) + "\n")
+    (plan.out / NOTES).write_text(json.dumps(gathered.notes, indent=1) + "\n")
     shutil.rmtree(plan.work, ignore_errors=True)
-    return BuiltReference(info=info, skipped=gathered.skipped, uncovered=uncovered)
+    return BuiltReference(info=info, skipped=gathered.skipped, notes=gathered.notes, uncovered=uncovered)
 
 
 def _attributed(source: DataSource, given: Reference | None) -> DataSource:

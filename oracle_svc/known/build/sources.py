@@ -1,6 +1,6 @@
 """Reading the structures of a reference from files, in units that are kept, so that a stopped build goes on.
 
-A unit is some CIF, POSCAR and extxyz files, or one parquet table. What was read of it, with AMD vectors and
+A unit is some files of structures, or one parquet table. What was read of it, with AMD vectors and
 the reasons for what was left out, lies in the work folder under a digest of its files' names, sizes and
 times.
 """
@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,14 +21,16 @@ import pyarrow.parquet as pq
 from oracle_svc.crystals.amd import DEFAULT_K, amd_vectors
 from oracle_svc.known.reference.structures import StructureTable, read_structures
 from oracle_svc.status import Status
-from xenolith.convert import is_structure_file, read_path
+from xenolith.convert import Items, read_path
+from xenolith.convert.reading import kind_of
 from xenolith.crystal import Crystal, CrystalBatch
+from xenolith.errors import NotFoundError
 
 __all__ = ["Gathered", "Progress", "gather"]
 
 _FILES_OF_A_UNIT = 100
 _AMD_AT_ONCE = 256
-_FORMAT = 1
+_FORMAT = 2
 
 Progress = Callable[[str, int, int], None]
 """Told what is done, how many, and of how many."""
@@ -43,6 +46,8 @@ class Gathered:
     amd: list[np.ndarray] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     """Reason by file or structure."""
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    """What was assumed in reading, by structure."""
 
     @property
     def table(self) -> StructureTable:
@@ -74,12 +79,12 @@ def gather(paths: Iterable[Path], work: Path, *, progress: Progress | None = Non
     Parameters
     ----------
     paths
-        CIF, POSCAR, extxyz and parquet files, or folders of them.
+        Files of structures and parquet files, or folders of them.
     work
         Where units are kept.
     """
     result = Gathered()
-    units = list(_units(paths, result.skipped))
+    units = list(_units(paths, result))
     total = sum(len(unit.files) for unit in units)
     work.mkdir(parents=True, exist_ok=True)
     done = 0
@@ -94,16 +99,18 @@ def gather(paths: Iterable[Path], work: Path, *, progress: Progress | None = Non
     return result
 
 
-def _units(paths: Iterable[Path], skipped: dict[str, str]) -> Iterator[_Unit]:
+def _units(paths: Iterable[Path], result: Gathered) -> Iterator[_Unit]:
     for path in paths:
         if not path.exists():
-            skipped[str(path)] = "it does not exist"
-            continue
+            raise NotFoundError(f"there is no file or folder {path}")
         root = path if path.is_dir() else path.parent
         files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-        usable = [file for file in files if is_structure_file(file) or file.suffix == ".parquet"]
+        usable = [file for file in files if file.suffix == ".parquet" or _is_read(file, path)]
+        other = Items(ignored=(str(file) for file in files if file not in set(usable)))
+        if other.warning:
+            result.notes[str(path)] = [other.warning]
         if not usable:
-            skipped[str(path)] = "it holds no CIF, POSCAR, extxyz or parquet file"
+            result.skipped[str(path)] = "it holds no file of structures and no parquet file"
         tables = [file for file in usable if file.suffix == ".parquet"]
         for table in tables:
             yield _Unit(root=root, files=(table,))
@@ -112,9 +119,14 @@ def _units(paths: Iterable[Path], skipped: dict[str, str]) -> Iterator[_Unit]:
             yield _Unit(root=root, files=tuple(single[start : start + _FILES_OF_A_UNIT]))
 
 
-def _read_unit(unit: _Unit) -> tuple[list[str], CrystalBatch, np.ndarray, dict[str, str]]:
+def _is_read(file: Path, named: Path) -> bool:
+    return kind_of(file, named=file == named) is not None
+
+
+def _read_unit(unit: _Unit) -> tuple[list[str], CrystalBatch, np.ndarray, dict[str, Any]]:
     skipped: dict[str, str] = {}
-    named = [pair for file in unit.files for pair in _read_file(file, unit.root, skipped)]
+    notes: dict[str, list[str]] = {}
+    named = [pair for file in unit.files for pair in _read_file(file, unit.root, skipped, notes)]
     ids, crystals, vectors = [], [], []
     for start in range(0, len(named), _AMD_AT_ONCE):
         part = named[start : start + _AMD_AT_ONCE]
@@ -129,10 +141,12 @@ def _read_unit(unit: _Unit) -> tuple[list[str], CrystalBatch, np.ndarray, dict[s
             crystals.append(crystal)
             vectors.append(vector)
     amd = np.array(vectors).reshape(-1, DEFAULT_K)
-    return ids, CrystalBatch.from_crystals(crystals), amd, skipped
+    return ids, CrystalBatch.from_crystals(crystals), amd, {"skipped": skipped, "notes": notes}
 
 
-def _read_file(file: Path, root: Path, skipped: dict[str, str]) -> Iterator[tuple[str, Crystal]]:
+def _read_file(
+    file: Path, root: Path, skipped: dict[str, str], notes: dict[str, list[str]]
+) -> Iterator[tuple[str, Crystal]]:
     if file.suffix == ".parquet":
         try:
             table = read_structures(file)
@@ -147,10 +161,12 @@ def _read_file(file: Path, root: Path, skipped: dict[str, str]) -> Iterator[tupl
         if item.crystal is None:
             skipped[label] = str(item.problem)
         else:
+            if item.notes:
+                notes[label] = list(item.notes)
             yield label, item.crystal
 
 
-def _save(path: Path, ids: list[str], batch: CrystalBatch, amd: np.ndarray, skipped: dict[str, str]) -> None:
+def _save(path: Path, ids: list[str], batch: CrystalBatch, amd: np.ndarray, told: dict[str, Any]) -> None:
     offsets = batch.offsets.astype(np.int32)
     table = pa.table(
         {
@@ -160,7 +176,7 @@ def _save(path: Path, ids: list[str], batch: CrystalBatch, amd: np.ndarray, skip
             "frac": pa.ListArray.from_arrays(pa.array(offsets * 3), pa.array(batch.frac_coords.ravel())),
             "amd": pa.FixedSizeListArray.from_arrays(pa.array(amd.ravel()), DEFAULT_K),
         }
-    ).replace_schema_metadata({"skipped": json.dumps(skipped)})
+    ).replace_schema_metadata({name: json.dumps(value) for name, value in told.items()})
     partial = path.with_suffix(".partial")
     pq.write_table(table, partial, compression="zstd")
     partial.replace(path)
@@ -169,6 +185,7 @@ def _save(path: Path, ids: list[str], batch: CrystalBatch, amd: np.ndarray, skip
 def _load(path: Path, into: Gathered) -> None:
     table = pq.read_table(path)
     into.skipped |= json.loads(table.schema.metadata[b"skipped"])
+    into.notes |= json.loads(table.schema.metadata[b"notes"])
     if not len(table):
         return
     columns = {name: table[name].combine_chunks() for name in ("lattice", "numbers", "frac", "amd")}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xenolith.analysis import AuditReport, compare, opinions_of, picture
-from xenolith.cli.oracle.scoring import score_with_progress
+from xenolith.cli.oracle.scoring import add_periodic, score_with_progress
 from xenolith.cli.output import add_json, console, number, table, write_json
 from xenolith.cli.services import add_service_arguments, addresses_of, services
 from xenolith.contract.components import DEFAULT_COMPONENT_NAMES
@@ -30,6 +30,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "paths", nargs="+", metavar="PATH|RUN", help="file or folder of structures, or a run: its candidates"
     )
+    add_periodic(parser)
     parser.add_argument(
         "--calculator", default="chgnet-r2scan", help="the second calculator (default: chgnet-r2scan)"
     )
@@ -90,7 +91,7 @@ def _items(given: argparse.Namespace) -> list[Item]:
             raise NotFoundError(
                 f"{path} is no file or folder, and there are no candidates of such a run in {folder}"
             )
-    items = read_paths(paths)
+    items = read_paths(paths, periodic=given.periodic)
     if all(item.problem for item in items):
         problems = [str(item.problem) for item in items]
         raise InvalidArgumentError("; ".join(problems[:5]) or "no structures given")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xenolith.cli.oracle.reference_options import KEY_VARIABLE, add_build, add_import
+from xenolith.cli.oracle.scores_table import show_notes
 from xenolith.cli.output import add_json, console, table, write_json
 from xenolith.cli.progress import Progress
 from xenolith.errors import InvalidArgumentError
@@ -82,7 +83,7 @@ def _build(given: argparse.Namespace) -> int:
     )
     with _calculator(given) as calculator, Progress(out) as progress:
         built = build_from_files(plan, calculator, progress=progress.update)
-    _tell(out, given, built.info, dict(built.skipped))
+    _tell(out, given, built.info, dict(built.skipped), dict(built.notes))
     for element, count in built.uncovered.items():
         out.print(
             f"the hull leaves out {count} compounds of {element}, which has no phase of its own", markup=False
@@ -101,7 +102,7 @@ def _import(given: argparse.Namespace) -> int:
     given.licence = given.licence or "CC-BY-4.0"
     given.attribution = given.attribution or MATERIALS_PROJECT
     info = write_hull(imported, given.out, _source(given))
-    _tell(out, given, info, dict(imported.skipped))
+    _tell(out, given, info, dict(imported.skipped), {})
     return 0
 
 
@@ -145,14 +146,22 @@ def _source(given: argparse.Namespace) -> Any:
     return DataSource(name=name, hull_name=name, licence=given.licence, attribution=given.attribution)
 
 
-def _tell(out: Any, given: argparse.Namespace, info: dict[str, Any], skipped: dict[str, str]) -> None:
-    write_json(given.json, {"reference": str(given.out), "manifest": info, "skipped": skipped})
+def _tell(
+    out: Any,
+    given: argparse.Namespace,
+    info: dict[str, Any],
+    skipped: dict[str, str],
+    notes: dict[str, list[str]],
+) -> None:
+    told = {"reference": str(given.out), "manifest": info, "skipped": skipped, "notes": notes}
+    write_json(given.json, told)
     if given.json == "-":
         return
     for name, why in list(skipped.items())[:_MOST_SKIPPED]:
         out.print(f"left out {name}: {why}", markup=False)
     if len(skipped) > _MOST_SKIPPED:
         out.print(f"... and {len(skipped) - _MOST_SKIPPED} more; --json FILE lists all")
+    show_notes(out, notes)
     out.print(_summary(given.out, info))
 
 

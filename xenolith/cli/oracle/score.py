@@ -6,7 +6,7 @@ from typing import Any
 
 from xenolith.cli.oracle.operation import follow_operation
 from xenolith.cli.oracle.scores_table import show_scores
-from xenolith.cli.oracle.scoring import add_out, check_out, score_with_progress, write_out
+from xenolith.cli.oracle.scoring import add_out, add_periodic, check_out, score_with_progress, write_out
 from xenolith.cli.output import add_json, console, write_json
 from xenolith.cli.services import add_service_arguments, services
 from xenolith.client import Client
@@ -22,9 +22,11 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "score",
         help="measure crystals: stability, novelty, uniqueness, validity",
-        description="Measure the crystals of CIF, extxyz and POSCAR files, or of whole folders of them.",
+        description="Measure the crystals of CIF, POSCAR, extxyz, pymatgen JSON and ASE files, packed or not,"
+        " or of whole folders of them.",
     )
     parser.add_argument("paths", nargs="+", metavar="PATH", help="file or folder")
+    add_periodic(parser)
     parser.add_argument(
         "--components",
         default=",".join(DEFAULT_COMPONENT_NAMES),
@@ -47,7 +49,7 @@ def run(given: argparse.Namespace) -> int:
     """Read, score, report."""
     out = console(given.json)
     check_out(given.out)
-    items = read_paths(given.paths)
+    items = read_paths(given.paths, periodic=given.periodic)
     _expect_any(items)
     settings: dict[str, Any] = {"calculator_id": given.calculator}
     if given.relax:

@@ -1,13 +1,14 @@
 """Scores on the terminal."""
 
 from collections import ChainMap, Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xenolith.cli.output import number, table
 from xenolith.client import Score, Scores
 from xenolith.contract.structure_messages import StructureMessage
 
-__all__ = ["show_scores"]
+__all__ = ["show_notes", "show_scores"]
 
 _MOST_ROWS = 50
 _LONGEST_SOURCE = 44
@@ -30,6 +31,7 @@ def show_scores(out: Any, scores: Scores) -> None:
     for index, score in enumerate(scores):
         if score.message:
             out.print(_message(index, score, files), markup=False)
+    show_notes(out, {score.source: score.notes for score in scores if score.notes})
     for warning in scores.warnings:
         out.print(f"warning: {warning}", markup=False)
     counts = Counter(score.status for score in scores)
@@ -37,6 +39,19 @@ def show_scores(out: Any, scores: Scores) -> None:
     out.print(
         f"{told}; calculator {scores.provenance.calculator_id}, reference {scores.provenance.reference_id}"
     )
+
+
+def show_notes(out: Any, notes: Mapping[str, Sequence[str]]) -> None:
+    """Print what was assumed in reading structures, by source; a note of several is printed once."""
+    sources: dict[str, list[str]] = {}
+    for source, members in notes.items():
+        for note in members:
+            sources.setdefault(note, []).append(source)
+    for note, named in list(sources.items())[:_MOST_ROWS]:
+        more = f" and {len(named) - 1} more" if len(named) > 1 else ""
+        out.print(f"note: {named[0]}{more}: {note}", markup=False)
+    if len(sources) > _MOST_ROWS:
+        out.print(f"... and {len(sources) - _MOST_ROWS} more notes: --json FILE has all")
 
 
 def _short(source: str) -> str:

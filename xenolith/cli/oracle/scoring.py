@@ -14,7 +14,7 @@ from xenolith.convert import Item
 from xenolith.errors import InvalidArgumentError
 from xenolith.files import without_nan
 
-__all__ = ["add_out", "check_out", "score_with_progress", "write_out"]
+__all__ = ["add_out", "add_periodic", "check_out", "score_with_progress", "write_out"]
 
 _PAGES = (".html", ".htm")
 
@@ -28,6 +28,15 @@ def add_out(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="write the scores to FILE.csv, .parquet, .json or .html (a page with plots); may be repeated",
+    )
+
+
+def add_periodic(parser: argparse.ArgumentParser) -> None:
+    """Add ``--periodic``."""
+    parser.add_argument(
+        "--periodic",
+        action="store_true",
+        help="score atoms too that say that they are not periodic (pbc), as if they were",
     )
 
 

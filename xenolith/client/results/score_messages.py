@@ -10,7 +10,7 @@ from xenolith.client.results.scores import Audit, HullPhase, Provenance, Relaxat
 from xenolith.contract.names import component_name, status_name
 from xenolith.contract.structure_messages import StructureMessage
 from xenolith.contract.wire import batch_from_proto, tensor_from_proto
-from xenolith.convert.item import Item
+from xenolith.convert.item import Item, Items
 from xenolith.errors import DisorderedError
 from xenolith.v1 import oracle_pb2
 
@@ -27,6 +27,7 @@ def scores_from_proto(items: Sequence[Item], response: oracle_pb2.ScoreResponse)
     for place, (index, message) in enumerate(zip(sent, response.scores, strict=True)):
         scores[index] = renumbered(_score(items[index], place, message, provenance), given)
     stats = response.stats
+    ignored = (items.warning,) if isinstance(items, Items) and items.warning else ()
     return Scores(
         scores=tuple(scores),
         provenance=provenance,
@@ -34,7 +35,7 @@ def scores_from_proto(items: Sequence[Item], response: oracle_pb2.ScoreResponse)
         cache_misses=stats.cache_misses,
         calculator_calls=stats.calculator_calls,
         seconds=dict(stats.seconds),
-        warnings=tuple(response.warnings),
+        warnings=(*ignored, *response.warnings),
     )
 
 
@@ -67,7 +68,7 @@ def _unread(item: Item, index: int) -> Score:
     problem = str(item.problem)
     # The problem of a file names the file.
     message = StructureMessage.about(index, problem) if item.source.isdigit() else problem
-    return Score(source=item.source, status=status, message=message)
+    return Score(source=item.source, status=status, message=message, notes=item.notes)
 
 
 def _score(item: Item, place: int, message: oracle_pb2.StructureScore, provenance: Provenance) -> Score:
@@ -76,6 +77,7 @@ def _score(item: Item, place: int, message: oracle_pb2.StructureScore, provenanc
         "source": item.source,
         "status": status_name(message.status),
         "message": StructureMessage.from_proto(message, place),
+        "notes": item.notes,
         "properties": dict(message.properties),
         "components": {
             component_name(c.component).upper(): status_name(c.status) for c in message.components

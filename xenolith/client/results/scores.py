@@ -118,6 +118,8 @@ class Score:
     """A name of `Status`."""
     message: str = ""
     """What is wrong and what to do, empty if OK."""
+    notes: tuple[str, ...] = ()
+    """What was assumed, merged, corrected or ignored in reading the structure."""
     valid: bool | None = None
     """Passes the geometric and physical gate."""
     charge_neutral: bool | None = None
@@ -198,6 +200,7 @@ class Score:
         plain["audits"] = [_plain(audit) for audit in self.audits]
         plain["properties"] = dict(self.properties)
         plain["components"] = dict(self.components)
+        plain["notes"] = list(self.notes)
         return plain
 
 

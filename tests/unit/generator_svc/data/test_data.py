@@ -264,8 +264,36 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="of no known kind"):
         prepare(tmp_path / "a.txt")
     (tmp_path / "b.extxyz").write_text("2\nno cell\nH 0 0 0\n")
-    with pytest.raises(DataError, match=r"b\.extxyz, frame 0: is no readable extxyz"):
+    with pytest.raises(DataError, match=r"b\.extxyz, frame 0: has no cell"):
         prepare(tmp_path / "b.extxyz")
+
+
+def test_a_damaged_frame_or_block_costs_itself_alone(tmp_path: Path) -> None:
+    write_extxyz(tmp_path / "a.extxyz", CRYSTALS)
+    frames = (tmp_path / "a.extxyz").read_text()
+    (tmp_path / "a.extxyz").write_text(frames + "\n2\nno cell\nH 0 0 0\nH 0 0 1\n\n" + frames)
+    with pytest.raises(DataError, match=r"a\.extxyz, frame 2: has no cell"):
+        prepare(tmp_path / "a.extxyz")
+    found = prepare(tmp_path / "a.extxyz", on_error="skip")
+    assert found.table.ids.tolist() == ["a-0", "a-1", "a-3", "a-4"]
+    assert found.left_out.counts == {"unreadable": 1}
+    blocks = "\n".join(to_cif(crystal) for crystal in CRYSTALS)
+    (tmp_path / "b.cif").write_text(f"{blocks}\ndata_torn\n_cell_length_a 3\nloop_\n_atom_site_label\n")
+    found = prepare(tmp_path / "b.cif", on_error="skip")
+    assert found.table.ids.tolist() == ["b-0", "b-1"]
+
+
+def test_training_data_tells_what_was_assumed(tmp_path: Path) -> None:
+    text = (
+        to_cif(CRYSTALS[0])
+        .replace("_symmetry_Int_Tables_number   1", "")
+        .replace("  1  'x, y, z'", "  1  'x,y,z'")
+    )
+    cut = [line for line in text.splitlines() if not line.startswith("_symmetry_space_group_name")]
+    start = next(i for i, line in enumerate(cut) if "_symmetry_equiv_pos_site_id" in line)
+    (tmp_path / "p1.cif").write_text("\n".join(cut[: start - 1] + cut[start + 3 :]))
+    noted = prepare(tmp_path / "p1.cif").noted
+    assert list(noted.counts.values()) == [1] and "no symmetry is given" in str(noted)
 
 
 def test_describe_says_what_is_there_and_what_is_not(

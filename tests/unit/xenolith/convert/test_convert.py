@@ -22,7 +22,7 @@ from xenolith.convert import (
     write_cif,
     write_extxyz,
 )
-from xenolith.errors import CrystalError, DisorderedError, InvalidArgumentError, ReadError
+from xenolith.errors import CrystalError, DisorderedError, InvalidArgumentError, NotFoundError, ReadError
 
 core = pytest.importorskip("pymatgen.core")
 ase = pytest.importorskip("ase")
@@ -56,7 +56,7 @@ def test_ase_keeps_cell_atoms_and_order() -> None:
 
 
 def test_ase_without_a_cell_is_data() -> None:
-    crystal = from_ase(ase.Atoms("H", positions=[[0, 0, 0]]))
+    crystal = from_ase(ase.Atoms("H", positions=[[0, 0, 0]], pbc=True))
     assert np.isnan(crystal.frac_coords).all()
     assert crystal.volume == 0
 
@@ -133,7 +133,7 @@ def test_disordered_files_are_told_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "problem"),
-    [("missing.cif", "does not exist"), ("what.ever", "of no known kind"), ("none", "holds no CIF")],
+    [("what.ever", "of no known kind"), ("none", "holds no CIF")],
 )
 def test_paths_that_hold_nothing(tmp_path: Path, name: str, problem: str) -> None:
     (tmp_path / "what.ever").write_text("x")
@@ -141,6 +141,13 @@ def test_paths_that_hold_nothing(tmp_path: Path, name: str, problem: str) -> Non
     (item,) = read_paths([tmp_path / name])
     assert item.crystal is None
     assert problem in str(item.problem)
+
+
+def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"there is no file or folder .*missing\.cif"):
+        read_paths([tmp_path / "missing.cif"])
+    with pytest.raises(NotFoundError, match="my_cifs"):
+        as_items([perovskite(), str(tmp_path / "my_cifs")])
 
 
 def mapping(**change: Any) -> dict[str, Any]:

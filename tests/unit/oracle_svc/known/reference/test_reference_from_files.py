@@ -20,7 +20,7 @@ from tests.unit.oracle_svc.specimens import diamond, perovskite, salt
 from xenolith.cli import main
 from xenolith.convert import to_poscar, write_cif, write_extxyz
 from xenolith.crystal import Crystal, CrystalBatch
-from xenolith.errors import FailedPreconditionError, InvalidArgumentError
+from xenolith.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 
 SOURCE = DataSource(name="mine", hull_name="mine", licence="CC0-1.0", attribution="nobody")
 
@@ -119,7 +119,7 @@ def _counted(call, log):  # type: ignore[no-untyped-def]
 
 
 def test_nothing_to_read_and_a_folder_that_is_taken(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgumentError, match="nowhere: it does not exist"):
+    with pytest.raises(NotFoundError, match=r"there is no file or folder .*nowhere"):
         build_from_files(plan_of(folder, paths=(tmp_path / "nowhere",)), None)
     build_from_files(plan_of(folder), None)
     with pytest.raises(InvalidArgumentError, match="is a reference already"):
