@@ -1,6 +1,16 @@
 """Symbols and electronegativities of the elements, so that formulas need no heavy library."""
 
-__all__ = ["ELECTRONEGATIVITY", "SYMBOLS", "atomic_number"]
+from collections.abc import Iterable
+
+__all__ = [
+    "ELECTRONEGATIVITY",
+    "FAMILIES",
+    "F_BLOCK",
+    "RADIOACTIVE",
+    "SYMBOLS",
+    "atomic_number",
+    "atomic_numbers",
+]
 
 #: Symbols by atomic number; index 0 is empty.
 SYMBOLS = (
@@ -249,6 +259,15 @@ ELECTRONEGATIVITY = (
     _NAN,
 )
 
+#: Lanthanides and actinides.
+F_BLOCK = frozenset([*range(57, 72), *range(89, 104)])
+
+#: Elements without a stable isotope; bismuth, whose half-life exceeds the age of the universe, is none.
+RADIOACTIVE = frozenset([43, 61, *range(84, 119)])
+
+#: Sets of elements by name.
+FAMILIES = {"f-block": F_BLOCK, "radioactive": RADIOACTIVE}
+
 _NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS) if symbol}
 
 
@@ -261,3 +280,22 @@ def atomic_number(symbol: str) -> int:
         If `symbol` names no element.
     """
     return _NUMBERS[symbol]
+
+
+def atomic_numbers(names: Iterable[str]) -> frozenset[int]:
+    """Return the atomic numbers of symbols and of names of `FAMILIES`, together.
+
+    Raises
+    ------
+    ValueError
+        One is neither; the message says which.
+    """
+    found: set[int] = set()
+    for name in names:
+        if name in FAMILIES:
+            found |= FAMILIES[name]
+        elif name in _NUMBERS:
+            found.add(_NUMBERS[name])
+        else:
+            raise ValueError(f"{name!r} is no symbol of an element and none of {', '.join(sorted(FAMILIES))}")
+    return frozenset(found)

@@ -1,5 +1,6 @@
 """Run configuration: one document that fixes a run, with the contract's names. Unknown keys are refused."""
 
+import difflib
 import tomllib
 from typing import Any
 
@@ -10,6 +11,7 @@ from trainer_svc.algorithms.registry import algorithm_named, with_defaults
 from trainer_svc.config.condition_text import normalized
 from trainer_svc.config.learning import Hold, Model, OptimizerSettings
 from trainer_svc.errors import ConfigError
+from trainer_svc.rewards.measurements import METRICS, is_metric
 from trainer_svc.rewards.spec import RewardSpec, load_spec
 from xenolith.explain import explain, violations
 
@@ -19,6 +21,7 @@ __all__ = [
     "EvaluationSettings",
     "Hold",
     "OptimizerSettings",
+    "Replay",
     "RunConfig",
     "Sampler",
     "parse_config",
@@ -34,6 +37,10 @@ class AtomCounts(Model):
     """Absent: the generator's max_atoms."""
     choices: tuple[int, ...] = ()
     """Draw from these alone, equally likely; empty: from the generator's prior within [min, max]."""
+    curriculum: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Draw groups where some samples succeed and some fail: the probability of an atom count is multiplied
+    by this floor plus 4 p (1 - p), p being its recent share of metastable, unique and novel samples. Of no
+    effect on evaluations."""
 
 
 class Sampler(Model):
@@ -76,7 +83,8 @@ class EvaluationSettings(Model):
     n: int = Field(default=256, ge=0)
     """Fresh samples of each policy; 0: none."""
     every: int = Field(default=0, ge=0)
-    """Steps between evaluations during the run; 0: none."""
+    """Steps between evaluations during the run, on seeds of their own, which choose the policy that the run
+    ends with; 0: none, and it ends with the last one."""
     n_during: int = Field(default=64, ge=1)
     seeds: tuple[int, ...] = ()
     """One round of n samples each, pooled; empty: one seed derived from the run's."""
@@ -104,6 +112,27 @@ class EarlyStopping(Model):
     """Stop when the share of unique samples falls below this (mode collapse)."""
     max_training_s: float | None = Field(default=None, gt=0.0)
     """Begin no further step once training has taken this long, seconds; makes runs depend on the machine."""
+    min_systems: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Collapse: the distinct chemical systems per sample, averaged over `window` steps, fall below this share
+    of those of the first `window` steps."""
+    back_offs: int = Field(default=0, ge=0)
+    """How often a collapse is answered by going back to the best policy that is kept and doubling the weight
+    of the divergence to the base policy, before it ends the run."""
+    max_oracle_calls: int | None = Field(default=None, ge=1)
+    """Begin no further step once this many structures were scored, evaluations during the run included."""
+    max_calculator_evaluations: int | None = Field(default=None, ge=1)
+    """Begin no further step once the oracle's calculator has computed this many energies for the run."""
+
+
+class Replay(Model):
+    """The best latents of earlier steps, learnt from again."""
+
+    size: int = Field(default=0, ge=0)
+    """Latents kept, the best of each formula; 0: no replay."""
+    per_step: int = Field(default=32, ge=1)
+    """Of these learnt from in each step."""
+    advantage: float = Field(default=0.5, gt=0.0)
+    """Advantage of each."""
 
 
 class RunConfig(Model):
@@ -139,6 +168,7 @@ class RunConfig(Model):
     max_staleness: int = Field(default=0, ge=0)
     """Of the contract; any but 0 is refused, for sampling, scoring and updating take turns."""
     share_initial_noise: bool = False
+    replay: Replay = Field(default_factory=Replay)
     adapter_rank: int = Field(default=0, ge=0)
     """Rank of the low-rank adapter to train; 0: all weights are trained."""
     adapter_alpha: float = Field(default=0.0, ge=0.0)
@@ -178,6 +208,16 @@ class RunConfig(Model):
     def _load_reward(cls, value: Any) -> Any:
         return load_spec(value) if isinstance(value, str) else value
 
+    @field_validator("reward")
+    @classmethod
+    def _measurable(cls, value: RewardSpec) -> RewardSpec:
+        for term in value.terms:
+            if not is_metric(term.metric):
+                close = difflib.get_close_matches(term.metric, METRICS, n=1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                raise ValueError(f"term {term.name!r}: nothing measures {term.metric!r}{hint}")
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> "RunConfig":
         kind = algorithm_named(self.algorithm)
@@ -191,6 +231,8 @@ class RunConfig(Model):
                 f"hold.anchor_weight and hold.ratio_clip are for forward-process algorithms; {self.algorithm}"
                 " clips by optimizer.clip_low and clip_high"
             )
+        if self.replay.size and (kind.needs_trajectory or self.conditions):
+            raise ValueError("replay needs an algorithm on the forward process, and no conditions")
         try:
             kind.Settings.model_validate(self.algorithm_settings)
         except ValidationError as error:

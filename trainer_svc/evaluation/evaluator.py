@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trainer_svc.config.run_config import Cleanup, EvaluationSettings, Finishing, RolloutSampler
 from trainer_svc.evaluation.audits import audits_of, summary_of
+from trainer_svc.evaluation.chemistry import chemistry_metrics
 from trainer_svc.evaluation.continuous import continuous_metrics
 from trainer_svc.evaluation.headline import Estimate, estimates
 from trainer_svc.rewards.measurements import STATUS_PREFIX, Measurements
@@ -70,6 +71,18 @@ class EvaluationPlan:
             audit_calculator_ids=settings.audit_calculator_ids,
         )
 
+    @classmethod
+    def for_choice(
+        cls, settings: EvaluationSettings, rollout: RolloutSampler, run_seed: int
+    ) -> "EvaluationPlan":
+        """Resolve the settings of an evaluation during a run, by which its policy is chosen.
+
+        Its seeds are its own, so that the final figures are of samples that nothing was chosen by; it neither
+        relaxes nor audits.
+        """
+        plain = settings.model_copy(update={"seeds": (), "relax": None, "audit_calculator_ids": ()})
+        return cls.of(plain, rollout, derive_seed(run_seed, "choice"), settings.n_during)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
@@ -81,6 +94,7 @@ class Evaluated:
     estimates: dict[str, Estimate]
     provenance: oracle_pb2.ScoreProvenance
     oracle_calls: int
+    calculator_evaluations: int
     audits: tuple[AuditReport, ...]
     wall_s: float
     relaxed: "EvaluatedRelaxed | None" = None
@@ -120,7 +134,7 @@ class Evaluator:
         on_progress
             Told stage, samples done and samples in all; may raise to stop.
         """
-        began = time.monotonic()
+        began, before = time.monotonic(), self._scorer.calculator_evaluations
         total = plan.n * len(plan.seeds)
         samples = await self._sample(plan, lambda done: on_progress("sample", done, total))
         on_progress("score", 0, total)
@@ -133,8 +147,10 @@ class Evaluator:
                 samples.crystals, plan, plan.relax, lambda done: on_progress("relax", done, total)
             )
         ids = plan.audit_calculator_ids
+        audits = await audits_of(self._scorer, samples.crystals, scored.measured, ids)
         return Evaluated(
-            audits=await audits_of(self._scorer, samples.crystals, scored.measured, ids),
+            audits=audits,
+            calculator_evaluations=self._scorer.calculator_evaluations - before,
             policy_version=samples.policy_version,
             crystals=samples.crystals,
             measured=scored.measured,
@@ -214,6 +230,7 @@ def to_proto(evaluated: Evaluated) -> trainer_pb2.Evaluation:
         n=len(evaluated.crystals),
         oracle=evaluated.provenance,
         oracle_calls=evaluated.oracle_calls,
+        calculator_evaluations=evaluated.calculator_evaluations,
         wall_s=evaluated.wall_s,
     )
     for name, estimate in evaluated.estimates.items():
@@ -224,7 +241,8 @@ def to_proto(evaluated: Evaluated) -> trainer_pb2.Evaluation:
     if np.isfinite(energies).any():
         message.metrics["e_above_hull_median"] = float(np.nanmedian(energies))
         message.metrics["e_above_hull_mean"] = float(np.nanmean(energies))
-    for name, value in continuous_metrics(evaluated.measured).items():
+    elements = chemistry_metrics(evaluated.crystals, evaluated.measured.column("valid") == 1.0)
+    for name, value in (elements | continuous_metrics(evaluated.measured)).items():
         message.metrics[name] = value
     message.audits.extend(summary_of(report) for report in evaluated.audits)
     for status in evaluated.measured.status:

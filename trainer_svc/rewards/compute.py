@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_svc.rewards.measurements import FloatColumn, Measurements
-from trainer_svc.rewards.metrics import invalid_reasons, metric_values
+from trainer_svc.rewards.metrics import element_values, invalid_reasons, metric_values
 from trainer_svc.rewards.spec import RewardSpec, RewardTerm
+from xenolith.crystal import CrystalBatch
 
 __all__ = ["Rewards", "TermValues", "compute_rewards"]
 
@@ -41,7 +42,12 @@ class Rewards:
     """(B,) why the floor was given: a status, ``SUSPICIOUS_ENERGY``, or empty."""
 
 
-def compute_rewards(measured: Measurements, groups: NDArray[np.int64], spec: RewardSpec) -> Rewards:
+def compute_rewards(
+    measured: Measurements,
+    groups: NDArray[np.int64],
+    spec: RewardSpec,
+    crystals: CrystalBatch | None = None,
+) -> Rewards:
     """Value a batch of measured structures.
 
     Parameters
@@ -52,6 +58,8 @@ def compute_rewards(measured: Measurements, groups: NDArray[np.int64], spec: Rew
         (B,) group index of each structure; normalisations named ``group_*`` stay inside.
     spec
         What is worth how much.
+    crystals
+        The structures; needed where the spec prefers elements.
 
     Returns
     -------
@@ -62,10 +70,16 @@ def compute_rewards(measured: Measurements, groups: NDArray[np.int64], spec: Rew
         raise ValueError(f"groups has shape {groups.shape}, expected ({len(measured)},)")
     reasons = invalid_reasons(measured, spec)
     valid = np.array([not reason for reason in reasons], dtype=bool)
-    terms = tuple(
-        _term(term, metric_values(term.metric, measured, spec), valid, groups) for term in spec.terms
-    )
+    raw = {term.name: metric_values(term.metric, measured, spec) for term in spec.terms}
+    gates = _gates(spec, raw)
+    terms = tuple(_term(term, raw[term.name], gates.get(term.gate), valid, groups) for term in spec.terms)
     weights = np.array([term.weight for term in spec.terms])
+    if spec.elements.avoid or spec.elements.favour:
+        if crystals is None:
+            raise ValueError("the reward prefers elements, so the crystals are needed")
+        values = element_values(crystals, spec.elements)
+        terms = (*terms, TermValues(name="elements", raw=values, transformed=values, normalised=values))
+        weights = np.append(weights, spec.elements.weight)
     total = weights @ np.stack([term.normalised for term in terms])
     plain = weights @ np.stack([_neutral(term.transformed, term.transformed[valid]) for term in terms])
     return Rewards(
@@ -76,10 +90,26 @@ def compute_rewards(measured: Measurements, groups: NDArray[np.int64], spec: Rew
     )
 
 
+def _gates(spec: RewardSpec, raw: dict[str, FloatColumn]) -> dict[str, FloatColumn]:
+    """Values in [0, 1] of the terms that gate others, by name; none where the terms are just added."""
+    if spec.combine == "sum":
+        return {}
+    named = {term.gate for term in spec.terms if term.gate}
+    return {
+        term.name: np.clip(np.nan_to_num(term.transform(raw[term.name])), 0.0, 1.0)
+        for term in spec.terms
+        if term.name in named
+    }
+
+
 def _term(
-    term: RewardTerm, raw: FloatColumn, valid: NDArray[np.bool_], groups: NDArray[np.int64]
+    term: RewardTerm,
+    raw: FloatColumn,
+    gate: FloatColumn | None,
+    valid: NDArray[np.bool_],
+    groups: NDArray[np.int64],
 ) -> TermValues:
-    values = term.transform(raw)
+    values = term.transform(raw) if gate is None else gate * term.transform(raw)
     if term.failed_value is not None:
         values = np.where(np.isnan(values), term.failed_value, values)
     values = np.where(valid, values, np.nan)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from xenolith.contract.names import status_name
 from xenolith.v1 import oracle_pb2
 
-__all__ = ["STATUS_PREFIX", "FloatColumn", "Measurements", "measurements_from"]
+__all__ = ["METRICS", "STATUS_PREFIX", "FloatColumn", "Measurements", "is_metric", "measurements_from"]
 
 FloatColumn = NDArray[np.float64]
 
@@ -23,6 +23,14 @@ _SCALARS = tuple(
     and field.name not in {"duplicate_of", "nearest_reference"}
 )
 _RELAXED = ("energy_per_atom", "e_above_hull")
+
+METRICS = (*_SCALARS, *(f"relaxation.{name}" for name in _RELAXED), "creativity")
+"""What a reward can value, beside ``properties.<name>``."""
+
+
+def is_metric(name: str) -> bool:
+    """Whether a reward can value this."""
+    return name in METRICS or (name.startswith("properties.") and name != "properties.")
 
 
 @dataclass(frozen=True, kw_only=True)

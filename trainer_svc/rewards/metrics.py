@@ -4,9 +4,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_svc.rewards.measurements import FloatColumn, Measurements
-from trainer_svc.rewards.spec import CreativitySpec, RewardSpec
+from trainer_svc.rewards.spec import CreativitySpec, ElementSpec, RewardSpec
+from xenolith.crystal import CrystalBatch
+from xenolith.elements import atomic_numbers
 
-__all__ = ["creativity", "duplicate_counts", "invalid_reasons", "metric_values"]
+__all__ = [
+    "FOUND_BEFORE",
+    "creativity",
+    "duplicate_counts",
+    "element_values",
+    "invalid_reasons",
+    "metric_values",
+]
+
+FOUND_BEFORE = "found_before"
+"""Column of how many valid crystals of the same formula earlier steps of the run made."""
 
 _ABSURD = 1e12
 """Beyond this no physical quantity lives, and squares of it would overflow."""
@@ -38,7 +50,17 @@ def creativity(measured: Measurements, spec: CreativitySpec) -> FloatColumn:
     shared = (
         credit / duplicate_counts(measured) if spec.share_duplicates else np.where(unique == 1.0, credit, 0.0)
     )
-    return np.where(np.isnan(novel) | np.isnan(unique), np.nan, shared)
+    remembered = shared / (1.0 + spec.memory * np.nan_to_num(measured.column(FOUND_BEFORE)))
+    return np.where(np.isnan(novel) | np.isnan(unique), np.nan, remembered)
+
+
+def element_values(crystals: CrystalBatch, spec: ElementSpec) -> FloatColumn:
+    """Value the elements of B crystals: (B,) from -1 to 1, before the weight."""
+    avoid, favour = (np.array(sorted(atomic_numbers(names))) for names in (spec.avoid, spec.favour))
+    owner = np.repeat(np.arange(len(crystals)), crystals.num_atoms)
+    bad = np.bincount(owner[np.isin(crystals.numbers, avoid)], minlength=len(crystals)) > 0
+    good = np.bincount(owner[np.isin(crystals.numbers, favour)], minlength=len(crystals))
+    return good / crystals.num_atoms - bad
 
 
 def duplicate_counts(measured: Measurements) -> NDArray[np.int64]:

@@ -99,6 +99,24 @@ class Decay(_Kind):
         return np.exp(-np.maximum(x, 0.0) / self.scale)
 
 
+class Range(_Kind):
+    """0 inside ``[low, high]``, ``-(d / width)^2`` at a distance d outside: all of a range is as good."""
+
+    low: float
+    high: float
+    width: float = Field(default=1.0, gt=0.0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Range":
+        if not self.low < self.high:
+            raise ValueError(f"low ({self.low}) must be below high ({self.high})")
+        return self
+
+    def __call__(self, x: FloatColumn) -> FloatColumn:
+        """Apply to a column."""
+        return -(((x - np.clip(x, self.low, self.high)) / self.width) ** 2)
+
+
 class Transform(_Kind):
     """At most one function; none is the identity."""
 
@@ -108,6 +126,12 @@ class Transform(_Kind):
     sigmoid: Sigmoid | None = None
     threshold: Threshold | None = None
     decay: Decay | None = None
+    range: Range | None = None
+
+    @property
+    def never_negative(self) -> bool:
+        """Whether its values are 0 at least, whatever is measured."""
+        return any((self.sigmoid, self.threshold, self.decay))
 
     @model_validator(mode="after")
     def _at_most_one(self) -> "Transform":
@@ -116,7 +140,7 @@ class Transform(_Kind):
         return self
 
     def _chosen(self) -> list[_Function]:
-        kinds = (self.linear, self.clamp, self.target, self.sigmoid, self.threshold, self.decay)
+        kinds = (self.linear, self.clamp, self.target, self.sigmoid, self.threshold, self.decay, self.range)
         return [kind for kind in kinds if kind is not None]
 
     def __call__(self, x: FloatColumn) -> FloatColumn:

@@ -55,6 +55,15 @@ class AtomCountPrior:
         other._probabilities = self._probabilities[kept] / self._probabilities[kept].sum()
         return other
 
+    def times(self, factors: NDArray[np.float64] | None) -> "AtomCountPrior":
+        """Give the distribution with the probability of each of its counts multiplied; None leaves it."""
+        if factors is None:
+            return self
+        other = copy(self)
+        weighted = self._probabilities * factors
+        other._probabilities = weighted / weighted.sum()
+        return other
+
     def draw(self, size: int, seed: int) -> NDArray[np.int64]:
         """Draw (size,) atom counts."""
         return np.random.default_rng(seed).choice(self._counts, size=size, p=self._probabilities)

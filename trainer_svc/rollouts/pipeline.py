@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,10 @@ from trainer_svc.services.samples import Samples
 from trainer_svc.services.scoring import Scored, Scorer, components_of
 from xenolith.v1 import generator_pb2
 
-__all__ = ["Collected", "RolloutPipeline"]
+__all__ = ["Collected", "Emphasis", "RolloutPipeline"]
+
+Emphasis = Callable[[list[int]], NDArray[np.float64] | None]
+"""From atom counts to factors of their probabilities."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +65,18 @@ class RolloutPipeline:
         self._components = components_of(config.reward)
         self._trajectories = algorithm_named(config.algorithm).needs_trajectory
 
-    async def collect(self, step: int) -> Collected:
-        """Sample and score one step; the result depends on the policy and the run's seed alone."""
+    async def collect(self, step: int, emphasis: Emphasis = lambda _counts: None) -> Collected:
+        """Sample and score one step.
+
+        Parameters
+        ----------
+        step
+            Its number, 1-based: with the policy, the emphasis and the run's seed it fixes the result.
+        emphasis
+            Gives the factors by which the probabilities of atom counts are multiplied.
+        """
         began = time.monotonic()
-        samples = await self._sample_groups(step)
+        samples = await self._sample_groups(step, emphasis)
         sampled = time.monotonic()
         scored = await self._scorer.score(samples.crystals, self._components)
         return Collected(
@@ -76,8 +88,9 @@ class RolloutPipeline:
             score_s=time.monotonic() - sampled,
         )
 
-    async def _sample_groups(self, step: int) -> Samples:
+    async def _sample_groups(self, step: int, emphasis: Emphasis) -> Samples:
         priors = [self._conditions.prior_at(turn) for turn in self._turns(step)]
+        priors = [prior.times(emphasis(prior.counts)) for prior in priors]
         counts = group_counts(priors, self._config.seed, step)
         conditions = self._of_groups(step)
         parts: list[Samples] = []

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from generator_svc.networks.lora import adapter_state, load_adapter, merged_state
 from trainer_svc.errors import CheckpointError
+from trainer_svc.rollouts.experience import ExperienceState
 from xenolith.files import publish_directory, read_json, write_json
 
 __all__ = ["Checkpoints", "LearnerWeights", "TrainingState"]
@@ -41,6 +43,25 @@ class TrainingState(BaseModel):
     """Structures scored in training."""
     kl_weight: float | None = None
     """Weight of the divergence to the base policy at the next step; None: as the run begins."""
+    systems: list[float] = []
+    """Distinct chemical systems per sample of every step since the run began or last backed off."""
+    evaluations: list[tuple[int, float]] = []
+    """Step and mSUN of each evaluation during the run."""
+    selection_calls: int = 0
+    """Structures scored in them."""
+    calculator_evaluations: int = 0
+    """Energies computed in training and in them."""
+    back_offs: int = 0
+    """How often a collapse was answered by going back."""
+    experience: ExperienceState = ExperienceState()
+
+    @property
+    def chosen_step(self) -> int:
+        """Step whose policy is the run's: the best that was evaluated, else the latest."""
+        if not self.evaluations:
+            return self.step
+        # Of equal ones the later: it has learnt more.
+        return max(self.evaluations, key=lambda found: (found[1], found[0]))[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +101,13 @@ class Checkpoints:
         matches = (_NAME.fullmatch(path.name) for path in self._root.iterdir())
         return sorted(int(match[1]) for match in matches if match)
 
-    def save(self, networks: LearnerWeights, state: TrainingState) -> Path:
-        """Write a checkpoint and delete the oldest beyond the limit; step 0 stays, it is the base policy."""
+    def save(
+        self, networks: LearnerWeights, state: TrainingState, latents: Mapping[str, Tensor] | None = None
+    ) -> Path:
+        """Write a checkpoint and delete the oldest beyond the limit.
+
+        Step 0 stays, it is the base policy, and so does the one whose policy is the best so far.
+        """
         final = self._path(state.step)
         temporary = self._root / f".{final.name}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
@@ -95,11 +121,13 @@ class Checkpoints:
             save_file(_contiguous(own), temporary / f"{name}.safetensors")
         moments = _optimizer_tensors(networks.trained, networks.optimizer)
         save_file(moments, temporary / "optimizer.safetensors")
+        if latents:
+            save_file(_contiguous(latents), temporary / "replay.safetensors")
         write_json(temporary / "state.json", state.model_dump())
         # A step repeated after an interruption finds its own earlier checkpoint, equal bit for bit.
         shutil.rmtree(final, ignore_errors=True)
         publish_directory(temporary, final)
-        self._prune()
+        self._prune(state.chosen_step)
         return final
 
     def load(self, networks: LearnerWeights, step: int | None = None) -> TrainingState:
@@ -118,7 +146,28 @@ class Checkpoints:
         CheckpointError
             There is none, or it does not fit the network.
         """
-        path = self._path(self._newest() if step is None else step)
+        step = self._newest() if step is None else step
+        self.restore(networks, step)
+        path = self._path(step) / "state.json"
+        try:
+            return TrainingState.model_validate(read_json(path))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"checkpoint {path} cannot be used: {error}") from error
+
+    def latents(self) -> dict[str, Tensor]:
+        """Read the latents that the newest checkpoint keeps for replay."""
+        path = self._path(self._newest()) / "replay.safetensors"
+        return load_file(path) if path.exists() else {}
+
+    def restore(self, networks: LearnerWeights, step: int) -> None:
+        """Restore networks and optimiser of a step in place, nothing else.
+
+        Raises
+        ------
+        CheckpointError
+            There is none, or it does not fit the network.
+        """
+        path = self._path(step)
         try:
             if adapter_state(networks.policy):
                 load_adapter(networks.policy, load_file(path / "adapter.safetensors"))
@@ -132,7 +181,6 @@ class Checkpoints:
                     network.load_state_dict(tensors)
             moments = load_file(path / "optimizer.safetensors")
             _restore_optimizer(networks.trained, networks.optimizer, moments)
-            return TrainingState.model_validate(read_json(path / "state.json"))
         except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             raise CheckpointError(f"checkpoint {path} cannot be used: {error}") from error
 
@@ -150,6 +198,13 @@ class Checkpoints:
             raise CheckpointError(f"no checkpoint of step {step} is kept; there are: {known}")
         return step, load_file(self._path(step) / "weights.safetensors")
 
+    def policy(self, step: int | None = None) -> tuple[int, dict[str, Tensor]]:
+        """Read the weights of one checkpoint, by default those that the run has chosen, with their step."""
+        if step is None:
+            newest = self._path(self._newest()) / "state.json"
+            step = TrainingState.model_validate(read_json(newest)).chosen_step
+        return self.weights(step)
+
     def _newest(self) -> int:
         steps = self.steps()
         if not steps:
@@ -159,12 +214,13 @@ class Checkpoints:
     def _path(self, step: int) -> Path:
         return self._root / f"step-{step:06d}"
 
-    def _prune(self) -> None:
+    def _prune(self, chosen: int) -> None:
         for step in [step for step in self.steps() if step > 0][: -self._keep]:
-            shutil.rmtree(self._path(step))
+            if step != chosen:
+                shutil.rmtree(self._path(step))
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
 
 

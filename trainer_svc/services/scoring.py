@@ -101,6 +101,8 @@ class Scorer:
         self._scale: oracle_pb2.ScoreProvenance | None = None
         self.seconds = 0.0
         """Time spent waiting for scores, seconds."""
+        self.calculator_evaluations = 0
+        """Energies that the oracle's calculator computed, steps of relaxations among them."""
 
     @property
     def scale(self) -> oracle_pb2.ScoreProvenance | None:
@@ -194,8 +196,12 @@ class Scorer:
             settings=settings or self._settings,
         )
         if await self._is_long():
-            return await self._long.score(request)
-        return await self._patience.call("oracle", lambda: self._oracle.score(request))
+            answer = await self._long.score(request)
+        else:
+            answer = await self._patience.call("oracle", lambda: self._oracle.score(request))
+        steps = sum(score.relaxation.steps for score in answer.scores if score.HasField("relaxation"))
+        self.calculator_evaluations += answer.stats.calculator_calls + steps
+        return answer
 
     async def _is_long(self) -> bool:
         """Whether the oracle's calculator takes longer than a call may last."""

@@ -100,7 +100,7 @@ async def _weights(
         tensors = tensors_of(received)
         return version_of("base", 0, tensors), tensors
     checkpoints = Checkpoints(manager.directory(request.run_name).checkpoints, keep=1_000)
-    step, tensors = checkpoints.weights(request.step if request.HasField("step") else None)
+    step, tensors = checkpoints.policy(request.step if request.HasField("step") else None)
     return version_of(request.run_name, step, tensors), tensors
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from generator_svc.conditioning import wanted_conditions
 from generator_svc.diffusion.sampler import SamplerSettings
@@ -18,9 +19,11 @@ from trainer_svc.algorithms.base import Batch, Context, Networks, Path, UpdateSt
 from trainer_svc.algorithms.optimizer import make_optimizer
 from trainer_svc.algorithms.registry import algorithm_named
 from trainer_svc.config.run_config import RunConfig
+from trainer_svc.evaluation.chemistry import distinct_systems
 from trainer_svc.evaluation.headline import headline_flags, shares
 from trainer_svc.rewards import Rewards, TermValues, compute_rewards
 from trainer_svc.rewards.measurements import STATUS_PREFIX
+from trainer_svc.rollouts.experience import Experience
 from trainer_svc.rollouts.pipeline import Collected
 from trainer_svc.runs.checkpoints import LearnerWeights
 from trainer_svc.seeds import derive_seed
@@ -53,6 +56,7 @@ class Learner:
             ``adapter_rank`` it gets an adapter here, and nothing else is trained.
         """
         self._config, self._kind = config, algorithm_named(config.algorithm)
+        self.experience = Experience(config)
         self.network = policy
         self.adapter = config.adapter
         if self.adapter is not None:
@@ -120,7 +124,9 @@ class Learner:
             The generator did not sample with these weights.
         """
         config, measured = self._config, collected.scored.measured
-        rewards = compute_rewards(measured, collected.groups, config.reward)
+        crystals = collected.samples.crystals
+        recalled = self.experience.recall(crystals, measured)
+        rewards = compute_rewards(recalled, collected.groups, config.reward, crystals)
         believed = np.array([not reason for reason in rewards.reasons], dtype=bool)
         valued = Valued(
             rewards=rewards.total,
@@ -128,8 +134,11 @@ class Learner:
             wanted=headline_flags(measured)["msun"] & believed,
         )
         advantages = self._kind.advantages(valued, config.optimizer, config.hold)
+        batch = _batch(collected, advantages, self.network.config.conditions)
+        if replayed := self.experience.replayed(step):
+            batch = _with_replay(batch, replayed, config.replay.advantage)
         update = self._algorithm.update(
-            _batch(collected, advantages, self.network.config.conditions),
+            batch,
             run_seed=config.seed,
             step=step,
             kl_weight=kl_weight,
@@ -137,7 +146,20 @@ class Learner:
         )
         if self.average is not None:
             follow(self.average, self.network, config.hold.decay_at(step))
+        self.experience.add(
+            crystals, measured, rewards.plain, valued.wanted, torch.from_numpy(collected.samples.final)
+        )
         return Learnt(rewards=rewards, advantages=advantages, update=update)
+
+
+def _with_replay(batch: Batch, replayed: list[Tensor], advantage: float) -> Batch:
+    """Append latents of earlier steps."""
+    counts = torch.tensor([len(latents) for latents in replayed], dtype=torch.int64)
+    return Batch(
+        latents=torch.cat([batch.latents, *replayed]),
+        num_atoms=torch.cat([batch.num_atoms, counts]),
+        advantages=torch.cat([batch.advantages, torch.full((len(replayed),), advantage)]),
+    )
 
 
 def _batch(collected: Collected, advantages: Advantages, learnt: ConditionsConfig | None) -> Batch:
@@ -180,6 +202,8 @@ def step_event(step: int, collected: Collected, learnt: Learnt) -> trainer_pb2.S
         cache_hits=collected.scored.cache_hits,
         warnings=collected.scored.warnings,
     )
+    valid = measured.column("valid") == 1.0
+    event.metrics["chemical_systems"] = distinct_systems(collected.samples.crystals, valid)
     energies = measured.column("e_above_hull")
     if np.isfinite(energies).any():
         event.metrics["e_above_hull_median"] = float(np.nanmedian(energies))

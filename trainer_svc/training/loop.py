@@ -6,6 +6,7 @@ import structlog
 from google.protobuf import json_format
 
 from generator_svc.networks.lora import adapter_state, merged_state
+from trainer_svc.config.learning import OptimizerSettings
 from trainer_svc.evaluation.evaluator import Evaluated, EvaluationPlan, to_proto
 from trainer_svc.report import write_report
 from trainer_svc.rollouts.pipeline import Collected
@@ -15,7 +16,7 @@ from trainer_svc.runs.tables import structure_table, write_table
 from trainer_svc.services.policy_link import version_of
 from trainer_svc.training.learner import step_event
 from trainer_svc.training.setup import Parts, Preparation
-from trainer_svc.training.stopping import reason_to_stop
+from trainer_svc.training.stopping import collapse, over_budget, plateau
 from xenolith.files import write_json
 from xenolith.v1 import trainer_pb2
 
@@ -58,7 +59,7 @@ class Training:
         try:
             await self._evaluate_once("base", parts, step=0)
             await self._train(parts)
-            await self._evaluate_once("tuned", parts, step=parts.state.step)
+            await self._evaluate_once("tuned", parts, step=parts.state.chosen_step)
             self._log.set_state(trainer_pb2.RUN_STATE_REPORTING)
             await self._worker.run(self._report)
         finally:
@@ -67,34 +68,78 @@ class Training:
 
     async def _train(self, parts: Parts) -> None:
         state = parts.state
-        if state.step >= self._config.steps or state.stop_reason:
-            return
-        self._log.set_state(trainer_pb2.RUN_STATE_RUNNING)
-        await self._publish(parts)
+        if state.step < self._config.steps and not state.stop_reason:
+            self._log.set_state(trainer_pb2.RUN_STATE_RUNNING)
+            await self._take_steps(parts)
+        await self._choose(parts, due=True)
+
+    async def _take_steps(self, parts: Parts) -> None:
+        state, stopping = parts.state, self._config.early_stopping
+        every = self._config.evaluation.every
         while state.step < self._config.steps:
             if self._stop:
                 raise StopRequested
+            await self._choose(parts, due=bool(every) and state.step % every == 0)
+            if parts.link.version != state.policy_version:
+                await self._publish(parts)
             event = await self._step(parts)
-            self._log.update(
-                steps_done=state.step,
-                policy_version=state.policy_version,
-                last_step=event,
-                oracle_calls=self._calls(state),
-            )
-            reason = reason_to_stop(
-                self._config.early_stopping, state.reward_means, event.metrics["unique"], state.training_s
+            self._log.update(steps_done=state.step, policy_version=state.policy_version, last_step=event)
+            self._count(state)
+            collapsed = collapse(stopping, event.metrics["unique"], state.systems)
+            if collapsed and state.back_offs < stopping.back_offs:
+                await self._back_off(parts, collapsed)
+                continue
+            reason = (
+                over_budget(
+                    stopping,
+                    training_s=state.training_s,
+                    oracle_calls=state.oracle_calls + state.selection_calls,
+                    calculator_evaluations=state.calculator_evaluations,
+                )
+                or collapsed
+                or plateau(stopping, state.reward_means)
             )
             if reason:
                 state.stop_reason = f"stopped early after step {state.step}: {reason}"
                 await self._worker.run(self._checkpoint, parts)
                 self._log.warn(state.stop_reason)
                 return
-            if self._config.evaluation.every and state.step % self._config.evaluation.every == 0:
-                await self._evaluate(parts, state.step, self._config.evaluation.n_during)
+
+    async def _choose(self, parts: Parts, *, due: bool) -> None:
+        """Evaluate the policy on seeds of their own if that is due, and keep the best one so far."""
+        state, settings = parts.state, self._config.evaluation
+        if not settings.every or not due or state.step in dict(state.evaluations):
+            return
+        plan = EvaluationPlan.for_choice(settings, self._config.sampler, self._config.seed)
+        evaluated = await self._evaluate(parts, state.step, plan, choosing=True)
+        state.evaluations.append((state.step, evaluated.estimates["msun"].value))
+        state.selection_calls += evaluated.oracle_calls
+        state.calculator_evaluations += evaluated.calculator_evaluations
+        await self._worker.run(self._checkpoint, parts)
+        self._log.update(chosen_step=state.chosen_step)
+        self._count(state)
+
+    async def _back_off(self, parts: Parts, why: str) -> None:
+        """Go back to the best policy that is kept, and hold it more strongly."""
+        state = parts.state
+        kept = self._checkpoints.steps()
+        step = state.chosen_step if state.evaluations else next((known for known in kept if known), 0)
+        await self._worker.run(self._checkpoints.restore, parts.learner.weights, step)
+        state.back_offs += 1
+        state.systems = []
+        state.kl_weight = 2.0 * (state.kl_weight or OptimizerSettings().kl_weight)
+        state.policy_version = version_of(self._config.name, state.step, merged_state(parts.learner.policy))
+        await self._worker.run(self._checkpoint, parts)
+        self._log.warn(
+            f"after step {state.step}: {why}; back to the policy of step {step}, held twice as strongly"
+            f" ({state.back_offs} of {self._config.early_stopping.back_offs})"
+        )
 
     async def _step(self, parts: Parts) -> trainer_pb2.StepEvent:
         state, began, step = parts.state, time.monotonic(), parts.state.step + 1
-        collected = await parts.pipeline.collect(step)
+        computed = parts.scorer.calculator_evaluations
+        collected = await parts.pipeline.collect(step, parts.learner.experience.emphasis)
+        state.calculator_evaluations += parts.scorer.calculator_evaluations - computed
         collected_at = time.monotonic()
         event = await self._worker.run(self._learn, parts, collected, step)
         learnt_at = time.monotonic()
@@ -145,16 +190,27 @@ class Training:
         state.policy_version = version_of(self._config.name, step, merged_state(parts.learner.policy))
         state.reward_means.append(event.reward_mean)
         state.oracle_calls += event.samples
+        state.systems.append(event.metrics["chemical_systems"] / event.samples)
         log.info("step", step=step, reward=round(event.reward_mean, 4), msun=round(event.metrics["msun"], 3))
         return event
 
     def _checkpoint(self, parts: Parts) -> None:
         parts.state.candidates_bytes = parts.candidates.publish()
-        self._checkpoints.save(parts.learner.weights, parts.state)
+        experience = parts.learner.experience
+        parts.state.experience = experience.state()
+        self._checkpoints.save(parts.learner.weights, parts.state, experience.tensors())
 
-    def _calls(self, state: TrainingState) -> int:
+    def _count(self, state: TrainingState) -> None:
+        """Tell what the run has cost so far."""
         run = self._log.run
-        return state.oracle_calls + run.base.oracle_calls + run.tuned.oracle_calls
+        final = run.base, run.tuned
+        training = state.oracle_calls + state.selection_calls
+        self._log.update(
+            oracle_calls=training + sum(evaluation.oracle_calls for evaluation in final),
+            training_oracle_calls=training,
+            calculator_evaluations=state.calculator_evaluations
+            + sum(evaluation.calculator_evaluations for evaluation in final),
+        )
 
     async def _evaluate_once(self, which: str, parts: Parts, step: int) -> None:
         """Evaluate base or tuned policy, unless a part of the run before an interruption did."""
@@ -166,18 +222,22 @@ class Training:
             else trainer_pb2.RUN_STATE_EVALUATING_TUNED
         )
         self._log.set_state(state)
-        evaluated = await self._evaluate(parts, step, self._config.evaluation.n)
+        settings = self._config.evaluation
+        plan = EvaluationPlan.of(settings, self._config.sampler, self._config.seed, settings.n)
+        evaluated = await self._evaluate(parts, step, plan)
         await self._worker.run(self._keep, which, evaluated)
         message = to_proto(evaluated)
         self._log.update(**{which: message, "score_provenance": evaluated.provenance})
-        self._log.update(oracle_calls=self._calls(parts.state))
+        self._count(parts.state)
 
-    async def _evaluate(self, parts: Parts, step: int, n: int) -> Evaluated:
-        _, weights = self._checkpoints.weights(0) if step == 0 else (step, merged_state(parts.learner.policy))
+    async def _evaluate(
+        self, parts: Parts, step: int, plan: EvaluationPlan, *, choosing: bool = False
+    ) -> Evaluated:
+        latest = step == parts.state.step and step > 0
+        weights = merged_state(parts.learner.policy) if latest else self._checkpoints.weights(step)[1]
         await parts.link.publish(version_of(self._config.name, step, weights), weights)
-        plan = EvaluationPlan.of(self._config.evaluation, self._config.sampler, self._config.seed, n)
         evaluated = await parts.evaluator.evaluate(plan, self._on_progress)
-        event = trainer_pb2.EvaluationEvent(step=step, evaluation=to_proto(evaluated))
+        event = trainer_pb2.EvaluationEvent(step=step, evaluation=to_proto(evaluated), choosing=choosing)
         self._log.events.append(trainer_pb2.WatchRunResponse(evaluation=event))
         parts.board.evaluation(step, event.evaluation)
         return evaluated

@@ -155,4 +155,6 @@ class Preparation:
         self, source: generator_pb2.GeneratorServiceDescribeResponse, base: dict[str, Tensor]
     ) -> tuple[Learner, TrainingState]:
         learner = Learner(self.config, build_denoiser(source.denoiser_config_json, base))
-        return learner, self.checkpoints.load(learner.weights)
+        state = self.checkpoints.load(learner.weights)
+        learner.experience.restore(state.experience, self.checkpoints.latents())
+        return learner, state

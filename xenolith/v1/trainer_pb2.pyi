@@ -52,7 +52,7 @@ RUN_STATE_INTERRUPTED: RunState
 RUN_STATE_WAITING: RunState
 
 class RunConfig(_message.Message):
-    __slots__ = ("name", "seed", "expected_bundle_digest", "base_policy_version", "steps", "groups", "group_size", "atom_counts", "conditions", "sampler", "optimizer", "reward_terms", "invalid_reward", "score_settings", "evaluation", "early_stopping", "checkpoint_every", "max_staleness", "share_initial_noise", "adapter_rank", "labels", "reward_spec", "suspicious_below", "creativity", "adapter_alpha", "adapter_targets", "algorithm", "algorithm_settings", "hold")
+    __slots__ = ("name", "seed", "expected_bundle_digest", "base_policy_version", "steps", "groups", "group_size", "atom_counts", "conditions", "sampler", "optimizer", "reward_terms", "invalid_reward", "score_settings", "evaluation", "early_stopping", "checkpoint_every", "max_staleness", "share_initial_noise", "adapter_rank", "labels", "reward_spec", "suspicious_below", "creativity", "adapter_alpha", "adapter_targets", "algorithm", "algorithm_settings", "hold", "reward_combine", "elements", "replay")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -89,6 +89,9 @@ class RunConfig(_message.Message):
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     ALGORITHM_SETTINGS_FIELD_NUMBER: _ClassVar[int]
     HOLD_FIELD_NUMBER: _ClassVar[int]
+    REWARD_COMBINE_FIELD_NUMBER: _ClassVar[int]
+    ELEMENTS_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_FIELD_NUMBER: _ClassVar[int]
     name: str
     seed: int
     expected_bundle_digest: str
@@ -118,7 +121,30 @@ class RunConfig(_message.Message):
     algorithm: str
     algorithm_settings: _struct_pb2.Struct
     hold: HoldSettings
-    def __init__(self, name: _Optional[str] = ..., seed: _Optional[int] = ..., expected_bundle_digest: _Optional[str] = ..., base_policy_version: _Optional[str] = ..., steps: _Optional[int] = ..., groups: _Optional[int] = ..., group_size: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[_generator_pb2.Condition, _Mapping]]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerSettings, _Mapping]] = ..., reward_terms: _Optional[_Iterable[_Union[RewardTerm, _Mapping]]] = ..., invalid_reward: _Optional[float] = ..., score_settings: _Optional[_Union[_oracle_pb2.ScoreSettings, _Mapping]] = ..., evaluation: _Optional[_Union[EvaluationSettings, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., checkpoint_every: _Optional[int] = ..., max_staleness: _Optional[int] = ..., share_initial_noise: bool = ..., adapter_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., reward_spec: _Optional[str] = ..., suspicious_below: _Optional[float] = ..., creativity: _Optional[_Union[CreativitySettings, _Mapping]] = ..., adapter_alpha: _Optional[float] = ..., adapter_targets: _Optional[_Iterable[str]] = ..., algorithm: _Optional[str] = ..., algorithm_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., hold: _Optional[_Union[HoldSettings, _Mapping]] = ...) -> None: ...
+    reward_combine: str
+    elements: ElementPreferences
+    replay: ReplaySettings
+    def __init__(self, name: _Optional[str] = ..., seed: _Optional[int] = ..., expected_bundle_digest: _Optional[str] = ..., base_policy_version: _Optional[str] = ..., steps: _Optional[int] = ..., groups: _Optional[int] = ..., group_size: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[_generator_pb2.Condition, _Mapping]]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerSettings, _Mapping]] = ..., reward_terms: _Optional[_Iterable[_Union[RewardTerm, _Mapping]]] = ..., invalid_reward: _Optional[float] = ..., score_settings: _Optional[_Union[_oracle_pb2.ScoreSettings, _Mapping]] = ..., evaluation: _Optional[_Union[EvaluationSettings, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., checkpoint_every: _Optional[int] = ..., max_staleness: _Optional[int] = ..., share_initial_noise: bool = ..., adapter_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., reward_spec: _Optional[str] = ..., suspicious_below: _Optional[float] = ..., creativity: _Optional[_Union[CreativitySettings, _Mapping]] = ..., adapter_alpha: _Optional[float] = ..., adapter_targets: _Optional[_Iterable[str]] = ..., algorithm: _Optional[str] = ..., algorithm_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., hold: _Optional[_Union[HoldSettings, _Mapping]] = ..., reward_combine: _Optional[str] = ..., elements: _Optional[_Union[ElementPreferences, _Mapping]] = ..., replay: _Optional[_Union[ReplaySettings, _Mapping]] = ...) -> None: ...
+
+class ElementPreferences(_message.Message):
+    __slots__ = ("avoid", "favour", "weight")
+    AVOID_FIELD_NUMBER: _ClassVar[int]
+    FAVOUR_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    avoid: _containers.RepeatedScalarFieldContainer[str]
+    favour: _containers.RepeatedScalarFieldContainer[str]
+    weight: float
+    def __init__(self, avoid: _Optional[_Iterable[str]] = ..., favour: _Optional[_Iterable[str]] = ..., weight: _Optional[float] = ...) -> None: ...
+
+class ReplaySettings(_message.Message):
+    __slots__ = ("size", "per_step", "advantage")
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    PER_STEP_FIELD_NUMBER: _ClassVar[int]
+    ADVANTAGE_FIELD_NUMBER: _ClassVar[int]
+    size: int
+    per_step: int
+    advantage: float
+    def __init__(self, size: _Optional[int] = ..., per_step: _Optional[int] = ..., advantage: _Optional[float] = ...) -> None: ...
 
 class HoldSettings(_message.Message):
     __slots__ = ("kl_target", "kl_rate", "negative_scale", "ratio_clip", "anchor_weight", "anchor_decay", "anchor_warmup_steps")
@@ -139,24 +165,28 @@ class HoldSettings(_message.Message):
     def __init__(self, kl_target: _Optional[float] = ..., kl_rate: _Optional[float] = ..., negative_scale: _Optional[float] = ..., ratio_clip: _Optional[float] = ..., anchor_weight: _Optional[float] = ..., anchor_decay: _Optional[float] = ..., anchor_warmup_steps: _Optional[int] = ...) -> None: ...
 
 class CreativitySettings(_message.Message):
-    __slots__ = ("partial", "scale", "share_duplicates")
+    __slots__ = ("partial", "scale", "share_duplicates", "memory")
     PARTIAL_FIELD_NUMBER: _ClassVar[int]
     SCALE_FIELD_NUMBER: _ClassVar[int]
     SHARE_DUPLICATES_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
     partial: float
     scale: float
     share_duplicates: bool
-    def __init__(self, partial: _Optional[float] = ..., scale: _Optional[float] = ..., share_duplicates: bool = ...) -> None: ...
+    memory: float
+    def __init__(self, partial: _Optional[float] = ..., scale: _Optional[float] = ..., share_duplicates: bool = ..., memory: _Optional[float] = ...) -> None: ...
 
 class AtomCounts(_message.Message):
-    __slots__ = ("min", "max", "choices")
+    __slots__ = ("min", "max", "choices", "curriculum")
     MIN_FIELD_NUMBER: _ClassVar[int]
     MAX_FIELD_NUMBER: _ClassVar[int]
     CHOICES_FIELD_NUMBER: _ClassVar[int]
+    CURRICULUM_FIELD_NUMBER: _ClassVar[int]
     min: int
     max: int
     choices: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, min: _Optional[int] = ..., max: _Optional[int] = ..., choices: _Optional[_Iterable[int]] = ...) -> None: ...
+    curriculum: float
+    def __init__(self, min: _Optional[int] = ..., max: _Optional[int] = ..., choices: _Optional[_Iterable[int]] = ..., curriculum: _Optional[float] = ...) -> None: ...
 
 class OptimizerSettings(_message.Message):
     __slots__ = ("learning_rate", "weight_decay", "max_grad_norm", "clip_low", "clip_high", "kl_weight", "timestep_fraction", "passes", "minibatches", "advantage_clip", "normalize_advantage", "ema_decay", "warmup_steps", "timestep_window", "normalize_ratio", "advantage_scale")
@@ -195,7 +225,7 @@ class OptimizerSettings(_message.Message):
     def __init__(self, learning_rate: _Optional[float] = ..., weight_decay: _Optional[float] = ..., max_grad_norm: _Optional[float] = ..., clip_low: _Optional[float] = ..., clip_high: _Optional[float] = ..., kl_weight: _Optional[float] = ..., timestep_fraction: _Optional[float] = ..., passes: _Optional[int] = ..., minibatches: _Optional[int] = ..., advantage_clip: _Optional[float] = ..., normalize_advantage: bool = ..., ema_decay: _Optional[float] = ..., warmup_steps: _Optional[int] = ..., timestep_window: _Optional[float] = ..., normalize_ratio: bool = ..., advantage_scale: _Optional[str] = ...) -> None: ...
 
 class RewardTerm(_message.Message):
-    __slots__ = ("name", "metric", "component", "weight", "transform", "normalization", "failed_value")
+    __slots__ = ("name", "metric", "component", "weight", "transform", "normalization", "failed_value", "gate")
     NAME_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
     COMPONENT_FIELD_NUMBER: _ClassVar[int]
@@ -203,6 +233,7 @@ class RewardTerm(_message.Message):
     TRANSFORM_FIELD_NUMBER: _ClassVar[int]
     NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
     FAILED_VALUE_FIELD_NUMBER: _ClassVar[int]
+    GATE_FIELD_NUMBER: _ClassVar[int]
     name: str
     metric: str
     component: _oracle_pb2.Component
@@ -210,23 +241,26 @@ class RewardTerm(_message.Message):
     transform: RewardTransform
     normalization: RewardNormalization
     failed_value: float
-    def __init__(self, name: _Optional[str] = ..., metric: _Optional[str] = ..., component: _Optional[_Union[_oracle_pb2.Component, str]] = ..., weight: _Optional[float] = ..., transform: _Optional[_Union[RewardTransform, _Mapping]] = ..., normalization: _Optional[_Union[RewardNormalization, str]] = ..., failed_value: _Optional[float] = ...) -> None: ...
+    gate: str
+    def __init__(self, name: _Optional[str] = ..., metric: _Optional[str] = ..., component: _Optional[_Union[_oracle_pb2.Component, str]] = ..., weight: _Optional[float] = ..., transform: _Optional[_Union[RewardTransform, _Mapping]] = ..., normalization: _Optional[_Union[RewardNormalization, str]] = ..., failed_value: _Optional[float] = ..., gate: _Optional[str] = ...) -> None: ...
 
 class RewardTransform(_message.Message):
-    __slots__ = ("linear", "clamp", "target", "sigmoid", "threshold", "decay")
+    __slots__ = ("linear", "clamp", "target", "sigmoid", "threshold", "decay", "range")
     LINEAR_FIELD_NUMBER: _ClassVar[int]
     CLAMP_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     SIGMOID_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     DECAY_FIELD_NUMBER: _ClassVar[int]
+    RANGE_FIELD_NUMBER: _ClassVar[int]
     linear: LinearTransform
     clamp: ClampTransform
     target: TargetTransform
     sigmoid: SigmoidTransform
     threshold: ThresholdTransform
     decay: DecayTransform
-    def __init__(self, linear: _Optional[_Union[LinearTransform, _Mapping]] = ..., clamp: _Optional[_Union[ClampTransform, _Mapping]] = ..., target: _Optional[_Union[TargetTransform, _Mapping]] = ..., sigmoid: _Optional[_Union[SigmoidTransform, _Mapping]] = ..., threshold: _Optional[_Union[ThresholdTransform, _Mapping]] = ..., decay: _Optional[_Union[DecayTransform, _Mapping]] = ...) -> None: ...
+    range: RangeTransform
+    def __init__(self, linear: _Optional[_Union[LinearTransform, _Mapping]] = ..., clamp: _Optional[_Union[ClampTransform, _Mapping]] = ..., target: _Optional[_Union[TargetTransform, _Mapping]] = ..., sigmoid: _Optional[_Union[SigmoidTransform, _Mapping]] = ..., threshold: _Optional[_Union[ThresholdTransform, _Mapping]] = ..., decay: _Optional[_Union[DecayTransform, _Mapping]] = ..., range: _Optional[_Union[RangeTransform, _Mapping]] = ...) -> None: ...
 
 class LinearTransform(_message.Message):
     __slots__ = ("scale", "offset")
@@ -278,6 +312,16 @@ class DecayTransform(_message.Message):
     scale: float
     def __init__(self, scale: _Optional[float] = ...) -> None: ...
 
+class RangeTransform(_message.Message):
+    __slots__ = ("low", "high", "width")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    high: float
+    width: float
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., width: _Optional[float] = ...) -> None: ...
+
 class EvaluationSettings(_message.Message):
     __slots__ = ("n", "every", "n_during", "seeds", "sampler", "relax", "audit_calculator_ids", "bootstrap", "atom_counts", "cleanup", "finishing")
     N_FIELD_NUMBER: _ClassVar[int]
@@ -305,21 +349,29 @@ class EvaluationSettings(_message.Message):
     def __init__(self, n: _Optional[int] = ..., every: _Optional[int] = ..., n_during: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., relax: _Optional[_Union[_oracle_pb2.RelaxOptions, _Mapping]] = ..., audit_calculator_ids: _Optional[_Iterable[str]] = ..., bootstrap: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ..., cleanup: _Optional[_Union[_generator_pb2.Cleanup, _Mapping]] = ..., finishing: _Optional[_Union[_generator_pb2.Finishing, _Mapping]] = ...) -> None: ...
 
 class EarlyStopping(_message.Message):
-    __slots__ = ("patience", "window", "min_delta", "min_unique", "max_training_s")
+    __slots__ = ("patience", "window", "min_delta", "min_unique", "max_training_s", "min_systems", "back_offs", "max_oracle_calls", "max_calculator_evaluations")
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     MIN_DELTA_FIELD_NUMBER: _ClassVar[int]
     MIN_UNIQUE_FIELD_NUMBER: _ClassVar[int]
     MAX_TRAINING_S_FIELD_NUMBER: _ClassVar[int]
+    MIN_SYSTEMS_FIELD_NUMBER: _ClassVar[int]
+    BACK_OFFS_FIELD_NUMBER: _ClassVar[int]
+    MAX_ORACLE_CALLS_FIELD_NUMBER: _ClassVar[int]
+    MAX_CALCULATOR_EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
     patience: int
     window: int
     min_delta: float
     min_unique: float
     max_training_s: float
-    def __init__(self, patience: _Optional[int] = ..., window: _Optional[int] = ..., min_delta: _Optional[float] = ..., min_unique: _Optional[float] = ..., max_training_s: _Optional[float] = ...) -> None: ...
+    min_systems: float
+    back_offs: int
+    max_oracle_calls: int
+    max_calculator_evaluations: int
+    def __init__(self, patience: _Optional[int] = ..., window: _Optional[int] = ..., min_delta: _Optional[float] = ..., min_unique: _Optional[float] = ..., max_training_s: _Optional[float] = ..., min_systems: _Optional[float] = ..., back_offs: _Optional[int] = ..., max_oracle_calls: _Optional[int] = ..., max_calculator_evaluations: _Optional[int] = ...) -> None: ...
 
 class Run(_message.Message):
-    __slots__ = ("name", "state", "message", "config", "steps_done", "steps_total", "policy_version", "create_time", "update_time", "end_time", "base", "tuned", "last_step", "directory", "artifacts", "bundle_name", "bundle_digest", "score_provenance", "oracle_calls", "wall_s")
+    __slots__ = ("name", "state", "message", "config", "steps_done", "steps_total", "policy_version", "create_time", "update_time", "end_time", "base", "tuned", "last_step", "directory", "artifacts", "bundle_name", "bundle_digest", "score_provenance", "oracle_calls", "wall_s", "training_oracle_calls", "calculator_evaluations", "chosen_step")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -340,6 +392,9 @@ class Run(_message.Message):
     SCORE_PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     ORACLE_CALLS_FIELD_NUMBER: _ClassVar[int]
     WALL_S_FIELD_NUMBER: _ClassVar[int]
+    TRAINING_ORACLE_CALLS_FIELD_NUMBER: _ClassVar[int]
+    CALCULATOR_EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
+    CHOSEN_STEP_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: RunState
     message: str
@@ -360,7 +415,10 @@ class Run(_message.Message):
     score_provenance: _oracle_pb2.ScoreProvenance
     oracle_calls: int
     wall_s: float
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., message: _Optional[str] = ..., config: _Optional[_Union[RunConfig, _Mapping]] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., policy_version: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., base: _Optional[_Union[Evaluation, _Mapping]] = ..., tuned: _Optional[_Union[Evaluation, _Mapping]] = ..., last_step: _Optional[_Union[StepEvent, _Mapping]] = ..., directory: _Optional[str] = ..., artifacts: _Optional[_Iterable[str]] = ..., bundle_name: _Optional[str] = ..., bundle_digest: _Optional[str] = ..., score_provenance: _Optional[_Union[_oracle_pb2.ScoreProvenance, _Mapping]] = ..., oracle_calls: _Optional[int] = ..., wall_s: _Optional[float] = ...) -> None: ...
+    training_oracle_calls: int
+    calculator_evaluations: int
+    chosen_step: int
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., message: _Optional[str] = ..., config: _Optional[_Union[RunConfig, _Mapping]] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., policy_version: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., base: _Optional[_Union[Evaluation, _Mapping]] = ..., tuned: _Optional[_Union[Evaluation, _Mapping]] = ..., last_step: _Optional[_Union[StepEvent, _Mapping]] = ..., directory: _Optional[str] = ..., artifacts: _Optional[_Iterable[str]] = ..., bundle_name: _Optional[str] = ..., bundle_digest: _Optional[str] = ..., score_provenance: _Optional[_Union[_oracle_pb2.ScoreProvenance, _Mapping]] = ..., oracle_calls: _Optional[int] = ..., wall_s: _Optional[float] = ..., training_oracle_calls: _Optional[int] = ..., calculator_evaluations: _Optional[int] = ..., chosen_step: _Optional[int] = ...) -> None: ...
 
 class StepEvent(_message.Message):
     __slots__ = ("step", "rollout_policy_version", "policy_version", "samples", "groups_dropped", "reward_mean", "reward_std", "terms", "ratio_deviation", "kl", "clip_fraction", "grad_norm", "loss", "learning_rate", "metrics", "timings", "oracle_calls", "cache_hits", "statuses", "warnings", "replayed", "kl_weight")
@@ -448,7 +506,7 @@ class RewardTermSummary(_message.Message):
     def __init__(self, name: _Optional[str] = ..., raw_mean: _Optional[float] = ..., mean: _Optional[float] = ..., std: _Optional[float] = ..., measured: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
 
 class Evaluation(_message.Message):
-    __slots__ = ("policy_version", "n", "valid", "unique", "novel", "metastable", "stable", "sun", "msun", "relaxed", "charge_neutral", "metrics", "statuses", "generator", "oracle", "oracle_calls", "wall_s", "audits")
+    __slots__ = ("policy_version", "n", "valid", "unique", "novel", "metastable", "stable", "sun", "msun", "relaxed", "charge_neutral", "metrics", "statuses", "generator", "oracle", "oracle_calls", "wall_s", "audits", "calculator_evaluations")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -481,6 +539,7 @@ class Evaluation(_message.Message):
     ORACLE_CALLS_FIELD_NUMBER: _ClassVar[int]
     WALL_S_FIELD_NUMBER: _ClassVar[int]
     AUDITS_FIELD_NUMBER: _ClassVar[int]
+    CALCULATOR_EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
     policy_version: str
     n: int
     valid: Estimate
@@ -499,7 +558,8 @@ class Evaluation(_message.Message):
     oracle_calls: int
     wall_s: float
     audits: _containers.RepeatedCompositeFieldContainer[AuditSummary]
-    def __init__(self, policy_version: _Optional[str] = ..., n: _Optional[int] = ..., valid: _Optional[_Union[Estimate, _Mapping]] = ..., unique: _Optional[_Union[Estimate, _Mapping]] = ..., novel: _Optional[_Union[Estimate, _Mapping]] = ..., metastable: _Optional[_Union[Estimate, _Mapping]] = ..., stable: _Optional[_Union[Estimate, _Mapping]] = ..., sun: _Optional[_Union[Estimate, _Mapping]] = ..., msun: _Optional[_Union[Estimate, _Mapping]] = ..., relaxed: _Optional[_Union[RelaxedEvaluation, _Mapping]] = ..., charge_neutral: _Optional[_Union[Estimate, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., statuses: _Optional[_Mapping[str, int]] = ..., generator: _Optional[_Union[_generator_pb2.GeneratorProvenance, _Mapping]] = ..., oracle: _Optional[_Union[_oracle_pb2.ScoreProvenance, _Mapping]] = ..., oracle_calls: _Optional[int] = ..., wall_s: _Optional[float] = ..., audits: _Optional[_Iterable[_Union[AuditSummary, _Mapping]]] = ...) -> None: ...
+    calculator_evaluations: int
+    def __init__(self, policy_version: _Optional[str] = ..., n: _Optional[int] = ..., valid: _Optional[_Union[Estimate, _Mapping]] = ..., unique: _Optional[_Union[Estimate, _Mapping]] = ..., novel: _Optional[_Union[Estimate, _Mapping]] = ..., metastable: _Optional[_Union[Estimate, _Mapping]] = ..., stable: _Optional[_Union[Estimate, _Mapping]] = ..., sun: _Optional[_Union[Estimate, _Mapping]] = ..., msun: _Optional[_Union[Estimate, _Mapping]] = ..., relaxed: _Optional[_Union[RelaxedEvaluation, _Mapping]] = ..., charge_neutral: _Optional[_Union[Estimate, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., statuses: _Optional[_Mapping[str, int]] = ..., generator: _Optional[_Union[_generator_pb2.GeneratorProvenance, _Mapping]] = ..., oracle: _Optional[_Union[_oracle_pb2.ScoreProvenance, _Mapping]] = ..., oracle_calls: _Optional[int] = ..., wall_s: _Optional[float] = ..., audits: _Optional[_Iterable[_Union[AuditSummary, _Mapping]]] = ..., calculator_evaluations: _Optional[int] = ...) -> None: ...
 
 class Estimate(_message.Message):
     __slots__ = ("value", "low", "high")
@@ -622,12 +682,14 @@ class RunStateChange(_message.Message):
     def __init__(self, state: _Optional[_Union[RunState, str]] = ..., message: _Optional[str] = ...) -> None: ...
 
 class EvaluationEvent(_message.Message):
-    __slots__ = ("step", "evaluation")
+    __slots__ = ("step", "evaluation", "choosing")
     STEP_FIELD_NUMBER: _ClassVar[int]
     EVALUATION_FIELD_NUMBER: _ClassVar[int]
+    CHOOSING_FIELD_NUMBER: _ClassVar[int]
     step: int
     evaluation: Evaluation
-    def __init__(self, step: _Optional[int] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ...) -> None: ...
+    choosing: bool
+    def __init__(self, step: _Optional[int] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ..., choosing: bool = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("stage", "done", "total")

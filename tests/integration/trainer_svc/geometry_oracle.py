@@ -17,18 +17,32 @@ from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.v1 import crystal_pb2, oracle_pb2, oracle_pb2_grpc
 
 BEST_VOLUME = 18.0
+_COMPONENTS = frozenset(
+    {
+        oracle_pb2.COMPONENT_VALIDITY,
+        oracle_pb2.COMPONENT_STABILITY,
+        oracle_pb2.COMPONENT_NOVELTY,
+        oracle_pb2.COMPONENT_UNIQUENESS,
+        oracle_pb2.COMPONENT_STRUCTURE_DIVERSITY,
+        oracle_pb2.COMPONENT_COMPOSITION_DIVERSITY,
+        oracle_pb2.COMPONENT_PROPERTIES,
+        oracle_pb2.COMPONENT_CONTINUOUS,
+    }
+)
 
 
 class GeometryOracle(oracle_pb2_grpc.OracleServiceServicer):
     def __init__(self, calculator: str = "geometry-1") -> None:
         self.calculator = calculator
         self.calls = 0
+        self.unable: set[int] = set()
+        """Components that it cannot measure."""
 
     async def Describe(self, request: Any, context: Any) -> oracle_pb2.OracleServiceDescribeResponse:
         return oracle_pb2.OracleServiceDescribeResponse(
             service_version="1",
             calculators=[oracle_pb2.CalculatorInfo(id=self.calculator)],
-            components=[oracle_pb2.COMPONENT_CONTINUOUS],
+            components=_COMPONENTS - self.unable,
             cache_backend="none",
             properties=[oracle_pb2.PropertyInfo(name="gap", unit="eV")],
             audit_calculators=[oracle_pb2.CalculatorInfo(id="geometry-2")],

@@ -6,6 +6,7 @@ import pytest
 from trainer_svc.errors import ConfigError
 from trainer_svc.rewards import builtin_specs, compute_rewards, load_spec
 from trainer_svc.rewards.measurements import Measurements
+from xenolith.crystal import Crystal, CrystalBatch
 
 SPEC = load_spec("discovery")
 ONE_GROUP = np.zeros(5, dtype=np.int64)
@@ -206,3 +207,79 @@ def test_the_band_gap_reward_is_best_at_three_electronvolts():
     rewards = rewards_of(batch, spec)
     assert rewards.total[0] == rewards.total.max()
     assert rewards.total[4] == -10.0 == rewards.total.min()
+
+
+def test_in_a_conjunction_stability_counts_as_far_as_a_crystal_is_creative():
+    spec = SPEC.model_copy(update={"combine": "conjunction"})
+    gated, plain = rewards_of(measured(), spec), rewards_of(measured())
+    creativity = term(plain, "creativity").transformed
+    for name in ("stability", "near_hull"):
+        np.testing.assert_allclose(term(gated, name).transformed, creativity * term(plain, name).transformed)
+    known, creative = 2, 0
+    # On the hull and known pays in a sum; a conjunction asks for both.
+    assert gated.plain[known] < gated.plain[creative]
+    assert plain.plain[known] > gated.plain[known] + 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[[terms]]\nmetric = "novel"\ngate = "creativity"\ntransform = { decay = { scale = 1.0 } }', "gate"),
+        (
+            (
+                '[[terms]]\nmetric = "creativity"\n[[terms]]\nmetric = "e_above_hull"\ngate = "creativity"\n'
+                "transform = { linear = { scale = -1.0 } }"
+            ),
+            "decay, sigmoid or threshold",
+        ),
+        ('[elements]\navoid = ["Xx"]\n[[terms]]\nmetric = "novel"', "Xx"),
+    ],
+)
+def test_gates_and_elements_that_make_no_sense_are_refused(text, message):
+    with pytest.raises(ConfigError, match=message):
+        load_spec(text)
+
+
+def test_a_range_is_as_good_everywhere_inside():
+    spec = load_spec(
+        '[[terms]]\nmetric = "e_above_hull"\nnormalization = "none"\n'
+        "transform = { range = { low = 1.0, high = 2.0, width = 0.5 } }"
+    )
+    batch = measured(e_above_hull=[1.0, 1.7, 0.5, 3.0, np.nan])
+    np.testing.assert_allclose(term(rewards_of(batch, spec), "e_above_hull").raw[:2], [1.0, 1.7])
+    np.testing.assert_allclose(rewards_of(batch, spec).total[:4], [0.0, 0.0, -1.0, -4.0])
+
+
+def test_what_earlier_steps_found_earns_less():
+    remembering = SPEC.creativity.model_copy(update={"memory": 0.5})
+    batch = measured(found_before=[0, 0, 0, 4, np.nan])
+    spec = SPEC.model_copy(update={"creativity": remembering})
+    values = term(rewards_of(batch, spec), "creativity").transformed
+    assert values[0] == 0.5  # new to the run
+    assert values[3] == pytest.approx(1.0 / 3.0)
+    assert term(rewards_of(batch), "creativity").transformed[3] == 1.0  # without memory
+
+
+def test_elements_are_avoided_and_favoured():
+    text = (
+        '[elements]\navoid = ["radioactive", "Hg"]\nfavour = ["Li"]\nweight = 2.0\n'
+        '[[terms]]\nmetric = "novel"\nnormalization = "none"\nweight = 0.0'
+    )
+    members = [[3, 8], [80, 8], [43, 3], [8, 8], [3, 3]]
+    crystals = CrystalBatch.from_crystals(
+        [
+            Crystal(lattice=4 * np.eye(3), numbers=np.array(pair, np.int32), frac_coords=np.eye(3)[:2] / 2)
+            for pair in members
+        ]
+    )
+    rewards = compute_rewards(measured(), ONE_GROUP, load_spec(text), crystals)
+    np.testing.assert_allclose(rewards.plain[:4], [1.0, -2.0, -1.0, 0.0])
+
+
+def test_the_paper_s_reward_scales_all_but_creativity_over_the_step():
+    spec = load_spec("paper")
+    rewards = rewards_of(measured(), spec)
+    for name in ("energy", "structure_diversity", "composition_diversity"):
+        values = term(rewards, name).normalised[:4]
+        assert (values.min(), values.max()) == (0.0, 1.0)
+    assert term(rewards, "creativity").normalised[3] == 1.0

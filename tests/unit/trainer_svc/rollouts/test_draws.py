@@ -1,11 +1,13 @@
 """What is sampled is a function of the seed."""
 
+import numpy as np
 import pytest
 
 from trainer_svc.config.run_config import AtomCounts, EarlyStopping
 from trainer_svc.errors import ConfigError
+from trainer_svc.rollouts.curriculum import Successes
 from trainer_svc.rollouts.draws import AtomCountPrior, evaluation_seeds, group_counts, member_seeds
-from trainer_svc.training.stopping import reason_to_stop
+from trainer_svc.training.stopping import collapse, over_budget, plateau
 from xenolith.v1 import generator_pb2
 
 PRIOR = [
@@ -51,24 +53,57 @@ RISING = [0.01 * step for step in range(30)]
 
 
 def test_no_stop_while_the_reward_rises_or_when_switched_off():
-    assert reason_to_stop(EarlyStopping(patience=3, window=2), RISING, 1.0) == ""
-    assert reason_to_stop(EarlyStopping(patience=0), [0.5] * 100, 1.0) == ""
+    assert plateau(EarlyStopping(patience=3, window=2), RISING) == ""
+    assert plateau(EarlyStopping(patience=0), [0.5] * 100) == ""
 
 
 def test_stop_on_a_plateau_after_patience():
     settings = EarlyStopping(patience=3, window=2, min_delta=0.001)
-    plateau = RISING + [0.29] * 4
-    assert reason_to_stop(settings, plateau[:-1], 1.0) == ""
-    assert "3 steps" in reason_to_stop(settings, plateau, 1.0)
+    flat = RISING + [0.29] * 4
+    assert plateau(settings, flat[:-1]) == ""
+    assert "3 steps" in plateau(settings, flat)
 
 
-def test_stop_after_the_time_allowed():
-    settings = EarlyStopping(max_training_s=60.0)
-    assert reason_to_stop(settings, [0.1], 1.0, training_s=59.0) == ""
-    assert "60 s" in reason_to_stop(settings, [0.1], 1.0, training_s=61.0)
+@pytest.mark.parametrize(
+    ("limit", "before", "after", "said"),
+    [
+        ("max_training_s", {"training_s": 59.0}, {"training_s": 61.0}, "60 s"),
+        ("max_oracle_calls", {"oracle_calls": 59}, {"oracle_calls": 60}, "limit of 60"),
+        ("max_calculator_evaluations", {"calculator_evaluations": 59}, {"calculator_evaluations": 60}, "60"),
+    ],
+)
+def test_stop_at_each_limit(limit, before, after, said):
+    spent = {"training_s": 0.0, "oracle_calls": 0, "calculator_evaluations": 0}
+    settings = EarlyStopping(**{limit: 60})
+    assert over_budget(settings, **spent | before) == ""
+    assert said in over_budget(settings, **spent | after)
+    assert over_budget(EarlyStopping(), **spent | after) == ""
 
 
-def test_stop_on_mode_collapse():
+def test_repetition_is_a_collapse():
     settings = EarlyStopping(min_unique=0.5)
-    assert reason_to_stop(settings, [0.1], 0.5) == ""
-    assert "repeats itself" in reason_to_stop(settings, [0.1], 0.4)
+    assert collapse(settings, 0.5) == ""
+    assert "repeats itself" in collapse(settings, 0.4)
+
+
+def test_losing_chemical_systems_is_a_collapse():
+    settings = EarlyStopping(min_systems=0.8, window=2)
+    assert collapse(settings, 1.0, [0.9, 0.9, 0.8, 0.7]) == ""
+    assert collapse(settings, 1.0, [0.9, 0.9, 0.7]) == ""  # the windows would overlap
+    assert "chemical systems" in collapse(settings, 1.0, [0.9, 0.9, 0.7, 0.7])
+
+
+def test_groups_go_where_some_succeed_and_some_fail():
+    successes = Successes()
+    flat = successes.weights([2, 8, 20], floor=0.1)
+    assert np.ptp(flat) == 0.0
+    num_atoms = np.array([2] * 30 + [8] * 30 + [20] * 30, dtype=np.int32)
+    wanted = np.array([True] * 29 + [False] + [True, False] * 15 + [False] * 30)
+    for _ in range(5):
+        successes.add(num_atoms, wanted)
+    small, medium, large = successes.weights([2, 8, 20], floor=0.1)
+    assert medium > 2 * small
+    assert medium > 2 * large
+    assert large > 0.1  # never out of reach
+    again = Successes(successes.counted)
+    np.testing.assert_array_equal(again.weights([2, 8, 20], 0.1), [small, medium, large])
