@@ -13,10 +13,10 @@ from torch import Tensor
 
 from generator_svc.data.table import CrystalTable
 from generator_svc.networks.autoencoder import Autoencoder
+from generator_svc.networks.property_head import HeadConfig, PropertyHead
 from generator_svc.networks.ragged import Ragged
-from generator_svc.predictor.network import HeadConfig, PropertyHead
 from generator_svc.storage.bundle import LoadedBundle
-from generator_svc.storage.checkpoint import load_weights, save_tensors
+from generator_svc.storage.tensors import load_weights, save_tensors
 from generator_svc.storage.weights import pack, weights_digest
 from xenolith.bundle import PREDICTORS, Bundle, sha256
 from xenolith.errors import FailedPreconditionError, NotFoundError

@@ -19,9 +19,9 @@ from generator_svc.networks.geometry import metric_to_features
 from generator_svc.pretrain.loop import train
 from generator_svc.pretrain.processes import Processes, join_processes
 from generator_svc.pretrain.reconstruction import reconstruction_terms
-from generator_svc.pretrain.settings import AutoencoderRun
-from generator_svc.storage.checkpoint import load_weights, save_tensors
 from generator_svc.storage.folder import check_inputs, check_run, write_run
+from generator_svc.storage.run_settings import AutoencoderRun
+from generator_svc.storage.tensors import load_weights, save_tensors
 
 _SMALLEST_STD = 1e-3
 """Of a feature of the cells, in logarithms of squared lengths."""

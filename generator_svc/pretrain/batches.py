@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from generator_svc.pretrain.settings import LoopSettings
+from generator_svc.storage.run_settings import LoopSettings
 
 _BATCHES_SORTED_TOGETHER = 50
 

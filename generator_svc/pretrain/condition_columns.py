@@ -16,8 +16,8 @@ from generator_svc.networks.conditions import Conditions, ConditionsConfig, Scal
 from generator_svc.networks.denoiser import Denoiser
 from generator_svc.networks.lora import LoraConfig, add_adapter
 from generator_svc.networks.ragged import Ragged
-from generator_svc.pretrain.settings import ConditionSettings
-from generator_svc.storage.checkpoint import read_tensors
+from generator_svc.storage.run_settings import ConditionSettings
+from generator_svc.storage.tensors import read_tensors
 from generator_svc.storage.weights import unpack
 from xenolith.errors import InvalidArgumentError
 

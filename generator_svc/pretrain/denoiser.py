@@ -32,10 +32,10 @@ from generator_svc.pretrain.condition_columns import (
 )
 from generator_svc.pretrain.loop import train
 from generator_svc.pretrain.processes import Processes, join_processes
-from generator_svc.pretrain.settings import DenoiserRun
-from generator_svc.storage.checkpoint import save_tensors
 from generator_svc.storage.finished import LATENTS_FILE, load_autoencoder, read_origin
 from generator_svc.storage.folder import check_inputs, check_run, write_run
+from generator_svc.storage.run_settings import DenoiserRun
+from generator_svc.storage.tensors import save_tensors
 from generator_svc.storage.weights import weights_digest
 from xenolith.errors import InvalidArgumentError
 from xenolith.files import write_json

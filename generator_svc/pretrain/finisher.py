@@ -17,9 +17,9 @@ from generator_svc.finisher.network import Finisher
 from generator_svc.finisher.noise import add_noise
 from generator_svc.pretrain.loop import train
 from generator_svc.pretrain.processes import Processes, join_processes
-from generator_svc.pretrain.settings import FinisherRun
-from generator_svc.storage.checkpoint import load_weights, save_tensors
 from generator_svc.storage.folder import check_inputs, check_run, write_run
+from generator_svc.storage.run_settings import FinisherRun
+from generator_svc.storage.tensors import load_weights, save_tensors
 
 _LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 2.0, 5.0)
 """Edges, Angstrom, of the noise levels whose validation losses are told apart."""

@@ -25,9 +25,9 @@ from generator_svc.pretrain.ema import Ema
 from generator_svc.pretrain.optimizer import BLOCKS, make_optimizers
 from generator_svc.pretrain.processes import Processes
 from generator_svc.pretrain.record import Record
-from generator_svc.pretrain.settings import LoopSettings
-from generator_svc.storage.checkpoint import load_state, save_state
+from generator_svc.pretrain.state import load_state, save_state
 from generator_svc.storage.folder import STATE_FILE
+from generator_svc.storage.run_settings import LoopSettings
 from xenolith.errors import FailedPreconditionError
 
 log = structlog.get_logger()

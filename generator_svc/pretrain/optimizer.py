@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from generator_svc.finisher.network import FinisherBlock
 from generator_svc.networks.transformer import AdaptiveBlock, Block
+from generator_svc.storage.run_settings import OptimizerKind
 
-__all__ = ["BLOCKS", "OptimizerKind", "Optimizers", "block_matrices", "make_optimizers"]
+__all__ = ["BLOCKS", "Optimizers", "block_matrices", "make_optimizers"]
 
 BLOCKS = (Block, AdaptiveBlock, FinisherBlock)
 """Kinds of transformer block: most of every network's weights and arithmetic."""
-OptimizerKind = Literal["adamw", "muon"]
 
 
 class Optimizers:

@@ -14,12 +14,11 @@ from torch.nn import functional as F
 from generator_svc.data.load import DataSettings, load_crystals
 from generator_svc.data.table import CrystalTable, DataError
 from generator_svc.networks.autoencoder import Autoencoder
+from generator_svc.networks.property_head import CompositionHead, PropertyHead
 from generator_svc.networks.ragged import Ragged
-from generator_svc.predictor.network import CompositionHead, PropertyHead
 from generator_svc.predictor.trained import Predictor, atom_features, new_head, save_predictor
 from generator_svc.pretrain.loop import train
 from generator_svc.pretrain.processes import Processes, join_processes
-from generator_svc.pretrain.settings import AutoencoderRun, PropertyRun
 from generator_svc.storage.finished import load_autoencoder
 from generator_svc.storage.folder import (
     RUN_FILE,
@@ -28,6 +27,7 @@ from generator_svc.storage.folder import (
     read_run,
     write_run,
 )
+from generator_svc.storage.run_settings import AutoencoderRun, PropertyRun
 from generator_svc.storage.weights import weights_digest
 from xenolith.bundle import find_bundle
 

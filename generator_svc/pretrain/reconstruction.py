@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,24 +9,6 @@ from torch.nn import functional as F
 from generator_svc.networks import geometry
 from generator_svc.networks.autoencoder import Autoencoder, CrystalTensors, Decoded
 from generator_svc.networks.ragged import Ragged
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossWeights:
-    """Weights of the terms of the autoencoder's loss."""
-
-    elements: float = 1.0
-    """Cross entropy of the element, mean over atoms."""
-    cell: float = 5.0
-    """Mean squared error of the standardised log-metric."""
-    coordinates: float = 10.0
-    """Mean squared error of the phases."""
-    distances: float = 1.0
-    """Smooth L1 of minimum-image distances, Angstrom, near pairs weighted up."""
-    kl: float = 1e-4
-    """Kullback-Leibler divergence to the standard normal, per atom."""
-    coarse: float = 0.5
-    """Weight of the first stage's own loss beside the refined one's."""
 
 
 def reconstruction_terms(

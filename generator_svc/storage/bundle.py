@@ -18,8 +18,6 @@ from generator_svc.finisher.network import Finisher, FinisherConfig
 from generator_svc.finisher.plan import check_finishing
 from generator_svc.networks.autoencoder import Autoencoder
 from generator_svc.networks.denoiser import Denoiser, denoiser_config
-from generator_svc.pretrain.settings import DenoiserRun, FinisherRun
-from generator_svc.storage.checkpoint import load_weights, save_tensors
 from generator_svc.storage.finished import (
     LATENTS_FILE,
     autoencoder_of_bundle,
@@ -27,6 +25,8 @@ from generator_svc.storage.finished import (
     same_encoder,
 )
 from generator_svc.storage.folder import read_run
+from generator_svc.storage.run_settings import DenoiserRun, FinisherRun
+from generator_svc.storage.tensors import load_weights, save_tensors
 from generator_svc.storage.weights import Storage, pack, unpack
 from xenolith.bundle import CARD, FORMAT, MANIFEST, Bundle, BundleError, read_bundle, sha256
 from xenolith.errors import NotFoundError

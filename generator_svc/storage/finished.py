@@ -12,9 +12,9 @@ from torch import Tensor
 from generator_svc.networks.autoencoder import Autoencoder, AutoencoderConfig
 from generator_svc.networks.conditions import ConditionsConfig, ScalarCondition
 from generator_svc.networks.denoiser import denoiser_config
-from generator_svc.pretrain.settings import AutoencoderRun, DenoiserRun
-from generator_svc.storage.checkpoint import load_weights, read_tensors
 from generator_svc.storage.folder import RUN_FILE, read_run
+from generator_svc.storage.run_settings import AutoencoderRun, DenoiserRun
+from generator_svc.storage.tensors import load_weights, read_tensors
 from generator_svc.storage.weights import unpack
 from xenolith.bundle import MANIFEST, Bundle, BundleError, find_bundle, read_bundle
 from xenolith.errors import InvalidArgumentError, NotFoundError

@@ -16,7 +16,7 @@ import torch
 from generator_svc.service.engine import Engine
 from generator_svc.service.servicer import GeneratorService
 from generator_svc.storage.bundle import add_finisher, load_bundle
-from generator_svc.storage.checkpoint import read_tensors, save_tensors
+from generator_svc.storage.tensors import read_tensors, save_tensors
 from tests.salts import write_salts
 from tests.tiny_bundle import crystal_table, make_tiny_bundle
 from xenolith.bundle import CARD, MANIFEST, Bundle, BundleError, read_bundle

@@ -30,14 +30,14 @@ from generator_svc.pretrain.autoencoder import run_autoencoder, shift_origin
 from generator_svc.pretrain.condition_columns import draw_kept
 from generator_svc.pretrain.denoiser import run_denoiser
 from generator_svc.pretrain.reconstruction import distance_loss, reconstruction_terms
-from generator_svc.pretrain.settings import (
+from generator_svc.storage.bundle import build_bundle, load_bundle
+from generator_svc.storage.run_settings import (
     AutoencoderRun,
     ConditionSettings,
     DataSettings,
     DenoiserRun,
     LoopSettings,
 )
-from generator_svc.storage.bundle import build_bundle, load_bundle
 from tests.tiny_bundle import crystal_table
 from xenolith.client import condition
 

@@ -82,7 +82,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _settings(given: argparse.Namespace, kind: str, folder: Path) -> Any:
-    settings: Any = require("generator_svc.pretrain.settings", "generator")
+    settings: Any = require("generator_svc.storage.run_settings", "generator")
     begun: Any = require("generator_svc.storage.folder", "generator")
     model, changes = getattr(settings, kind), _changes(given)
     if given.resume:

@@ -18,7 +18,8 @@ from generator_svc.networks.conditions import ConditionsConfig
 from generator_svc.networks.denoiser import DenoiserConfig
 from generator_svc.pretrain.autoencoder import run_autoencoder
 from generator_svc.pretrain.denoiser import DenoiserTask, run_denoiser
-from generator_svc.pretrain.settings import (
+from generator_svc.storage.bundle import build_bundle
+from generator_svc.storage.run_settings import (
     AutoencoderRun,
     ConditionSettings,
     DataSettings,
@@ -26,7 +27,6 @@ from generator_svc.pretrain.settings import (
     LoopSettings,
     ScalarSettings,
 )
-from generator_svc.storage.bundle import build_bundle
 from tests.salts import write_salts
 from xenolith.bundle import Bundle
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError

@@ -12,8 +12,8 @@ from generator_svc.finisher.network import Finisher
 from generator_svc.pretrain.clock import Clock
 from generator_svc.pretrain.finisher import FinisherTask, run_finisher
 from generator_svc.pretrain.loop import learning_rate
-from generator_svc.pretrain.settings import FinisherRun, LoopSettings
-from generator_svc.storage.checkpoint import load_weights
+from generator_svc.storage.run_settings import FinisherRun, LoopSettings
+from generator_svc.storage.tensors import load_weights
 from tests.salts import write_salts
 from xenolith.cli import main
 from xenolith.errors import FailedPreconditionError

@@ -18,7 +18,7 @@ from generator_svc.pretrain.autoencoder import AutoencoderTask, run_autoencoder
 from generator_svc.pretrain.batches import batches, piece_of, seed_of
 from generator_svc.pretrain.loop import Trainer
 from generator_svc.pretrain.processes import Processes
-from generator_svc.pretrain.settings import AutoencoderRun, DataSettings, LoopSettings
+from generator_svc.storage.run_settings import AutoencoderRun, DataSettings, LoopSettings
 from tests.salts import write_salts
 from xenolith.cli import main
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError

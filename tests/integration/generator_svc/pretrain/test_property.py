@@ -14,15 +14,15 @@ from generator_svc.data.load import DataSettings, load_crystals
 from generator_svc.data.table import DataError
 from generator_svc.networks.autoencoder import AutoencoderConfig
 from generator_svc.networks.denoiser import DenoiserConfig
+from generator_svc.networks.property_head import HeadConfig, PropertyHead
 from generator_svc.networks.ragged import Ragged
-from generator_svc.predictor.network import HeadConfig, PropertyHead
 from generator_svc.predictor.trained import add_predictor, load_predictor, load_predictors
 from generator_svc.pretrain.autoencoder import run_autoencoder
 from generator_svc.pretrain.denoiser import run_denoiser
 from generator_svc.pretrain.property import run_property
-from generator_svc.pretrain.settings import AutoencoderRun, DenoiserRun, LoopSettings, PropertyRun
 from generator_svc.storage.bundle import build_bundle, load_bundle
 from generator_svc.storage.finished import load_autoencoder
+from generator_svc.storage.run_settings import AutoencoderRun, DenoiserRun, LoopSettings, PropertyRun
 from tests.salts import write_salts
 from xenolith.bundle import Bundle, read_bundle
 from xenolith.cli import main

@@ -21,20 +21,20 @@ from generator_svc.networks.denoiser import DenoiserConfig
 from generator_svc.networks.lora import LoraConfig
 from generator_svc.pretrain import autoencoder as stage_one
 from generator_svc.pretrain.denoiser import DenoiserTask, run_denoiser
-from generator_svc.pretrain.optimizer import OptimizerKind
-from generator_svc.pretrain.settings import (
+from generator_svc.storage.bundle import build_bundle, load_bundle
+from generator_svc.storage.finished import load_autoencoder
+from generator_svc.storage.folder import read_run
+from generator_svc.storage.run_settings import (
     AutoencoderRun,
     ConditionSettings,
     DataSettings,
     DenoiserRun,
     LoopSettings,
+    OptimizerKind,
     ScalarSettings,
     read_settings,
 )
-from generator_svc.storage.bundle import build_bundle, load_bundle
-from generator_svc.storage.checkpoint import save_tensors
-from generator_svc.storage.finished import load_autoencoder
-from generator_svc.storage.folder import read_run
+from generator_svc.storage.tensors import save_tensors
 from tests.salts import write_salts
 from xenolith.bundle import Bundle, BundleError, find_bundle
 from xenolith.errors import InvalidArgumentError, NotFoundError

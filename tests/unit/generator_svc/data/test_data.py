@@ -16,7 +16,7 @@ from generator_svc.data.columns import Columns
 from generator_svc.data.load import DataSettings, load_crystals, read_crystals
 from generator_svc.data.prepared import prepare
 from generator_svc.data.table import DataError
-from generator_svc.pretrain.settings import AutoencoderRun, DenoiserRun, PropertyRun, read_settings
+from generator_svc.storage.run_settings import AutoencoderRun, DenoiserRun, PropertyRun, read_settings
 from tests.salts import write_salts
 from tests.tiny_bundle import make_tiny_bundle
 from xenolith.cli import main

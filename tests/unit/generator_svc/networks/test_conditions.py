@@ -23,7 +23,7 @@ from generator_svc.pretrain.condition_columns import (
     load_initial_weights,
     one_kind,
 )
-from generator_svc.pretrain.settings import (
+from generator_svc.storage.run_settings import (
     ConditionSettings,
     DenoiserRun,
     ScalarSettings,

@@ -6,7 +6,7 @@ import torch
 
 from generator_svc.data.table import CrystalTable
 from generator_svc.pretrain.autoencoder import AutoencoderTask
-from generator_svc.pretrain.settings import AutoencoderRun
+from generator_svc.storage.run_settings import AutoencoderRun
 from tests.tiny_bundle import crystal_table
 
 

@@ -1,7 +1,11 @@
-"""Settings of a pretraining run, read from TOML; unknown keys fail."""
+"""Settings of a pretraining run, read from TOML and kept in its folder; unknown keys fail.
+
+They are records alone: bundles are made of finished runs, and serving a bundle needs nothing of training.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -13,13 +17,14 @@ from generator_svc.finisher.noise import LARGEST_NOISE, SMALLEST_NOISE
 from generator_svc.networks.autoencoder import AutoencoderConfig
 from generator_svc.networks.denoiser import DenoiserConfig
 from generator_svc.networks.lora import LoraConfig
-from generator_svc.predictor.network import HeadConfig
-from generator_svc.pretrain.optimizer import OptimizerKind
-from generator_svc.pretrain.reconstruction import LossWeights
+from generator_svc.networks.property_head import HeadConfig
 from xenolith.bundle import DEFAULT_BUNDLE
 from xenolith.errors import InvalidArgumentError
 from xenolith.explain import explain
 from xenolith.files import read_toml
+
+OptimizerKind = Literal["adamw", "muon"]
+"""What takes the steps of a training."""
 
 
 class _Settings(BaseModel):
@@ -68,6 +73,24 @@ class LoopSettings(_Settings):
         if self.pieces > self.batch_size:
             raise ValueError(f"pieces ({self.pieces}) must not exceed batch_size ({self.batch_size})")
         return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """Weights of the terms of the autoencoder's loss."""
+
+    elements: float = 1.0
+    """Cross entropy of the element, mean over atoms."""
+    cell: float = 5.0
+    """Mean squared error of the standardised log-metric."""
+    coordinates: float = 10.0
+    """Mean squared error of the phases."""
+    distances: float = 1.0
+    """Smooth L1 of minimum-image distances, Angstrom, near pairs weighted up."""
+    kl: float = 1e-4
+    """Kullback-Leibler divergence to the standard normal, per atom."""
+    coarse: float = 0.5
+    """Weight of the first stage's own loss beside the refined one's."""
 
 
 class NoiseSettings(_Settings):
