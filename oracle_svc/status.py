@@ -1,4 +1,4 @@
-"""What became of one structure. Names and numbers are those of the contract's `StructureStatus`."""
+"""Status and outcome of one structure. Names and numbers are those of the contract's `StructureStatus`."""
 
 from __future__ import annotations
 
@@ -41,4 +41,4 @@ class Outcome:
     message: str = ""
     """What is wrong with the structure; a `StructureMessage` where it names other structures of the batch."""
     cached: bool = False
-    """Whether its measurement was computed before, or by somebody else."""
+    """Whether its measurement was made by an earlier call, or by another one at the same time."""

@@ -34,7 +34,7 @@ def ask_auditors(batch: Batch) -> None:
 
 
 def _opinions(batch: Batch, auditor: Auditor) -> list[Audit]:
-    """What an auditor says of each distinct crystal."""
+    """Opinion of an auditor on each distinct crystal."""
     if not batch.forms:
         return []
     failures: dict[int, Outcome] = {}

@@ -69,7 +69,7 @@ class Auditor:
     BadReferenceError
         The hull is missing or damaged.
     WorkerError, FailedPreconditionError
-        It has no hull to tell what it is, and could not be started; or its hull is another calculator's.
+        It has no hull that names it, and could not be started; or its hull is another calculator's.
     """
 
     def __init__(

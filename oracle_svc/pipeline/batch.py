@@ -27,15 +27,15 @@ class Batch:
     """
 
     resources: Resources
-    """What measures."""
+    """Calculators, references and the cache."""
     reference: Reference | None
-    """What the structures are compared with."""
+    """Known crystals and hull to compare with; None for an oracle without any."""
     structures: CrystalBatch
     """The structures as given."""
     options: ScoreOptions
-    """What is asked for."""
+    """Components asked for, and how to measure them."""
     provenance: Provenance
-    """What measures, resolved."""
+    """Settings and sources of the scores, resolved."""
     stop: Callable[[], bool]
     """Asked between portions of work; once it says True, scoring ends."""
     refused: Mapping[int, Outcome] = field(default_factory=dict)
@@ -54,9 +54,9 @@ class Batch:
     amd: Records = field(init=False)
     """`amd` of distinct crystals."""
     stats: Stats = field(init=False, default_factory=Stats)
-    """What it cost."""
+    """Cache hits, calculator calls and seconds so far."""
     warnings: list[str] = field(init=False, default_factory=list)
-    """What the caller should know."""
+    """Notes for the caller."""
 
     def __post_init__(self) -> None:
         self.scores = [Score() for _ in range(len(self.structures))]
@@ -93,7 +93,7 @@ class Batch:
         return bool(self.need_amd) or self.options.return_amd
 
     def check_stop(self) -> None:
-        """End here if nobody waits any more.
+        """Raise if the caller has gone.
 
         Raises
         ------
@@ -108,7 +108,7 @@ class Batch:
         return CrystalBatch.from_crystals(self.forms[row].crystal for row in rows)
 
     def no_energy(self, row: int) -> Outcome:
-        """Why a distinct crystal has no energy."""
+        """Return why a distinct crystal has no energy."""
         nothing = Outcome(status=Status.CALCULATOR_FAILED, message="no energy came back")
         if self.journal is not None and self.journal.closed:
             nothing = Outcome(status=Status.SKIPPED, message="not measured yet, or cancelled before it was")
@@ -137,15 +137,15 @@ class Batch:
     def look_up(self, kinds: Sequence[Kind], rows: Sequence[int] | None = None) -> list[Records]:
         """Read measurements of several kinds from the cache, in one exchange."""
         forms = {row: self.forms[row] for row in (range(len(self.forms)) if rows is None else rows)}
-        found = self.resources.store.fetch(kinds, forms) if self.options.use_cache else {}
+        kept = self.resources.store.fetch(kinds, forms) if self.options.use_cache else {}
+        found = [kept.get(kind.component, {}) for kind in kinds]
         return [
-            Records(kind=kind, forms=forms, found=kept, cached=set(kept))
-            for kind in kinds
-            for kept in [found.get(kind.component, {})]
+            Records(kind=kind, forms=forms, found=records, cached=set(records))
+            for kind, records in zip(kinds, found, strict=True)
         ]
 
     def complete(self, records: Records, compute: Compute, *, long: bool = False) -> None:
-        """Compute the measurements that are missing, or wait for whoever computes them; count all."""
+        """Compute the measurements that are missing, or wait where another call computes them; count all."""
         journal = self.journal if long else None
         if journal is None:
             self._complete(records, compute)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -16,7 +17,13 @@ from oracle_svc.crystals.elements import element_name
 from oracle_svc.crystals.elmd import cumulative, positions_of
 from oracle_svc.known.novelty.continuous import graded_uniqueness
 from oracle_svc.known.novelty.known_index import KnownCrystals
-from oracle_svc.known.novelty.sameness import matched_known, matched_pairs, nearest_of, uniqueness
+from oracle_svc.known.novelty.sameness import (
+    PairJudge,
+    matched_known,
+    matched_pairs,
+    nearest_of,
+    uniqueness,
+)
 from oracle_svc.pipeline.batch import Batch
 from oracle_svc.pipeline.results import Component, Score
 from oracle_svc.status import Outcome, Status
@@ -85,18 +92,10 @@ def _novelty(batch: Batch, amd: Vectors, totals: Totals, known: Sequence[KnownCr
             apart = [crystals.index.composition_distance(total) for crystals in known]
             distances[score.formula] = min((d for d in apart if d is not None), default=None)
         score.elmd_distance = distances[score.formula]
-    options = batch.options.matcher
-    if options is None:
+    judge = _structure_matcher(batch)
+    if judge is None:
         return
-    matched, undecided = matched_known(
-        _primitive(batch, amd),
-        _formulas(batch, amd),
-        amd,
-        known,
-        batch.resources.matcher,
-        options,
-        batch.stop,
-    )
+    matched, undecided = matched_known(_primitive(batch, amd), _formulas(batch, amd), amd, known, judge)
     for index in amd:
         batch.scores[index].novel = index not in matched
     for index in _fail(batch, Component.NOVELTY, undecided):
@@ -116,11 +115,9 @@ def _set_nearest(score: Score, amd: np.ndarray, known: Sequence[KnownCrystals], 
 def _uniqueness(batch: Batch, amd: Vectors) -> None:
     same: list[tuple[int, int]] | None = None
     undecided: dict[int, Outcome] = {}
-    formulas, options = _formulas(batch, amd), batch.options.matcher
-    if options is not None:
-        same, undecided = matched_pairs(
-            _primitive(batch, amd), formulas, batch.resources.matcher, options, batch.stop
-        )
+    formulas, judge = _formulas(batch, amd), _structure_matcher(batch)
+    if judge is not None:
+        same, undecided = matched_pairs(_primitive(batch, amd), formulas, judge)
     # Names order structures of one formula; they cost time, and the only structure of a formula needs none.
     shared = Counter(formulas.values())
     names = {
@@ -165,6 +162,13 @@ def _fail(batch: Batch, component: Component, outcomes: Mapping[int, Outcome]) -
     return outcomes
 
 
+def _structure_matcher(batch: Batch) -> PairJudge | None:
+    """StructureMatcher as the batch wants it; None if AMD decides."""
+    if batch.options.matcher is None:
+        return None
+    return partial(batch.resources.matcher.verdicts, options=batch.options.matcher, stop=batch.stop)
+
+
 def _formulas(batch: Batch, amd: Vectors) -> dict[int, str]:
     return {index: batch.scores[index].formula for index in amd}
 
@@ -174,7 +178,7 @@ def _primitive(batch: Batch, amd: Vectors) -> dict[int, Crystal]:
 
 
 def _content_name(key: str, crystal: Crystal) -> tuple[str, str]:
-    """What orders crystals by content alone: the canonical key, then the numbers as they came."""
+    """Name that orders crystals by content alone: the canonical key, then a digest of the numbers as sent."""
     content = hashlib.sha256(
         crystal.lattice.tobytes() + crystal.numbers.tobytes() + crystal.frac_coords.tobytes()
     )

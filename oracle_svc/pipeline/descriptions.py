@@ -1,4 +1,4 @@
-"""What a description of a crystal says of it, worked out once: the validity gate and the canonical form.
+"""Validity and canonical form of a description (the numbers as sent) of a crystal, worked out once.
 
 A run sends the same bytes again and again, from the same process or another. Their digest finds what was
 worked out before, first in this process, then in the cache; what was never seen is worked out and kept.
@@ -34,7 +34,7 @@ _FORM_FIELDS = ("lattice", "numbers", "frac_coords", "invariants")
 
 @dataclass(frozen=True, kw_only=True)
 class Recognised:
-    """What a description says."""
+    """Validity, geometry and canonical form of one description."""
 
     outcome: Outcome
     """Of the validity gate."""
@@ -52,7 +52,7 @@ class Recognised:
 
 
 class Recogniser:
-    """Recognises descriptions. Thread-safe.
+    """Tells which crystal a description is of. Thread-safe.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Recogniser:
         self._seen: Memory[str, Recognised] = Memory(_KEPT)
 
     def recognise(self, batch: CrystalBatch, *, use_cache: bool = True) -> list[Recognised]:
-        """What each structure's description says; none raises."""
+        """Return validity, geometry and canonical form of each structure; none raises."""
         if not use_cache:
             return self._work_out(batch, range(len(batch)))
         names = _digests(batch)
@@ -150,7 +150,7 @@ def _packed(known: Recognised, name: str) -> bytes:
 
 
 def _unpacked(data: bytes | None, name: str) -> Recognised | None:
-    """What was kept under this name; None if it is damaged or of another description."""
+    """Read what was kept under this name; None if it is damaged or of another description."""
     if data is None:
         return None
     try:

@@ -151,16 +151,16 @@ def _place(batch: Batch) -> None:
 
 
 def _described(form: CanonicalForm) -> Record:
-    """The description in which something is computed: whoever finds it may have another."""
+    """The description of the crystal that was computed, kept in the record: its reader may have another."""
     return {f"computed.{name}": getattr(form, name) for name in _DESCRIPTION}
 
 
 def _placement(crystal: Crystal, record: Record | None, form: CanonicalForm) -> Placement | None:
-    """Where a crystal's atoms are in the description that was computed; None if rounding hides it."""
+    """Place of a crystal's atoms in the description that was computed; None if rounding hides it."""
     try:
         return Placement.of(crystal, _computed(record, form))
     except ValueError as error:
-        log.warning("no forces or relaxed crystal told", formula=crystal.formula, error=str(error))
+        log.warning("no forces or relaxed crystal returned", formula=crystal.formula, error=str(error))
         return None
 
 

@@ -1,4 +1,4 @@
-"""Where energies lie relative to a hull."""
+"""The stage that places energies relative to the hull, and the placing itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["HullPlace", "place_on_hull", "places_on"]
 
 @dataclass(frozen=True, kw_only=True)
 class HullPlace:
-    """Where one structure lies relative to a hull."""
+    """Place of one structure relative to a hull."""
 
     status: Status
     message: str

@@ -1,4 +1,7 @@
-"""What belongs to a crystal alone, whatever batch it travels in: energy, embedding, AMD vector."""
+"""The stages that measure what belongs to a crystal alone: energy, embedding and AMD vector.
+
+It does not depend on the batch in which the crystal travels, and so is kept in the cache.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Records:
     found: dict[int, Record] = field(default_factory=dict)
     """What was measured, by row."""
     cached: set[int] = field(default_factory=set)
-    """Rows whose measurement was made before, or by somebody else."""
+    """Rows whose measurement was made by an earlier call, or by another one at the same time."""
     failures: dict[int, Outcome] = field(default_factory=dict)
     """Why crystals have no record, as far as that is known."""
 
@@ -49,11 +49,11 @@ class Journal(Protocol):
         ...
 
     def recall(self, kind: Kind, form: CanonicalForm) -> Record | Outcome | None:
-        """What was kept of a crystal: its record, why it has none, or nothing."""
+        """Return what was kept of a crystal: its record, or why it has none; None if nothing was."""
         ...
 
     def keep(self, kind: Kind, findings: Sequence[tuple[CanonicalForm, Record | Outcome]]) -> None:
-        """Keep measurements, or why there are none, before anybody hears of them."""
+        """Keep measurements, or why there are none, before they count as done."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What all batches of an oracle share: calculators, references, the cache, and the processes that measure."""
+"""The resources that all batches of an oracle share: calculators, references, the cache, worker processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _KNOWN_KEPT = 4
 
 
 class Resources:
-    """What every batch of one oracle is measured with; thread-safe.
+    """Everything that the batches of one oracle are measured with; thread-safe.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What is asked of the oracle and what it answers, free of the wire. Names and units are the contract's."""
+"""Options and scores as plain dataclasses, free of the wire. Names and units are the contract's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Audit", "Component", "Outcome", "Provenance", "Score", "ScoreOptions
 
 
 class Component(IntEnum):
-    """What can be measured; the numbers are those of the contract."""
+    """Components that can be measured; the numbers are those of the contract."""
 
     VALIDITY = 1
     STABILITY = 2
@@ -64,7 +64,7 @@ class ScoreOptions:
 
 @dataclass(kw_only=True)
 class RelaxedScore:
-    """What became of a structure when it was relaxed."""
+    """The relaxation of a structure."""
 
     outcome: Relaxed
     e_above_hull: float | None = None
@@ -74,7 +74,7 @@ class RelaxedScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """What a second calculator says of a structure."""
+    """Opinion of a second calculator on a structure."""
 
     calculator_id: str
     status: Status
@@ -135,7 +135,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What measured."""
+    """Settings and sources of the scores of a batch."""
 
     calculator_id: str
     calculator_version: str
@@ -155,7 +155,7 @@ class Provenance:
 
 @dataclass(kw_only=True)
 class Stats:
-    """What a batch cost."""
+    """The cost of a batch."""
 
     cache_hits: int = 0
     cache_misses: int = 0

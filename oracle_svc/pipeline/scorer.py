@@ -39,7 +39,7 @@ class Scorer:
 
     @property
     def components(self) -> tuple[Component, ...]:
-        """What can be measured with this calculator and the default reference."""
+        """Components that can be measured with this calculator and the default reference."""
         default = self.resources.reference("")
         return tuple(component for component in Component if self._obstacle(component, default) is None)
 
@@ -88,7 +88,7 @@ class Scorer:
         return run_stages(batch)
 
     def provenance(self, options: ScoreOptions) -> Provenance:
-        """Return what would measure with these options.
+        """Return the provenance that scores with these options would have.
 
         Raises
         ------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from oracle_svc.pipeline.records import Journal
@@ -10,12 +10,13 @@ from oracle_svc.pipeline.results import Component, ScoredBatch, ScoreOptions
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.pools.calculator_settings import check_calculator_settings
 from oracle_svc.service.answers import response_of
-from oracle_svc.service.messages import crystals_of, options_of
+from oracle_svc.service.requests import crystals_of, options_of
 from oracle_svc.service.totals import Totals
 from oracle_svc.status import Outcome
 from xenolith.contract.requests import check_score_request, check_settings_digest
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import FailedPreconditionError, FieldViolation
+from xenolith.serving.metric_sample import MetricSample
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["Prepared", "ScoreHandler"]
@@ -47,7 +48,13 @@ class ScoreHandler:
     def __init__(self, scorer: Scorer, description: oracle_pb2.OracleServiceDescribeResponse) -> None:
         self.scorer = scorer
         self.description = description
-        self.totals = Totals()
+        self.scale = scorer.scale
+        """Digest of the scale on which the pipeline measures: operations belong to oracles of one scale."""
+        self._totals = Totals()
+
+    def metric_samples(self) -> Iterator[MetricSample]:
+        """Return what was scored so far, and whether the cache works."""
+        return self._totals.metric_samples(self.scorer.resources.store.cache)
 
     def prepare(self, request: oracle_pb2.ScoreRequest) -> Prepared:
         """Check a request.
@@ -82,7 +89,7 @@ class ScoreHandler:
         scored = self.scorer.score(
             prepared.crystals, prepared.options, stop=stop, refused=prepared.refused, journal=journal
         )
-        self.totals.add(scored)
+        self._totals.add(scored)
         return scored
 
     def answer(self, scored: ScoredBatch) -> oracle_pb2.ScoreResponse:

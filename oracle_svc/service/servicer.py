@@ -12,7 +12,7 @@ from oracle_svc.service.handler import ScoreHandler
 from oracle_svc.service.operations import Operations, OperationSettings
 from xenolith.errors import CancelledError, UnavailableError, UnimplementedError
 from xenolith.serving import Stop, Worker, score_stream
-from xenolith.serving.measurement import Measurement
+from xenolith.serving.metric_sample import MetricSample
 from xenolith.v1 import oracle_pb2, oracle_pb2_grpc
 
 __all__ = ["OracleService"]
@@ -46,24 +46,22 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         threads: int = 4,
         operations: OperationSettings | None = None,
     ) -> None:
-        self._scorer, self._resources = scorer, scorer.resources
-        self._description = description
+        self._scorer, self._description = scorer, description
         self._handler = ScoreHandler(scorer, description)
         self._threads = threads
         self._worker = Worker("oracle", threads=threads)
         description.supports_operations = operations is not None
         self._kept: Operations | None = None
         if operations is not None:
-            identity = self._resources.calculators.identity
-            self._kept = Operations(self._handler, operations, oracle=scorer.scale, calculator=identity.id)
+            self._kept = Operations(self._handler, operations)
 
-    def measurements(self) -> Iterator[Measurement]:
-        """What it has done since it started, for `/metrics`."""
-        return self._handler.totals.measurements(self._resources.store.cache)
+    def metric_samples(self) -> Iterator[MetricSample]:
+        """Return what it has done since it started, for `/metrics`."""
+        return self._handler.metric_samples()
 
     def close(self) -> None:
         """End the worker processes and close the cache."""
-        self._resources.calculators.leave()
+        self._scorer.resources.calculators.leave()
         self._worker.close()
         if self._kept:
             self._kept.close()

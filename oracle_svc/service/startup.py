@@ -148,7 +148,7 @@ def reference_paths(references: str) -> list[Path]:
 
 
 def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescribeResponse:
-    """What the oracle says of itself."""
+    """Return the answer to Describe."""
     resources = scorer.resources
     identity, limits = resources.calculators.identity, resources.limits
     response = oracle_pb2.OracleServiceDescribeResponse(

@@ -1,4 +1,4 @@
-"""What an oracle has done since it started, for whoever watches it."""
+"""Running totals of what an oracle has done since it started, for Prometheus."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threading import Lock
 
 from oracle_svc.cache import Cache
 from oracle_svc.pipeline.results import ScoredBatch
-from xenolith.serving.measurement import Measurement
+from xenolith.serving.metric_sample import MetricSample
 
 __all__ = ["Totals"]
 
@@ -41,27 +41,27 @@ class Totals:
             for stage, seconds in stats.seconds.items():
                 self._seconds[stage] += seconds  # type: ignore[assignment]  # a Counter holds floats as well
 
-    def measurements(self, cache: Cache) -> Iterator[Measurement]:
-        """The totals, and whether the cache works."""
+    def metric_samples(self, cache: Cache) -> Iterator[MetricSample]:
+        """Return the totals, and whether the cache works."""
         with self._lock:
             counts, statuses, seconds = dict(self._counts), dict(self._statuses), dict(self._seconds)
-        for name, told in _COUNTS.items():
-            yield Measurement(name=f"xenolith_oracle_{name}", help=told, value=counts.get(name, 0))
+        for name, meaning in _COUNTS.items():
+            yield MetricSample(name=f"xenolith_oracle_{name}", help=meaning, value=counts.get(name, 0))
         for status, number in sorted(statuses.items()):
-            yield Measurement(
+            yield MetricSample(
                 name="xenolith_oracle_structures",
                 help="Structures scored, by status.",
                 value=number,
                 labels={"status": status},
             )
         for stage, spent in sorted(seconds.items()):
-            yield Measurement(
+            yield MetricSample(
                 name="xenolith_oracle_stage_seconds",
                 help="Seconds spent, by stage.",
                 value=spent,
                 labels={"stage": stage},
             )
-        yield Measurement(
+        yield MetricSample(
             name="xenolith_oracle_cache_up",
             help="1 while the cache is read and written, else 0.",
             value=float(cache.outage is None),

@@ -1,6 +1,6 @@
 """Figures for Prometheus over HTTP: calls by method and status, their duration, what a service counts itself.
 
-Off unless a port is given. A servicer adds its own figures by a method ``measurements``.
+Off unless a port is given. A servicer adds its own figures by a method ``metric_samples``.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from xenolith.serving.interceptors import Around, CallInfo, is_infrastructure
-from xenolith.serving.measurement import Measurement
+from xenolith.serving.metric_sample import MetricSample
 
 __all__ = ["Metrics"]
 
@@ -27,8 +27,8 @@ _SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0)
 class Measured(Protocol):
     """A servicer with figures of its own."""
 
-    def measurements(self) -> Iterable[Measurement]:
-        """What it has counted so far."""
+    def metric_samples(self) -> Iterable[MetricSample]:
+        """Return the figures at this moment."""
         ...
 
 
@@ -38,7 +38,7 @@ class Metrics:
     Parameters
     ----------
     servicers
-        Those that have ``measurements`` are asked for them at every scrape.
+        Those that have ``metric_samples`` are asked for them at every scrape.
     """
 
     def __init__(self, servicers: Sequence[object]) -> None:
@@ -66,7 +66,7 @@ class Metrics:
         """Figures of the servicers, for Prometheus' client library."""
         families: dict[str, Any] = {}
         for servicer in self._measured:
-            for one in servicer.measurements():
+            for one in servicer.metric_samples():
                 kind = CounterMetricFamily if one.kind == "counter" else GaugeMetricFamily
                 family = families.setdefault(one.name, kind(one.name, one.help, labels=list(one.labels)))
                 family.add_metric(list(one.labels.values()), one.value)

@@ -1,1 +1,1 @@
-"""What each structure of a batch does for the batch's diversity."""
+"""Diversity: the contribution of each structure of a batch to how well the batch covers a reference."""

@@ -1,1 +1,1 @@
-"""What is known, and whether a crystal is: the index of known crystals, and the judges that compare two."""
+"""Novelty and uniqueness: the index of known crystals, and the rules by which two crystals are the same."""

@@ -173,7 +173,7 @@ class KnownCrystals(Protocol):
 
 
 class GivenCrystals:
-    """Crystals that somebody gives as known.
+    """Crystals that a caller gives as known.
 
     Parameters
     ----------

@@ -6,9 +6,8 @@ from it is made so:
 
 - a crystal is *novel* if no known crystal is the same;
 - crystals of a batch that are joined by a chain of sames form one *cluster*, and one member of each is
-  *unique*: the
-  one whose content comes first in a fixed order (see `uniqueness`). Which one that is does not depend on
-  the order of the batch, nor on how the others are written down.
+  *unique*: the one whose content comes first in a fixed order (see `uniqueness`). Which one that is does not
+  depend on the order of the batch, nor on how the others are written down.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ import numpy as np
 
 from oracle_svc.crystals.amd import amd_of, chebyshev
 from oracle_svc.known.novelty.known_index import KnownCrystals, KnownIndex
-from oracle_svc.known.novelty.matcher import MatcherOptions, PairMatcher, Verdict
+from oracle_svc.known.novelty.matcher import Verdict
 from oracle_svc.status import Outcome, Status
 from xenolith.contract.structure_messages import StructureMessage
 from xenolith.crystal import Crystal
@@ -31,6 +30,7 @@ from xenolith.crystal import Crystal
 __all__ = [
     "Forest",
     "Nearest",
+    "PairJudge",
     "Uniqueness",
     "groups_by_formula",
     "matched_known",
@@ -38,6 +38,9 @@ __all__ = [
     "nearest_of",
     "uniqueness",
 ]
+
+PairJudge = Callable[[Sequence[tuple[Crystal, Crystal]]], Sequence[Verdict]]
+"""Says of pairs of crystals whether they are the same, such as StructureMatcher with some tolerances."""
 
 _PAIRS_AT_ONCE = 16
 
@@ -178,13 +181,18 @@ def _distances(vectors: Sequence[np.ndarray]) -> np.ndarray:
 def matched_pairs(
     crystals: Mapping[int, Crystal],
     formulas: Mapping[int, str],
-    matcher: PairMatcher,
-    options: MatcherOptions,
-    stop: Callable[[], bool],
+    judge: PairJudge,
 ) -> tuple[list[tuple[int, int]], dict[int, Outcome]]:
     """Pairs that StructureMatcher calls the same, and the structures about which it could not decide.
 
     A pair that a chain of sames has joined already is not compared: it changes nothing.
+
+    Parameters
+    ----------
+    crystals, formulas
+        Crystals and their reduced formulas, by index in the batch.
+    judge
+        StructureMatcher.
 
     Returns
     -------
@@ -200,7 +208,7 @@ def matched_pairs(
     while pending:
         part, pending = pending[:_PAIRS_AT_ONCE], pending[_PAIRS_AT_ONCE:]
         part = [(a, b) for a, b in part if joined.root(a) != joined.root(b)]
-        verdicts = matcher.verdicts([(crystals[a], crystals[b]) for a, b in part], options, stop=stop)
+        verdicts = judge([(crystals[a], crystals[b]) for a, b in part])
         for (a, b), verdict in zip(part, verdicts, strict=True):
             if verdict is Verdict.SAME:
                 joined.join(a, b)
@@ -219,13 +227,20 @@ def matched_known(
     formulas: Mapping[int, str],
     amd: Mapping[int, np.ndarray],
     known: Sequence[KnownCrystals],
-    matcher: PairMatcher,
-    options: MatcherOptions,
-    stop: Callable[[], bool],
+    judge: PairJudge,
 ) -> tuple[dict[int, str], dict[int, Outcome]]:
     """Known crystals that StructureMatcher calls the same, and structures about which it cannot decide.
 
     Known crystals of the same formula are compared in the order of their AMD distance, until one is the same.
+
+    Parameters
+    ----------
+    crystals, formulas, amd
+        Crystals, their reduced formulas and AMD vectors, by index in the batch.
+    known
+        Crystals to compare with.
+    judge
+        StructureMatcher.
 
     Returns
     -------
@@ -242,7 +257,7 @@ def matched_known(
         part = list(waiting)[:_PAIRS_AT_ONCE]
         drawn = [(index, *waiting[index].popleft()) for index in part]
         pairs = [(crystals[index], crystal()) for index, _, crystal in drawn]
-        for (index, name, _), verdict in zip(drawn, matcher.verdicts(pairs, options, stop=stop), strict=True):
+        for (index, name, _), verdict in zip(drawn, judge(pairs), strict=True):
             if verdict is Verdict.SAME:
                 matched[index] = name
             elif verdict is not Verdict.DIFFERENT:

@@ -33,10 +33,6 @@ class Operations:
         Checks and scores requests.
     settings
         Where and how operations are kept.
-    oracle
-        Digest of the scale on which the pipeline measures.
-    calculator
-        Its calculator's id.
 
     Raises
     ------
@@ -44,16 +40,12 @@ class Operations:
         The state folder cannot be used.
     """
 
-    def __init__(
-        self, handler: ScoreHandler, settings: OperationSettings, *, oracle: str, calculator: str
-    ) -> None:
+    def __init__(self, handler: ScoreHandler, settings: OperationSettings) -> None:
         self._handler, self._settings = handler, settings
-        self._oracle, self._calculator = oracle, calculator
+        self._oracle, self._calculator = handler.scale, handler.description.calculators[0].id
         self._store = OperationStore(settings.folder / "operations.db")
         self._owner = Owner(settings.folder / "owners")
-        self._engine = OperationEngine(
-            self._store, self._owner, handler, oracle=oracle, at_once=settings.at_once
-        )
+        self._engine = OperationEngine(self._store, self._owner, handler, at_once=settings.at_once)
         self._worker = Worker("operation calls", threads=4)
         self._draining = asyncio.Event()
         self._engine.start()
@@ -89,7 +81,7 @@ class Operations:
             row = await self._worker.run(self._row, request.operation_id)
             left = None if until is None else until - time.monotonic()
             if row.state.done or self._draining.is_set() or (left is not None and left <= 0):
-                return oracle_pb2.WaitOperationResponse(operation=self._told(row))
+                return oracle_pb2.WaitOperationResponse(operation=self._message(row))
             try:
                 await asyncio.wait_for(self._draining.wait(), pause if left is None else min(pause, left))
             except TimeoutError:
@@ -140,11 +132,11 @@ class Operations:
                 "give each request a key of its own"
             )
         self._engine.wake()
-        return self._told(stored)
+        return self._message(stored)
 
     def _get(self, operation: str, partial: bool) -> oracle_pb2.Operation:
         row = self._row(operation)
-        message = self._told(row)
+        message = self._message(row)
         if partial and not row.state.done and row.oracle == self._oracle:
             message.response.CopyFrom(self._engine.partial(row))
         return message
@@ -152,7 +144,7 @@ class Operations:
     def _cancel(self, operation: str) -> oracle_pb2.Operation:
         if not self._row(operation).state.done:
             self._engine.cancel(operation)
-        return self._told(self._row(operation))
+        return self._message(self._row(operation))
 
     def _row(self, operation: str) -> OperationRow:
         row = self._store.get(operation)
@@ -162,7 +154,7 @@ class Operations:
             )
         return row
 
-    def _told(self, row: OperationRow) -> oracle_pb2.Operation:
+    def _message(self, row: OperationRow) -> oracle_pb2.Operation:
         message = row.message()
         if row.oracle != self._oracle and not row.state.done:
             message.warnings.append(

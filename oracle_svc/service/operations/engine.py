@@ -59,16 +59,12 @@ class OperationEngine:
         This process.
     handler
         Checks and scores requests.
-    oracle
-        Digest of the scale on which it measures.
     at_once
         Number of threads.
     """
 
-    def __init__(
-        self, store: OperationStore, owner: Owner, handler: ScoreHandler, *, oracle: str, at_once: int
-    ) -> None:
-        self._store, self._owner, self._handler, self._oracle = store, owner, handler, oracle
+    def __init__(self, store: OperationStore, owner: Owner, handler: ScoreHandler, *, at_once: int) -> None:
+        self._store, self._owner, self._handler = store, owner, handler
         self._closing = threading.Event()
         self._wake = threading.Condition()
         self._told_to_stop: set[str] = set()
@@ -92,7 +88,7 @@ class OperationEngine:
         """Stop an operation: at once if it waits, within a portion of work if this process works on it."""
         self._store.ask_to_stop(operation)
         self._told_to_stop.add(operation)
-        waiting = self._store.claim(self._oracle, self._owner.id, operation)
+        waiting = self._store.claim(self._handler.scale, self._owner.id, operation)
         if waiting is not None:
             self._complete(waiting)
 
@@ -112,7 +108,7 @@ class OperationEngine:
 
     def _work(self) -> None:
         while not self._closing.is_set():
-            row = self._store.claim(self._oracle, self._owner.id)
+            row = self._store.claim(self._handler.scale, self._owner.id)
             if row is not None:
                 self._complete(row)
                 continue

@@ -26,7 +26,7 @@ class OperationJournal:
     store
         Where they are kept.
     operation
-        Whose they are.
+        Its id.
     closed
         Measure nothing more: the answer is made of what is kept.
     on_progress
@@ -59,7 +59,7 @@ class OperationJournal:
         self._tell()
 
     def recall(self, kind: Kind, form: CanonicalForm) -> Record | Outcome | None:
-        """What was found of a crystal before; a damaged entry counts as nothing."""
+        """Return what was found of a crystal before; a damaged entry counts as nothing."""
         data = self._found.get(_key(kind, form))
         if data is None:
             return None

@@ -150,7 +150,7 @@ class OperationStore:
             )
 
     def is_to_stop(self, operation: str) -> bool:
-        """Whether somebody asked it to stop."""
+        """Return whether it was asked to stop."""
         with self._lock:
             row = self._db.execute("SELECT cancel FROM operation WHERE id = ?", (operation,)).fetchone()
         return row is None or bool(row["cancel"])

@@ -13,7 +13,7 @@ from oracle_svc.pipeline.results import Component, Provenance, Score, ScoredBatc
 from oracle_svc.service.totals import Totals
 from oracle_svc.status import Outcome, Status
 from xenolith.serving import ServingSettings, threaded_server
-from xenolith.serving.measurement import Measurement
+from xenolith.serving.metric_sample import MetricSample
 from xenolith.v1 import crystal_pb2, oracle_pb2, oracle_pb2_grpc
 
 
@@ -24,8 +24,8 @@ class Counting(ExampleOracle):
         super().__init__()
         self.totals = Totals()
 
-    def measurements(self) -> Iterator[Measurement]:
-        return self.totals.measurements(open_cache("none"))
+    def metric_samples(self) -> Iterator[MetricSample]:
+        return self.totals.metric_samples(open_cache("none"))
 
 
 def scored() -> ScoredBatch:

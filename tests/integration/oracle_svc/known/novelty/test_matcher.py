@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -75,7 +77,7 @@ def test_joined_pairs_are_not_compared_and_open_ones_are_told(matcher):
         10: salt(shift=0.25),
     }
     formulas = {i: "NaCl" for i in crystals if i not in {8, 9}} | {8: "NaCl needle", 9: "NaCl needle"}
-    same, undecided = matched_pairs(crystals, formulas, matcher, MatcherOptions(), lambda: False)
+    same, undecided = matched_pairs(crystals, formulas, partial(matcher.verdicts, options=MatcherOptions()))
     assert len(same) < 28
     assert {i for pair in same for i in pair} == set(range(8))
     assert {i: outcome.status for i, outcome in undecided.items()} == {8: Status.TIMEOUT, 9: Status.TIMEOUT}

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from oracle_svc.cache import open_cache
+from oracle_svc.calculators import open_calculator
 from oracle_svc.crystals.elmd import cumulative, elmd
 from oracle_svc.crystals.validity import ValidityLimits
 from oracle_svc.known.build.from_files import FilesPlan, build_from_files
+from oracle_svc.known.hull import HullEntry, composition_of
 from oracle_svc.known.novelty.matcher import MatcherOptions, PairMatcher
 from oracle_svc.known.reference.folder import Reference
-from oracle_svc.known.reference.write import DataSource
+from oracle_svc.known.reference.write import DataSource, write_reference
 from oracle_svc.pipeline.resources import Resources
 from oracle_svc.pipeline.results import Component, ScoreOptions
 from oracle_svc.pipeline.scorer import Scorer
@@ -195,3 +197,31 @@ def test_a_hull_of_another_calculator_is_refused_by_both_names(
     foreign.info["hull"]["imported"] = True
     scored = make_scorer(references=[foreign]).score(batch, ScoreOptions(), stop=never)
     assert scored.scores[0].e_above_hull == pytest.approx(0, abs=1e-5)
+
+
+def test_a_reference_that_is_a_hull_alone_serves_stability_and_knows_nothing(
+    make_scorer: Callable[..., Scorer], crystals: dict[str, Crystal], tmp_path: Path
+) -> None:
+    calculator = open_calculator("chgnet")
+    names = ("Na-fcc", "Cl-fcc", "NaCl-rocksalt")
+    batch = CrystalBatch.from_crystals([crystals[name] for name in names])
+    energies = calculator.evaluate(batch).energy_per_atom
+    write_reference(
+        tmp_path / "hull",
+        known=None,
+        vertices=[
+            HullEntry(id=name, composition=composition_of(crystal.numbers), energy_per_atom=float(energy))
+            for name, crystal, energy in zip(names, batch, energies, strict=True)
+        ],
+        num_entries=len(names),
+        calculator=calculator,
+        source=DataSource(name="salt", hull_name="salt", licence="", attribution=""),
+        settings={"amd_tolerance": 0.05},
+    )
+    reference = Reference.read(tmp_path / "hull")
+    scored = make_scorer(references=[reference]).score(batch, ScoreOptions(), stop=never)
+    assert (len(reference), scored.provenance.hull_id) == (0, reference.hull_id)
+    for score in scored.scores:
+        assert score.verdict.status is Status.OK, score.verdict
+        assert score.e_above_hull == pytest.approx(0.0, abs=1e-4)
+        assert score.novel

@@ -1,15 +1,15 @@
-"""One figure that a service counts itself, free of any metrics library."""
+"""One value that a service counts itself, for Prometheus, free of any metrics library."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Measurement"]
+__all__ = ["MetricSample"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """A figure at this moment."""
+class MetricSample:
+    """The value of a metric at this moment."""
 
     name: str
     """Such as ``xenolith_oracle_cache_hits``; a counter is shown with ``_total`` behind it."""

@@ -1,4 +1,4 @@
-"""What a score request asks for, read from its message."""
+"""Reads score requests: structures and options from the contract's messages."""
 
 from __future__ import annotations
 
