@@ -1,1 +1,1 @@
-"""Latent diffusion: schedule, sampler and the log-probabilities policy gradients need."""
+"""Latent diffusion: the sampler and the log-probabilities that policy gradients need."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from generator_svc.diffusion.schedule import alpha_sigma, time_grid
 from generator_svc.networks.conditions import Conditions
 from generator_svc.networks.denoiser import Denoiser
 from generator_svc.networks.ragged import Ragged
+from generator_svc.networks.schedule import alpha_sigma, time_grid
 
 Velocity = Callable[[Tensor, Tensor, Ragged, Conditions | None], Tensor]
 """What a denoiser computes: velocity (T, d) of (latents (T, d), time (B,), ragged, condition)."""

@@ -1,1 +1,1 @@
-"""Networks of the generator: ragged transformer blocks, the autoencoder and the denoiser."""
+"""Networks of the generator: transformer blocks, autoencoder, denoiser and its noise schedule, heads."""

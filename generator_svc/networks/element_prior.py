@@ -11,9 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from generator_svc.diffusion.schedule import alpha_sigma
 from generator_svc.networks.conditions import Conditions
 from generator_svc.networks.ragged import Ragged
+from generator_svc.networks.schedule import alpha_sigma
 
 __all__ = ["ElementPrior"]
 

@@ -14,12 +14,12 @@ from torch.nn import functional as F
 from generator_svc.data.load import load_crystals
 from generator_svc.data.table import CrystalTable
 from generator_svc.device import resolve_device
-from generator_svc.diffusion.schedule import alpha_sigma
 from generator_svc.networks.autoencoder import Autoencoder
 from generator_svc.networks.conditions import Conditions
 from generator_svc.networks.denoiser import Denoiser
 from generator_svc.networks.lora import merged_state
 from generator_svc.networks.ragged import Ragged
+from generator_svc.networks.schedule import alpha_sigma
 from generator_svc.pretrain.autoencoder import shift_origin
 from generator_svc.pretrain.condition_columns import (
     adapt,

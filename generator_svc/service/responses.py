@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from generator_svc.diffusion.sampler import SamplerSettings
-from generator_svc.diffusion.schedule import time_grid
 from generator_svc.finisher.plan import FinishPlan
 from generator_svc.networks.conditions import ConditionsConfig
+from generator_svc.networks.schedule import time_grid
 from generator_svc.service import requests
 from generator_svc.service.engine import SampledChunk
 from generator_svc.service.policy import Policy

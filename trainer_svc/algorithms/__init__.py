@@ -2,7 +2,8 @@
 
 An algorithm gets the samples of a step with their advantages and changes the denoiser in place. Those on the
 *forward process* (`awm`, `nft`, `ram`, `expert`) need the final latents alone: they noise them anew and value
-the denoiser's prediction there. `grpo` needs every denoising step of the rollout with its log-probability.
+the denoiser's prediction there. GRPO needs every denoising step of the rollout with its log-probability, and
+has a room of its own, `trainer_svc.grpo`.
 """
 
 from trainer_svc.algorithms.base import Algorithm, Batch, Context, Networks, Path, UpdateStatistics, Valued

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_svc.config.learning import AdvantageScale
+from trainer_svc.algorithms.learning import AdvantageScale
 from trainer_svc.rewards.measurements import FloatColumn
 
 __all__ = ["Advantages", "compute_advantages"]

@@ -15,7 +15,7 @@ from generator_svc.networks.denoiser import Denoiser
 from generator_svc.networks.lora import adapter_disabled
 from generator_svc.networks.ragged import Ragged
 from trainer_svc.algorithms.advantages import Advantages, compute_advantages
-from trainer_svc.config.learning import Hold, Model, OptimizerSettings
+from trainer_svc.algorithms.learning import Hold, Model, OptimizerSettings
 from trainer_svc.rewards.measurements import FloatColumn
 
 __all__ = [

@@ -17,8 +17,8 @@ from torch import Tensor
 from trainer_svc.algorithms.advantages import Advantages
 from trainer_svc.algorithms.base import Valued
 from trainer_svc.algorithms.forward import ForwardProcess, Velocities, weighted_error
+from trainer_svc.algorithms.learning import Hold, OptimizerSettings
 from trainer_svc.algorithms.noising import NoisedRows
-from trainer_svc.config.learning import Hold, OptimizerSettings
 
 __all__ = ["ExpertIteration"]
 

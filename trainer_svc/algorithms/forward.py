@@ -21,10 +21,10 @@ from torch import Tensor
 from generator_svc.networks.denoiser import Denoiser
 from trainer_svc.algorithms.advantages import Advantages
 from trainer_svc.algorithms.base import Batch, Context, UpdateStatistics, Valued, group_advantages
+from trainer_svc.algorithms.learning import Hold, Model, OptimizerSettings
 from trainer_svc.algorithms.noising import NoisedRows, Noising
 from trainer_svc.algorithms.optimizer import set_learning_rate
-from trainer_svc.config.learning import Hold, Model, OptimizerSettings
-from trainer_svc.grpo.plan import Minibatch, plan_pass
+from trainer_svc.algorithms.plan import Minibatch, plan_pass
 from trainer_svc.seeds import derive_seed
 
 __all__ = ["ForwardProcess", "ForwardSettings", "Velocities", "weighted_error"]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from generator_svc.diffusion.schedule import alpha_sigma
 from generator_svc.networks.conditions import Conditions
 from generator_svc.networks.ragged import Ragged
+from generator_svc.networks.schedule import alpha_sigma
 from trainer_svc.algorithms.base import Batch
 
 __all__ = ["NoisedRows", "Noising"]

@@ -2,7 +2,7 @@
 
 import torch
 
-from trainer_svc.config.learning import OptimizerSettings
+from trainer_svc.algorithms.learning import OptimizerSettings
 
 __all__ = ["make_optimizer", "set_learning_rate"]
 

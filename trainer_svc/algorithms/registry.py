@@ -16,7 +16,7 @@ __all__ = ["ENTRY_POINTS", "algorithm_named", "algorithm_names", "with_defaults"
 
 ENTRY_POINTS: Final = "xenolith.algorithms"
 _OWN: Final = {
-    "grpo": "trainer_svc.algorithms.grpo:Grpo",
+    "grpo": "trainer_svc.grpo.algorithm:Grpo",
     "awm": "trainer_svc.algorithms.awm:AdvantageWeightedMatching",
     "nft": "trainer_svc.algorithms.nft:NegativeAwareFinetuning",
     "ram": "trainer_svc.algorithms.ram:RewardAdjustedMatching",

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from generator_svc.networks.lora import LoraConfig
+from trainer_svc.algorithms.learning import Hold, Model, OptimizerSettings
 from trainer_svc.algorithms.registry import algorithm_named, with_defaults
 from trainer_svc.config.condition_text import normalized
-from trainer_svc.config.learning import Hold, Model, OptimizerSettings
 from trainer_svc.errors import ConfigError
 from trainer_svc.rewards.measurements import METRICS, is_metric
 from trainer_svc.rewards.spec import RewardSpec, load_spec

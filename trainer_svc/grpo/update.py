@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from trainer_svc.algorithms.base import UpdateStatistics
+from trainer_svc.algorithms.learning import OptimizerSettings
 from trainer_svc.algorithms.optimizer import set_learning_rate
-from trainer_svc.config.learning import OptimizerSettings
+from trainer_svc.algorithms.plan import Minibatch, plan_pass
 from trainer_svc.errors import RatioError
 from trainer_svc.grpo.loss import LossInputs, LossOutputs, gaussian_kl, grpo_loss
-from trainer_svc.grpo.plan import Minibatch, plan_pass
 from trainer_svc.grpo.policy import Policy
 from trainer_svc.grpo.rollouts import Rollouts, Rows
 from trainer_svc.seeds import derive_seed

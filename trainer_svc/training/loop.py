@@ -6,7 +6,7 @@ import structlog
 from google.protobuf import json_format
 
 from generator_svc.networks.lora import adapter_state, merged_state
-from trainer_svc.config.learning import OptimizerSettings
+from trainer_svc.algorithms.learning import OptimizerSettings
 from trainer_svc.evaluation.evaluator import Evaluated, EvaluationPlan, to_proto
 from trainer_svc.report import write_report
 from trainer_svc.rollouts.pipeline import Collected

@@ -2,20 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
 
-if TYPE_CHECKING:
-    from xenolith.conformance._lab import Lab
+from xenolith.conformance._lab import Lab
+from xenolith.conformance._verdict import Failure, Skipped, expect, fail, skip
 
 __all__ = ["Check", "Collection", "Failure", "Skipped", "expect", "fail", "skip"]
-
-
-class Failure(AssertionError):  # noqa: N818  # a verdict, not a fault
-    """The rule is broken; the message says how."""
-
-
-class Skipped(Exception):  # noqa: N818  # likewise
-    """The rule does not apply to this oracle; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +17,10 @@ class Check:
     """Dotted, the first part its theme: ``stream.every-batch-once``."""
     rule: str
     """The rule, in one sentence."""
-    body: Callable[["Lab"], None]
+    body: Callable[[Lab], None]
     """Tries it."""
 
-    def run(self, lab: "Lab") -> None:
+    def run(self, lab: Lab) -> None:
         """Try the rule on the lab's oracle.
 
         Raises
@@ -53,27 +44,11 @@ class Collection:
         self.theme = theme
         self.checks: list[Check] = []
 
-    def check(self, name: str, rule: str) -> Callable[[Callable[["Lab"], None]], Callable[["Lab"], None]]:
+    def check(self, name: str, rule: str) -> Callable[[Callable[[Lab], None]], Callable[[Lab], None]]:
         """Add the decorated function as a check."""
 
-        def add(body: Callable[["Lab"], None]) -> Callable[["Lab"], None]:
+        def add(body: Callable[[Lab], None]) -> Callable[[Lab], None]:
             self.checks.append(Check(name=f"{self.theme}.{name}", rule=rule, body=body))
             return body
 
         return add
-
-
-def expect(condition: object, reason: str) -> None:
-    """Fail with `reason` unless `condition` holds."""
-    if not condition:
-        raise Failure(reason)
-
-
-def fail(reason: str) -> NoReturn:
-    """Fail with `reason`."""
-    raise Failure(reason)
-
-
-def skip(reason: str) -> NoReturn:
-    """Say that the rule does not apply, because of `reason`."""
-    raise Skipped(reason)

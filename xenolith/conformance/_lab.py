@@ -12,8 +12,8 @@ import grpc
 
 from xenolith.client import Options
 from xenolith.client.transport.options import channel_options, credentials
-from xenolith.conformance._check import Failure, skip
 from xenolith.conformance._crystals import sample_crystals
+from xenolith.conformance._verdict import Failure, skip
 from xenolith.conformance._words import described
 from xenolith.contract.errors import error_from_call
 from xenolith.contract.metadata import REQUEST_ID_KEY

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from generator_svc.conditioning import wanted_conditions
 from generator_svc.diffusion.sampler import SamplerSettings, log_density, sample, transition
-from generator_svc.diffusion.schedule import alpha_sigma
 from generator_svc.networks import geometry
 from generator_svc.networks.assignment import choose_elements
 from generator_svc.networks.autoencoder import (
@@ -26,6 +25,7 @@ from generator_svc.networks.autoencoder import (
 from generator_svc.networks.conditions import ConditionsConfig, conditions_of
 from generator_svc.networks.denoiser import Denoiser, DenoiserConfig
 from generator_svc.networks.ragged import Ragged
+from generator_svc.networks.schedule import alpha_sigma
 from generator_svc.pretrain.autoencoder import run_autoencoder, shift_origin
 from generator_svc.pretrain.condition_columns import draw_kept
 from generator_svc.pretrain.denoiser import run_denoiser

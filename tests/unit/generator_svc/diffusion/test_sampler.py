@@ -14,9 +14,9 @@ from generator_svc.diffusion.sampler import (
     sample,
     transition,
 )
-from generator_svc.diffusion.schedule import alpha_sigma
 from generator_svc.networks.denoiser import Denoiser, DenoiserConfig
 from generator_svc.networks.ragged import Ragged
+from generator_svc.networks.schedule import alpha_sigma
 
 
 class Exact(torch.nn.Module):

@@ -15,9 +15,9 @@ from trainer_svc.algorithms.advantages import compute_advantages
 from trainer_svc.algorithms.average import averaged_copy, follow
 from trainer_svc.algorithms.base import Valued
 from trainer_svc.algorithms.forward import Velocities
+from trainer_svc.algorithms.learning import Hold, OptimizerSettings
 from trainer_svc.algorithms.noising import Noising
 from trainer_svc.algorithms.optimizer import make_optimizer
-from trainer_svc.config.learning import Hold, OptimizerSettings
 from trainer_svc.seeds import derive_seed
 
 SAMPLER = SamplerSettings(steps=8, eta=1.0)

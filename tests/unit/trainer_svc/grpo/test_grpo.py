@@ -10,11 +10,11 @@ from generator_svc.diffusion.sampler import SamplerSettings, sample
 from generator_svc.networks.denoiser import Denoiser, DenoiserConfig
 from trainer_svc.algorithms.advantages import compute_advantages
 from trainer_svc.algorithms.optimizer import make_optimizer
+from trainer_svc.algorithms.plan import plan_pass
 from trainer_svc.config.run_config import OptimizerSettings
 from trainer_svc.errors import RatioError
 from trainer_svc.grpo import Rollouts, Updater
 from trainer_svc.grpo.loss import LossInputs, gaussian_kl, grpo_loss
-from trainer_svc.grpo.plan import plan_pass
 from trainer_svc.grpo.policy import DiffusionPolicy
 from trainer_svc.seeds import derive_seed
 

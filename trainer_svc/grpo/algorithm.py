@@ -20,7 +20,7 @@ from trainer_svc.algorithms.base import (
     Valued,
     group_advantages,
 )
-from trainer_svc.config.learning import Hold, Model, OptimizerSettings
+from trainer_svc.algorithms.learning import Hold, Model, OptimizerSettings
 from trainer_svc.grpo.policy import DiffusionPolicy, WithoutAdapter
 from trainer_svc.grpo.rollouts import Rollouts
 from trainer_svc.grpo.update import Updater
