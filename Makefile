@@ -24,10 +24,11 @@ test: install-dev ## every test but the slow ones
 test-all: install-dev ## every test
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
 
-lint: install-dev ## ruff and mypy
+lint: install-dev ## ruff, mypy, and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: install-dev ## let ruff put things right
 	$(BIN)/ruff check --fix .
@@ -43,7 +44,7 @@ lock: install-dev ## resolve constraints.txt anew
 	scripts/lock.sh $(VENV)
 
 clean: ## remove the virtual environment and caches; runs stay
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 
 install: $(VENV)/.services
 install-dev: $(VENV)/.dev
