@@ -31,6 +31,7 @@ from benchmarks.command_line import benchmark_parser, parse, publish
 from generator_svc.data.load import read_crystals
 from generator_svc.data.table import CrystalTable
 from generator_svc.diffusion.sampler import SamplerSettings
+from generator_svc.finisher.plan import FinishPlan, finish_plan
 from generator_svc.networks.conditions import conditions_of
 from generator_svc.networks.ragged import Ragged
 from generator_svc.service.engine import Engine, SamplePlan
@@ -39,8 +40,10 @@ from generator_svc.storage.bundle import load_bundle
 from oracle_svc.crystals.charge import charge_neutral
 from oracle_svc.pools.worker_pool import WorkerDiedError, WorkerPool, WorkerTimeoutError
 from xenolith.bundle import find_bundle
+from xenolith.cli.generator.finishing import add_finishing
 from xenolith.crystal import Crystal
 from xenolith.intervals import wilson
+from xenolith.v1 import generator_pb2
 
 TOLERANCES = {"loose": (0.3, 0.5, 10.0), "tight": (0.2, 0.3, 5.0)}
 """ltol, stol, angle_tol (degrees)."""
@@ -48,7 +51,12 @@ MIN_DISTANCE_A, MIN_VOLUME_A3 = 0.5, 0.1
 
 
 def predict(
-    engine: Engine, table: CrystalTable, settings: SamplerSettings, seed: int, batch: int
+    engine: Engine,
+    table: CrystalTable,
+    settings: SamplerSettings,
+    finishing: FinishPlan | None,
+    seed: int,
+    batch: int,
 ) -> list[Crystal]:
     """One sample for each of the table's compositions, in its order."""
     config = engine.loaded.denoiser.config.conditions
@@ -68,6 +76,7 @@ def predict(
         chunk=batch,
         embeddings=False,
         conditions=wanted.keep(kinds),
+        finishing=finishing,
     )
     found: dict[int, Crystal] = {}
     began = time.monotonic()
@@ -170,7 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     table = table.take(rows)
     settings = SamplerSettings(steps=given.steps, eta=given.eta, guidance_scale=given.guidance)
     began = time.monotonic()
-    predicted = predict(engine, table, settings, given.seed, given.batch)
+    asked = generator_pb2.Finishing(steps=given.finish_steps, noise=given.finish_noise)
+    finishing = finish_plan(asked, engine.finishing)
+    predicted = predict(engine, table, settings, finishing, given.seed, given.batch)
     sampled = time.monotonic()
     known = [_known(table, index) for index in range(len(table))]
     results = compare(list(zip(predicted, known, strict=True)), given.workers, given.limit_s)
@@ -179,6 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "bundle_digest": engine.loaded.bundle.digest,
         "data": {"file": given.data.name, "split": given.split, "max_atoms": limit},
         "sampler": {"steps": given.steps, "eta": given.eta, "guidance_scale": given.guidance},
+        "finishing": None if finishing is None else {"steps": finishing.steps, "noise": finishing.noise},
         "seed": given.seed,
         "sampling_s": round(sampled - began, 1),
         "matching_s": round(time.monotonic() - sampled, 1),
@@ -208,6 +220,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--eta", type=float, default=1.0)
     parser.add_argument("--guidance", type=float, default=2.0, help="1: plain conditional model")
+    add_finishing(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--device", default="cpu")
