@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from generator_svc.finisher.surroundings import HARMONICS, TENSOR, VECTOR, surroundings, symmetric_matrix
 
 _FREQUENCIES = 16
+_PAIR_WIDTH = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class FinisherConfig:
     """Size of the network."""
 
     width: int = 128
-    """Scalars of an atom."""
+    """Scalars of an atom; a multiple of heads."""
     layers: int = 4
     heads: int = 8
     channels: int = 32
@@ -34,6 +35,11 @@ class FinisherConfig:
     cutoff: float = 6.0
     """Angstrom, beyond which atoms do not see each other's distance."""
     max_atomic_number: int = 100
+
+    def __post_init__(self) -> None:
+        for name, value in (("width", self.width), ("channels", self.channels)):
+            if value % self.heads:
+                raise ValueError(f"{name} ({value}) must be a multiple of heads ({self.heads})")
 
 
 class FinisherBlock(nn.Module):
@@ -123,9 +129,9 @@ class Finisher(nn.Module):
         self.blocks = nn.ModuleList(FinisherBlock(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulation = nn.Linear(width, 2 * width)
-        self.left, self.right = nn.Linear(width, 64), nn.Linear(width, 64)
-        self.distances = nn.Linear(config.radial, 64)
-        self.pair = nn.Linear(64, 2 * config.radial)
+        self.left, self.right = nn.Linear(width, _PAIR_WIDTH), nn.Linear(width, _PAIR_WIDTH)
+        self.distances = nn.Linear(config.radial, _PAIR_WIDTH)
+        self.pair = nn.Linear(_PAIR_WIDTH, 2 * config.radial)
         self.atom = nn.Linear(width, 2 * channels + 1)
         for layer in (self.modulation, self.pair):
             nn.init.zeros_(layer.weight)

@@ -114,6 +114,15 @@ def test_other_minutes_are_another_training(salts: Path, tmp_path: Path) -> None
         run_finisher(longer, folder)
 
 
+def test_a_width_that_heads_do_not_share_is_refused(
+    salts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text(Path(config(tmp_path, salts)).read_text().replace("channels = 4", "channels = 5"))
+    assert main(["pretrain", "finisher", str(file), "--out", str(tmp_path / "out")]) == 1
+    assert "channels (5) must be a multiple of heads (2)" in capsys.readouterr().err
+
+
 def test_the_learning_rate_follows_the_clock() -> None:
     settings = LoopSettings(minutes=3, learning_rate=1.0, warmup_steps=10)
     assert learning_rate(4, 0.0, settings) == pytest.approx(0.5)
