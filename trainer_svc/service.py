@@ -10,6 +10,7 @@ from trainer_svc.errors import NoSuchRunError
 from trainer_svc.runs.run_log import RunLog
 from trainer_svc.training.evaluate_call import evaluate
 from trainer_svc.training.manager import RunManager
+from trainer_svc.training.publish_call import publish_policy
 from xenolith.errors import InvalidArgumentError
 from xenolith.v1 import trainer_pb2, trainer_pb2_grpc
 
@@ -78,6 +79,12 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
         """Evaluate a policy: progress, the result last."""
         async for response in evaluate(request, self._manager):
             yield response
+
+    async def PublishPolicy(
+        self, request: trainer_pb2.PublishPolicyRequest, context: Any
+    ) -> trainer_pb2.PublishPolicyResponse:
+        """Make the generator sample with a policy of a run."""
+        return await publish_policy(request, self._manager)
 
     async def GetArtifact(
         self, request: trainer_pb2.GetArtifactRequest, context: Any

@@ -68,8 +68,13 @@ class PolicyStore:
             )
         return policy
 
-    def readable(self, version: str) -> Policy:
-        """A policy whose weights can be read: the current one or the bundle's own."""
+    def at_hand(self, version: str) -> Policy:
+        """A policy that can sample and be read: the current one, or the bundle's own whatever is loaded.
+
+        Raises
+        ------
+        FailedPreconditionError : it is neither; the current one is named.
+        """
         return self.base if version in {"base", self.base.version} else self.expect(version)
 
     def check(self, header: generator_pb2.WeightsHeader) -> None:

@@ -74,7 +74,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         self, request: generator_pb2.SampleRequest, context: Any
     ) -> AsyncIterator[generator_pb2.SampleResponse]:
         """Stream finished samples."""
-        policy = self.policies.expect(request.expected_policy_version)
+        policy = self.policies.at_hand(request.expected_policy_version)
         plan = requests.sample_plan(request, self.engine)
 
         def compute(stop: Stop) -> Iterator[generator_pb2.SampleResponse]:
@@ -128,7 +128,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         self, request: generator_pb2.GetWeightsRequest, context: Any
     ) -> AsyncIterator[generator_pb2.GetWeightsResponse]:
         """Stream the weights of the current or the bundle's own policy."""
-        policy = self.policies.readable(request.expected_policy_version)
+        policy = self.policies.at_hand(request.expected_policy_version)
         if request.kind == generator_pb2.WEIGHTS_KIND_ADAPTER:
             for message in responses.adapter_messages(policy, self.engine.loaded.bundle.digest):
                 yield message

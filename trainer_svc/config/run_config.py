@@ -143,6 +143,8 @@ class RunConfig(Model):
     """0 is a seed like any other."""
     expected_bundle_digest: str = ""
     base_policy_version: str = ""
+    from_run: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*(/\d+)?)?$")
+    """Run whose policy this one starts from and is held to: NAME (the chosen one) or NAME/STEP."""
     steps: int = Field(default=100, ge=1)
     groups: int = Field(default=8, ge=1)
     group_size: int = Field(default=32, ge=2)
@@ -239,6 +241,8 @@ class RunConfig(Model):
             raise ValueError(
                 f"algorithm_settings of {self.algorithm}: {explain(error, kind.Settings)}"
             ) from error
+        if self.from_run and self.base_policy_version:
+            raise ValueError("from_run and base_policy_version both say where to start; give one")
         if self.adapter is None and (self.adapter_alpha or self.adapter_targets):
             raise ValueError("adapter_alpha and adapter_targets need adapter_rank")
         if self.sampler.guidance_scale != 1.0 and not self.conditions:

@@ -20,6 +20,7 @@ from trainer_svc.services.patience import Patience
 from trainer_svc.services.policy_link import PolicyLink, build_denoiser, tensors_of, version_of
 from trainer_svc.services.remote import Generator, Oracle
 from trainer_svc.services.scoring import Scorer
+from trainer_svc.training.earlier_runs import policy_of_run
 from trainer_svc.training.learner import Learner
 from trainer_svc.training.offers import check_offers, properties_of
 from xenolith.files import write_json
@@ -144,9 +145,12 @@ class Preparation:
 
     async def _fetch_base(self, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
         """Keep the policy that the run starts from as the checkpoint of step 0."""
-        wanted = self.config.base_policy_version or "base"
-        received = await self._patience.call("generator", lambda: self._generator.weights(wanted))
-        weights = tensors_of(received)
+        if self.config.from_run:
+            _, weights = policy_of_run(self.directory.path.parent, self.config.from_run, source.bundle_digest)
+        else:
+            wanted = self.config.base_policy_version or "base"
+            received = await self._patience.call("generator", lambda: self._generator.weights(wanted))
+            weights = tensors_of(received)
         learner = Learner(self.config, build_denoiser(source.denoiser_config_json, weights))
         version = version_of(self.config.name, 0, weights)
         await self.worker.run(self.checkpoints.save, learner.weights, TrainingState(policy_version=version))

@@ -69,6 +69,7 @@ class TrainerClient(Service):
     watch_run = iterate(trainer_calls.watch_run)
     stop_run = unary(trainer_calls.stop_run)
     resume_run = unary(trainer_calls.resume_run)
+    publish_policy = unary(trainer_calls.publish_policy)
     evaluate = collect(trainer_calls.evaluate)
     get_artifact = collect(trainer_calls.get_artifact)
 

@@ -80,7 +80,8 @@ def sample(
     return_trajectory, return_embeddings
         Return these too.
     expected_policy_version, expected_bundle_digest
-        Fail unless these are loaded.
+        Fail unless these are loaded; ``"base"`` is the bundle's own policy, whatever is loaded. A policy of a
+        run is named by what ``trainer.publish_policy`` returns.
     on_progress
         Called with samples done and samples in all.
     timeout_s
@@ -109,6 +110,7 @@ def iter_samples(
     finish_noise: float | None = None,
     symmetrize_tolerance: float | None = None,
     relax_steps: int | None = None,
+    expected_policy_version: str = "",
     max_samples_per_message: int = 0,
     timeout_s: float | None = None,
 ) -> Iterate[Samples]:

@@ -25,6 +25,7 @@ __all__ = [
     "get_artifact",
     "get_run",
     "list_runs",
+    "publish_policy",
     "resume_run",
     "run_config",
     "start_run",
@@ -151,6 +152,19 @@ def evaluate(
         request=request,
         collector=lambda: EvaluationCollector(on_progress),
         timeout_s=deadline(timeout_s, _HOUR_S + 10 * (n or 1000)),
+    )
+
+
+def publish_policy(run_name: str, *, step: int | None = None, timeout_s: float | None = None) -> Unary[str]:
+    """Make the generator sample with a policy of a run, by default the one that the run has chosen.
+
+    Returns its version, for ``expected_policy_version`` of ``generator.sample``.
+    """
+    return Unary(
+        method="PublishPolicy",
+        request=trainer_pb2.PublishPolicyRequest(run_name=run_name, step=step),
+        parse=lambda response: response.policy_version,
+        timeout_s=deadline(timeout_s, 300),
     )
 
 

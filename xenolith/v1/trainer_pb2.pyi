@@ -52,7 +52,7 @@ RUN_STATE_INTERRUPTED: RunState
 RUN_STATE_WAITING: RunState
 
 class RunConfig(_message.Message):
-    __slots__ = ("name", "seed", "expected_bundle_digest", "base_policy_version", "steps", "groups", "group_size", "atom_counts", "conditions", "sampler", "optimizer", "reward_terms", "invalid_reward", "score_settings", "evaluation", "early_stopping", "checkpoint_every", "max_staleness", "share_initial_noise", "adapter_rank", "labels", "reward_spec", "suspicious_below", "creativity", "adapter_alpha", "adapter_targets", "algorithm", "algorithm_settings", "hold", "reward_combine", "elements", "replay")
+    __slots__ = ("name", "seed", "expected_bundle_digest", "base_policy_version", "steps", "groups", "group_size", "atom_counts", "conditions", "sampler", "optimizer", "reward_terms", "invalid_reward", "score_settings", "evaluation", "early_stopping", "checkpoint_every", "max_staleness", "share_initial_noise", "adapter_rank", "labels", "reward_spec", "suspicious_below", "creativity", "adapter_alpha", "adapter_targets", "algorithm", "algorithm_settings", "hold", "reward_combine", "elements", "replay", "from_run")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -92,6 +92,7 @@ class RunConfig(_message.Message):
     REWARD_COMBINE_FIELD_NUMBER: _ClassVar[int]
     ELEMENTS_FIELD_NUMBER: _ClassVar[int]
     REPLAY_FIELD_NUMBER: _ClassVar[int]
+    FROM_RUN_FIELD_NUMBER: _ClassVar[int]
     name: str
     seed: int
     expected_bundle_digest: str
@@ -124,7 +125,8 @@ class RunConfig(_message.Message):
     reward_combine: str
     elements: ElementPreferences
     replay: ReplaySettings
-    def __init__(self, name: _Optional[str] = ..., seed: _Optional[int] = ..., expected_bundle_digest: _Optional[str] = ..., base_policy_version: _Optional[str] = ..., steps: _Optional[int] = ..., groups: _Optional[int] = ..., group_size: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[_generator_pb2.Condition, _Mapping]]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerSettings, _Mapping]] = ..., reward_terms: _Optional[_Iterable[_Union[RewardTerm, _Mapping]]] = ..., invalid_reward: _Optional[float] = ..., score_settings: _Optional[_Union[_oracle_pb2.ScoreSettings, _Mapping]] = ..., evaluation: _Optional[_Union[EvaluationSettings, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., checkpoint_every: _Optional[int] = ..., max_staleness: _Optional[int] = ..., share_initial_noise: bool = ..., adapter_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., reward_spec: _Optional[str] = ..., suspicious_below: _Optional[float] = ..., creativity: _Optional[_Union[CreativitySettings, _Mapping]] = ..., adapter_alpha: _Optional[float] = ..., adapter_targets: _Optional[_Iterable[str]] = ..., algorithm: _Optional[str] = ..., algorithm_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., hold: _Optional[_Union[HoldSettings, _Mapping]] = ..., reward_combine: _Optional[str] = ..., elements: _Optional[_Union[ElementPreferences, _Mapping]] = ..., replay: _Optional[_Union[ReplaySettings, _Mapping]] = ...) -> None: ...
+    from_run: str
+    def __init__(self, name: _Optional[str] = ..., seed: _Optional[int] = ..., expected_bundle_digest: _Optional[str] = ..., base_policy_version: _Optional[str] = ..., steps: _Optional[int] = ..., groups: _Optional[int] = ..., group_size: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ..., conditions: _Optional[_Iterable[_Union[_generator_pb2.Condition, _Mapping]]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., optimizer: _Optional[_Union[OptimizerSettings, _Mapping]] = ..., reward_terms: _Optional[_Iterable[_Union[RewardTerm, _Mapping]]] = ..., invalid_reward: _Optional[float] = ..., score_settings: _Optional[_Union[_oracle_pb2.ScoreSettings, _Mapping]] = ..., evaluation: _Optional[_Union[EvaluationSettings, _Mapping]] = ..., early_stopping: _Optional[_Union[EarlyStopping, _Mapping]] = ..., checkpoint_every: _Optional[int] = ..., max_staleness: _Optional[int] = ..., share_initial_noise: bool = ..., adapter_rank: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., reward_spec: _Optional[str] = ..., suspicious_below: _Optional[float] = ..., creativity: _Optional[_Union[CreativitySettings, _Mapping]] = ..., adapter_alpha: _Optional[float] = ..., adapter_targets: _Optional[_Iterable[str]] = ..., algorithm: _Optional[str] = ..., algorithm_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., hold: _Optional[_Union[HoldSettings, _Mapping]] = ..., reward_combine: _Optional[str] = ..., elements: _Optional[_Union[ElementPreferences, _Mapping]] = ..., replay: _Optional[_Union[ReplaySettings, _Mapping]] = ..., from_run: _Optional[str] = ...) -> None: ...
 
 class ElementPreferences(_message.Message):
     __slots__ = ("avoid", "favour", "weight")
@@ -752,6 +754,22 @@ class EvaluateResponse(_message.Message):
     progress: Progress
     evaluation: Evaluation
     def __init__(self, progress: _Optional[_Union[Progress, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ...) -> None: ...
+
+class PublishPolicyRequest(_message.Message):
+    __slots__ = ("run_name", "step")
+    RUN_NAME_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    run_name: str
+    step: int
+    def __init__(self, run_name: _Optional[str] = ..., step: _Optional[int] = ...) -> None: ...
+
+class PublishPolicyResponse(_message.Message):
+    __slots__ = ("policy_version", "step")
+    POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    policy_version: str
+    step: int
+    def __init__(self, policy_version: _Optional[str] = ..., step: _Optional[int] = ...) -> None: ...
 
 class GetArtifactRequest(_message.Message):
     __slots__ = ("run_name", "artifact")

@@ -70,6 +70,11 @@ class TrainerServiceStub(object):
                 request_serializer=xenolith_dot_v1_dot_trainer__pb2.EvaluateRequest.SerializeToString,
                 response_deserializer=xenolith_dot_v1_dot_trainer__pb2.EvaluateResponse.FromString,
                 _registered_method=True)
+        self.PublishPolicy = channel.unary_unary(
+                '/xenolith.v1.TrainerService/PublishPolicy',
+                request_serializer=xenolith_dot_v1_dot_trainer__pb2.PublishPolicyRequest.SerializeToString,
+                response_deserializer=xenolith_dot_v1_dot_trainer__pb2.PublishPolicyResponse.FromString,
+                _registered_method=True)
         self.GetArtifact = channel.unary_stream(
                 '/xenolith.v1.TrainerService/GetArtifact',
                 request_serializer=xenolith_dot_v1_dot_trainer__pb2.GetArtifactRequest.SerializeToString,
@@ -131,6 +136,14 @@ class TrainerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PublishPolicy(self, request, context):
+        """Makes the generator sample with a policy of a run from now on, under the version that is returned.
+        FAILED_PRECONDITION while a run is at work on the generator, or if the run was made with another bundle.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetArtifact(self, request, context):
         """Reads a file of a run, such as its report, in pieces.
         """
@@ -175,6 +188,11 @@ def add_TrainerServiceServicer_to_server(servicer, server):
                     servicer.Evaluate,
                     request_deserializer=xenolith_dot_v1_dot_trainer__pb2.EvaluateRequest.FromString,
                     response_serializer=xenolith_dot_v1_dot_trainer__pb2.EvaluateResponse.SerializeToString,
+            ),
+            'PublishPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishPolicy,
+                    request_deserializer=xenolith_dot_v1_dot_trainer__pb2.PublishPolicyRequest.FromString,
+                    response_serializer=xenolith_dot_v1_dot_trainer__pb2.PublishPolicyResponse.SerializeToString,
             ),
             'GetArtifact': grpc.unary_stream_rpc_method_handler(
                     servicer.GetArtifact,
@@ -372,6 +390,33 @@ class TrainerService(object):
             '/xenolith.v1.TrainerService/Evaluate',
             xenolith_dot_v1_dot_trainer__pb2.EvaluateRequest.SerializeToString,
             xenolith_dot_v1_dot_trainer__pb2.EvaluateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xenolith.v1.TrainerService/PublishPolicy',
+            xenolith_dot_v1_dot_trainer__pb2.PublishPolicyRequest.SerializeToString,
+            xenolith_dot_v1_dot_trainer__pb2.PublishPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

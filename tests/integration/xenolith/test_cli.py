@@ -81,6 +81,10 @@ class Trainer(trainer_pb2_grpc.TrainerServiceServicer):
         self.resumed = True
         return trainer_pb2.ResumeRunResponse(run=self._run(request.name))
 
+    async def PublishPolicy(self, request: Any, context: Any) -> Any:
+        step = request.step if request.HasField("step") else self._run(request.run_name).steps_done
+        return trainer_pb2.PublishPolicyResponse(policy_version=f"{request.run_name}/{step}:abc", step=step)
+
     async def StopRun(self, request: Any, context: Any) -> Any:
         return trainer_pb2.StopRunResponse(run=self._run(request.name))
 
@@ -169,6 +173,32 @@ def test_json_on_stdout_is_json_alone(at: Any, tmp_path: Path, capsys: Any) -> N
     write_cif(SALT, tmp_path / "salt.cif")
     main(["score", "salt.cif", "--oracle", at(Oracle()), "--json", "-"])
     assert len(json.loads(capsys.readouterr().out)) == 1
+
+
+def test_generate_samples_the_bundle_s_own_policy_or_a_run_s(at: Any, capsys: Any) -> None:
+    generator, trainer = Generator(), Trainer()
+    trainer.runs["done"] = trainer_pb2.Run(name="done", steps_done=7)
+    address = at(generator)
+    command = ["generate", "-n", "1", "--force", "--out", "p.extxyz", "--generator", address]
+    assert main(command) == 0
+    assert generator.request.expected_policy_version == "base"
+    command += ["--trainer", at(trainer)]
+    assert main([*command, "--run", "done"]) == 0
+    assert generator.request.expected_policy_version == "done/7:abc"
+    assert main([*command, "--run", "done/3"]) == 0
+    assert generator.request.expected_policy_version == "done/3:abc"
+    assert main(["generate", "--out", "q.extxyz", "--run", "done", "--generator", address]) == 1
+    assert "give both" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*command, "--run", "done/last"])
+
+
+def test_train_starts_from_a_run(at: Any) -> None:
+    trainer = Trainer()
+    command = ["train", "--name", "next", "--steps", "1", "--trainer", at(trainer)]
+    assert main([*command, "--from-run", "first/40", "--algorithm", "awm"]) == 0
+    config = trainer.runs["next"].config
+    assert (config.from_run, config.algorithm) == ("first/40", "awm")
 
 
 @pytest.mark.parametrize("target", ["new/samples.extxyz", "folder"])

@@ -8,6 +8,7 @@ from xenolith.cli.generator.cleanup import add_cleanup, cleanup_settings
 from xenolith.cli.generator.finishing import add_finishing
 from xenolith.cli.output import add_json, console, write_json
 from xenolith.cli.progress import Progress
+from xenolith.cli.run_policies import policy_of_run
 from xenolith.cli.services import add_service_arguments, services
 from xenolith.client import Samples, condition
 from xenolith.convert import write_cif, write_extxyz
@@ -25,6 +26,13 @@ def add_parser(commands: Any) -> None:
         description="Sample crystals. Each is written once it is made, so an interrupt loses none.",
     )
     parser.add_argument("-n", type=int, default=16, help="how many (default: 16)")
+    parser.add_argument(
+        "--run",
+        metavar="NAME[/STEP]",
+        dest="policy",
+        type=policy_of_run,
+        help="sample with the policy that this run has chosen, or that of a step; default: the bundle's own",
+    )
     parser.add_argument("--num-atoms", type=int, help="atoms in each cell; default: as in the training data")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same crystals (default: 0)")
     parser.add_argument("--steps", type=int, help="denoising steps")
@@ -56,7 +64,7 @@ def add_parser(commands: Any) -> None:
         "--out", type=Path, default=Path("samples.extxyz"), help="extxyz file, or folder for CIF files"
     )
     parser.add_argument("--force", action="store_true", help="overwrite the file, or add to the folder")
-    add_service_arguments(parser, "generator", "oracle")
+    add_service_arguments(parser, "generator", "oracle", "trainer")
     add_json(parser, "one object per sample")
     parser.set_defaults(run=run)
 
@@ -68,8 +76,21 @@ def run(given: argparse.Namespace) -> int:
     _prepare(given.out, as_cif=as_cif, force=given.force)
     written: list[dict[str, Any]] = []
     also = ("oracle",) if given.relax_steps else ()
+    if given.policy:
+        if bool(given.trainer) != bool(given.generator):
+            raise InvalidArgumentError(
+                "--run needs the trainer that keeps the run and the generator that it pushes to: give both"
+                " --trainer and --generator, or neither"
+            )
+        also = (*also, "trainer")
     with services(given, "generator", out, also=also) as client, Progress(out) as progress:
+        policy = "base"
+        if given.policy:
+            name, step = given.policy
+            policy = client.trainer.publish_policy(name, step=step)
+            out.print(f"sampling with policy {policy}")
         for part in client.generator.iter_samples(
+            expected_policy_version=policy,
             n=given.n,
             num_atoms=given.num_atoms,
             conditions=_conditions(given),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from xenolith.cli.output import add_json, console, write_json
+from xenolith.cli.run_policies import policy_of_run
 from xenolith.cli.services import add_service_arguments, services
 from xenolith.cli.trainer.runs import ensure_succeeded, fetch, follow, outcome, summary
 from xenolith.client import Client, Run, run_config
@@ -40,6 +41,13 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     """Add options for the fields that are changed most often."""
     group = parser.add_argument_group("run", "these override the configuration file")
     group.add_argument("--seed", type=int)
+    group.add_argument(
+        "--from-run",
+        metavar="NAME[/STEP]",
+        type=policy_of_run,
+        help="start from the policy that this run has chosen, or from that of a step, and hold to it",
+    )
+    group.add_argument("--algorithm", help="how the policy learns: grpo, awm, nft, ram, expert, ...")
     group.add_argument("--steps", type=int, help="steps in all")
     group.add_argument("--groups", type=int, help="groups per step")
     group.add_argument("--group-size", type=int, help="samples per group")
@@ -106,9 +114,12 @@ def _report(given: argparse.Namespace, client: Client, ended: Run) -> str:
 def config_from(given: argparse.Namespace, config: dict[str, Any]) -> trainer_pb2.RunConfig:
     """Return the configuration of a file with the command line's changes."""
     result = run_config(config)
-    for name in ("name", "seed", "steps", "groups", "group_size"):
+    for name in ("name", "seed", "steps", "groups", "group_size", "algorithm"):
         if (value := getattr(given, name)) is not None:
             setattr(result, name, value)
+    if given.from_run is not None:
+        name, step = given.from_run
+        result.from_run = name if step is None else f"{name}/{step}"
     if given.evaluate is not None:
         result.evaluation.n = given.evaluate
     if given.reward:
