@@ -28,9 +28,10 @@ def client(make_scorer):
 
 
 @pytest.fixture
-def members(crystals):
+def members(crystals, tmp_path):
+    (tmp_path / "torn.cif").write_text("data_torn\n_cell_length_a ?\n")
     chosen = [crystals[name] for name in ("CaF2", "Si-diamond", "NaCl-rocksalt", "Cu-fcc")]
-    return [*chosen, "no such file.cif", *chosen[:2]]
+    return [*chosen, str(tmp_path / "torn.cif"), *chosen[:2]]
 
 
 def test_pieces_give_what_one_call_gives(client, members):

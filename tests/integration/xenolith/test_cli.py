@@ -166,7 +166,7 @@ def test_score_writes_one_object_per_structure(at: Any, tmp_path: Path, capsys: 
 
 def test_score_of_nothing_good_fails(at: Any, capsys: Any) -> None:
     assert main(["score", "missing.cif", "--oracle", at(Oracle())]) == 1
-    assert "missing.cif does not exist" in capsys.readouterr().err
+    assert "there is no file or folder missing.cif" in capsys.readouterr().err
 
 
 def test_json_on_stdout_is_json_alone(at: Any, tmp_path: Path, capsys: Any) -> None:

@@ -21,6 +21,7 @@ __all__ = ["read_extxyz_text"]
 
 # A name may hold colons in pairs, as metatensor writes them: mtt::shift:R:1.
 _PROPERTY = re.compile(r"((?:[^:]|::)+?):([RILS]):(\d+)(?::|$)")
+_ATOM = re.compile(r"\s*[A-Za-z]{1,2}[^\s=]*(?:\s+[^\s=]+){3}")
 _COUNT = re.compile(r"\s*\d+\s*")
 _LABEL = re.compile(r"([A-Za-z]{1,2})\d+")
 _RESERVED = frozenset({"Lattice", "Properties", "pbc"})
@@ -61,7 +62,7 @@ def _frames(lines: Sequence[str]) -> Iterator[_Frame]:
         start = place
         if _COUNT.fullmatch(lines[start]):
             end = start + 2 + int(lines[start])
-            if end <= len(lines) and (int(lines[start]) == 0 or _is_end(lines, end)):
+            if end <= len(lines) and _is_whole(lines, start, end):
                 damage = "" if int(lines[start]) else "holds no atoms"
                 yield _Frame(
                     line=start + 1, comment=lines[start + 1], atoms=lines[start + 2 : end], damage=damage
@@ -75,10 +76,11 @@ def _frames(lines: Sequence[str]) -> Iterator[_Frame]:
         yield _Frame(line=start + 1, damage=told)
 
 
-def _is_end(lines: Sequence[str], place: int) -> bool:
-    """Whether a frame may end before a line: there is no other, it is empty, or another begins."""
-    rest = next((line for line in lines[place:] if line.strip()), None)
-    return rest is None or bool(_COUNT.fullmatch(rest)) or not lines[place].strip()
+def _is_whole(lines: Sequence[str], start: int, end: int) -> bool:
+    """Whether a frame may be what is between two lines: no other begins in it, and no atom is behind it."""
+    if end < len(lines) and _ATOM.match(lines[end]):
+        return False
+    return not any(_begins(lines, place) for place in range(start + 1, end))
 
 
 def _begins(lines: Sequence[str], place: int) -> bool:

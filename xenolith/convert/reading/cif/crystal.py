@@ -73,6 +73,9 @@ def _crystal(block: Block) -> tuple[Crystal, list[str]]:
         raise DisorderedError("has alternative sites of a disordered crystal (_atom_site_disorder_group)")
     _expect_order(sites)
     reading = _chosen(block, sites, symmetry, lattice)
+    text = block.value("_chemical_formula_sum")
+    if text and stated_formula(block) is None:
+        notes.append(f"_chemical_formula_sum {text!r} is no plain sum: the atoms are not compared with it")
     crystal = Crystal(
         lattice=lattice, numbers=np.array(reading.numbers, dtype=np.int32), frac_coords=reading.positions
     )

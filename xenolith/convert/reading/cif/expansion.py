@@ -49,18 +49,18 @@ def expand(sites: Sequence[Site], operations: Operations, lattice: Floats, merge
             positions.append(place)
             continue
         images = (operations.rotations @ place + operations.translations) % 1.0
-        shift = images[None, :, :] - images[:, None, :]
-        shift -= np.round(shift)
-        distance = np.linalg.norm(shift @ lattice, axis=-1)
         free = np.ones(len(images), dtype=bool)
         for first in range(len(images)):
             if not free[first]:
                 continue
-            members = free & (distance[first] <= merged)
+            shift = images - images[first]
+            shift -= np.round(shift)
+            members = free & (np.linalg.norm(shift @ lattice, axis=1) <= merged)
             free &= ~members
             owners.append(index)
-            positions.append(images[first] + shift[first, members].mean(axis=0))
-            largest = float(distance[np.ix_(members, members)].max())
+            shift = shift[members]
+            positions.append(images[first] + shift.mean(axis=0))
+            largest = _diameter(shift @ lattice)
             if largest > _TOLD:
                 spread[index] = max(spread.get(index, 0.0), largest)
     return Expanded(owners=owners, positions=np.array(positions).reshape(-1, 3), spread=spread)
@@ -96,3 +96,11 @@ def crowding(numbers: Sequence[int], positions: Floats, lattice: Floats) -> floa
         distance[row, 13] = np.inf
         smallest = min(smallest, float((distance.min(axis=1) / (radii + radii[row])).min()))
     return smallest
+
+
+def _diameter(points: Floats) -> float:
+    """Largest distance of two points; of many that are all the same without comparing each with each."""
+    around = float(np.abs(points - points.mean(axis=0)).max())
+    if around < _TOLD / 10:
+        return around
+    return float(np.linalg.norm(points[:, None] - points[None], axis=-1).max())

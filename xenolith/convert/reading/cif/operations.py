@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -54,14 +54,20 @@ class Operations:
         """Tell whether the cell has the symmetry: lengths within 3 %, angles within 3 degrees."""
         if self.trivial:
             return True
-        lengths, angles = _shape(lattice)
-        for rotation in np.unique(self.rotations, axis=0):
-            other_lengths, other_angles = _shape(rotation.T @ lattice)
-            if (np.abs(other_lengths / lengths - 1) > _LENGTHS_PART).any():
-                return False
-            if (np.abs(other_angles - angles) > _ANGLES_PART).any():
-                return False
-        return True
+        metric = lattice @ lattice.T
+        lengths, cosines = _shape(metric)
+        rotations = self._distinct
+        others = np.einsum("nji,jk,nkl->nil", rotations, metric, rotations)
+        other_lengths, other_cosines = _shape(others)
+        off = np.degrees(np.abs(np.arccos(other_cosines) - np.arccos(cosines)))
+        return bool(
+            (np.abs(other_lengths / lengths - 1) < _LENGTHS_PART).all() and (off < _ANGLES_PART).all()
+        )
+
+    @cached_property
+    def _distinct(self) -> Floats:
+        """Each rotation once: with a centring they come again and again."""
+        return np.unique(self.rotations, axis=0)
 
 
 def from_triplets(triplets: Iterable[str]) -> Operations:
@@ -130,7 +136,9 @@ def _parsed(triplet: str) -> tuple[Floats, Floats]:
     return np.round(rotation) + 0.0, np.where(np.abs(near - translation) < 1e-3, near, translation)
 
 
-def _shape(lattice: Floats) -> tuple[Floats, Floats]:
-    lengths = np.linalg.norm(lattice, axis=1)
-    cosines = [lattice[i] @ lattice[j] / (lengths[i] * lengths[j]) for i, j in ((1, 2), (0, 2), (0, 1))]
-    return lengths, np.degrees(np.arccos(np.clip(cosines, -1, 1)))
+def _shape(metric: Floats) -> tuple[Floats, Floats]:
+    """Lengths and cosines of the angles of cells, of their metric tensors (..., 3, 3)."""
+    lengths = np.sqrt(np.einsum("...ii->...i", metric))
+    first, second = [1, 0, 0], [2, 2, 1]
+    cosines = metric[..., first, second] / (lengths[..., first] * lengths[..., second])
+    return lengths, np.clip(cosines, -1, 1)
