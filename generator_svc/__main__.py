@@ -11,7 +11,7 @@ import torch
 from generator_svc.cleanup.relax import OracleRelaxer
 from generator_svc.service.engine import Engine
 from generator_svc.service.servicer import GeneratorService
-from generator_svc.service.settings import add_arguments, settings_from
+from generator_svc.service.settings import GeneratorSettings
 from generator_svc.storage.bundle import load_bundle
 from xenolith import serving
 from xenolith.bundle import BundleError, find_bundle
@@ -21,11 +21,10 @@ from xenolith.errors import XenolithError
 def main() -> int:
     """Serve until SIGTERM; 2 if the settings or the bundle are wrong."""
     parser = argparse.ArgumentParser("generator_svc", description="Serve a generator bundle over gRPC.")
-    add_arguments(parser)
-    serving.add_arguments(parser, port=50051)
-    arguments = parser.parse_args()
+    GeneratorSettings.add_options(parser, "generator")
+    arguments = serving.add_arguments(parser, port=50051).parse_args()
     try:
-        settings, server = settings_from(arguments), serving.settings_from(arguments)
+        settings, server = GeneratorSettings.read(arguments), serving.settings_from(arguments)
         device = settings.torch_device
         relaxer = OracleRelaxer(settings.cleanup_oracle) if settings.cleanup_oracle else None
         engine = Engine(load_bundle(find_bundle(settings.bundle), device), device, relaxer)

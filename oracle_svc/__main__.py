@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from oracle_svc.pools.worker_pool import WorkerError
-from oracle_svc.service.settings import add_oracle_arguments, oracle_settings_from
+from oracle_svc.service.settings import OracleSettings
 from oracle_svc.service.startup import open_service
 from xenolith.errors import XenolithError
 from xenolith.serving import add_arguments, serve, settings_from
@@ -23,9 +23,10 @@ _WAITING = ("/xenolith.v1.OracleService/WaitOperation",)
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to stop; returns the exit code."""
     parser = argparse.ArgumentParser("oracle_svc", description="Measures crystals over gRPC.")
-    arguments = add_oracle_arguments(add_arguments(parser, port=50052)).parse_args(argv)
+    OracleSettings.add_options(parser, "oracle")
+    arguments = add_arguments(parser, port=50052).parse_args(argv)
     try:
-        serving, settings = settings_from(arguments), oracle_settings_from(arguments)
+        serving, settings = settings_from(arguments), OracleSettings.read(arguments)
         configure_logging("oracle", serving.log_level, serving.log_format)
         service = open_service(settings)
     except (XenolithError, WorkerError, ValueError) as error:

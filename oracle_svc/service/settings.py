@@ -1,24 +1,19 @@
-"""Settings of the oracle process: from arguments, else from the environment, else defaults."""
+"""Settings of the oracle process."""
 
 from __future__ import annotations
 
-import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, Json, ValidationError
+from pydantic import Field, Json
+from pydantic_settings import SettingsConfigDict
 
 from oracle_svc.crystals.amd_engines import AmdEngineName
 from xenolith.bundle import DEFAULT_BUNDLE
-from xenolith.errors import InvalidArgumentError
-from xenolith.serving import usable_cores
+from xenolith.serving import ProcessSettings, StackVariable, usable_cores
 
-__all__ = ["OracleSettings", "add_oracle_arguments", "oracle_settings_from"]
-
-_PREFIX = "XENOLITH_ORACLE_"
-_SHARED = {"reference": "XENOLITH_BUNDLE", "cache": "XENOLITH_CACHE"}
-"""Variables of the whole stack that stand in for the oracle's own."""
+__all__ = ["OracleSettings"]
 
 
 def _default_cache() -> str:
@@ -31,15 +26,12 @@ def _default_state() -> str:
     return f"{folder}/xenolith/oracle"
 
 
-class OracleSettings(BaseModel):
-    """What the oracle measures with.
+class OracleSettings(ProcessSettings):
+    """What the oracle measures with."""
 
-    Each field is also an option (`--workers`) and a variable (`XENOLITH_ORACLE_WORKERS`).
-    """
+    model_config = SettingsConfigDict(env_prefix="XENOLITH_ORACLE_")
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    reference: str = Field(
+    reference: Annotated[str, StackVariable("XENOLITH_BUNDLE")] = Field(
         DEFAULT_BUNDLE,
         description="folder of a reference, name or folder of a bundle that has one, or none; several,"
         " comma-separated, are chosen by requests through reference_id, the first being the default",
@@ -50,7 +42,7 @@ class OracleSettings(BaseModel):
     calculator_settings: Json[dict[str, Any]] = Field(
         default_factory=dict, description="its settings, as a JSON object"
     )
-    cache: str = Field(
+    cache: Annotated[str, StackVariable("XENOLITH_CACHE")] = Field(
         default_factory=_default_cache,
         description="sqlite:///FILE, redis://HOST:PORT/DB, or none",
     )
@@ -113,40 +105,3 @@ class OracleSettings(BaseModel):
     max_atoms: int = Field(512, ge=1, description="most atoms in a structure; larger ones are TOO_LARGE")
     max_batch: int = Field(4096, ge=1, description="most structures in a request")
     min_distance: float = Field(0.5, gt=0, description="smallest distance between two atoms, Angstrom")
-
-
-def add_oracle_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Add an option for each setting."""
-    group = parser.add_argument_group("oracle", f"each is also read from the environment: {_PREFIX}<NAME>")
-    for name, field in OracleSettings.model_fields.items():
-        default = "" if field.default_factory else f" (default: {field.default})"
-        group.add_argument(
-            f"--{name.replace('_', '-')}",
-            metavar=name.upper(),
-            help=f"{field.description}{default}".replace("%", "%%"),
-            default=argparse.SUPPRESS,
-        )
-    return parser
-
-
-def oracle_settings_from(arguments: argparse.Namespace) -> OracleSettings:
-    """Return the settings of parsed arguments and the environment.
-
-    Raises
-    ------
-    InvalidArgumentError
-        If a value is wrong; names the setting.
-    """
-    given = vars(arguments)
-    values: dict[str, object] = {}
-    for name in OracleSettings.model_fields:
-        for variable in (_SHARED.get(name, ""), _PREFIX + name.upper()):
-            if os.environ.get(variable):
-                values[name] = os.environ[variable]
-        if name in given:
-            values[name] = given[name]
-    try:
-        return OracleSettings.model_validate(values)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise InvalidArgumentError("; ".join(problems)) from error

@@ -15,14 +15,22 @@ from xenolith.contract.requests import check_score_request, check_settings_diges
 from xenolith.serving.app import RunningServer, running_server, serve
 from xenolith.serving.cores import usable_cores
 from xenolith.serving.interceptors import request_id, run_id
-from xenolith.serving.settings import ServingSettings, add_arguments, settings_from
+from xenolith.serving.settings import (
+    ProcessSettings,
+    ServingSettings,
+    StackVariable,
+    add_arguments,
+    settings_from,
+)
 from xenolith.serving.streams import score_stream
 from xenolith.serving.threaded import threaded_server
 from xenolith.serving.worker import Stop, Worker
 
 __all__ = [
+    "ProcessSettings",
     "RunningServer",
     "ServingSettings",
+    "StackVariable",
     "Stop",
     "Worker",
     "add_arguments",

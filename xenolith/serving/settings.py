@@ -1,23 +1,171 @@
-"""Settings of a service process: from arguments, else from the environment, else defaults."""
+"""Settings of service processes: from the command line, the environment, files of secrets, else defaults."""
+
+from __future__ import annotations
 
 import argparse
 import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from xenolith.errors import InvalidArgumentError
 
-__all__ = ["ServingSettings", "add_arguments", "settings_from"]
+__all__ = ["ProcessSettings", "ServingSettings", "StackVariable", "add_arguments", "settings_from"]
 
-PREFIX = "XENOLITH_"
+SECRETS_DIR = "XENOLITH_SECRETS_DIR"
+"""Variable with a folder of secrets: files that are named like variables (``XENOLITH_TOKEN``)."""
+_DEFAULT = "_default_"
+"""Before the name of a field: its default in this process, among parsed arguments."""
 
 
-class ServingSettings(BaseModel):
+@dataclass(frozen=True)
+class StackVariable:
+    """Marks a field that a variable of the whole stack stands in for, where its own is not set.
+
+    Example
+    -------
+    >>> cache: Annotated[str, StackVariable("XENOLITH_CACHE")] = "none"     # doctest: +SKIP
+    """
+
+    name: str
+
+
+class ProcessSettings(BaseSettings):
+    """What a process is told when it starts. A subclass declares fields, and the prefix of its variables.
+
+    Each field is an option (``--grace-s``), a variable (prefix and ``GRACE_S``) and a file of that name in
+    the folder that XENOLITH_SECRETS_DIR names; the first of these that is given counts. Constructed in code,
+    it takes what the code gives and looks at none of them.
+    """
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        validate_default=False,
+        env_ignore_empty=True,
+        enable_decoding=False,  # a field of type Json reads its text itself
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let code be the only source of what code constructs."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser, title: str, **defaults: object) -> None:
+        """Add an option for each field to a parser.
+
+        Parameters
+        ----------
+        parser
+            Of the process; may hold the options of several kinds of settings.
+        title
+            What the help calls these options.
+        defaults
+            Values that take the place of the fields' own defaults.
+        """
+        prefix = cls.model_config["env_prefix"]
+        group = parser.add_argument_group(title, f"each is also read from the environment: {prefix}<NAME>")
+        stand_ins = _stack_variables(cls)
+
+        def add(_parser: object, *names: str, **given: Any) -> None:
+            name = str(given["dest"])
+            # A default that is none, or made on the spot, is told by the description.
+            text = re.sub(r" \(default(: null|: | factory: .*)\)$", "", given["help"])
+            if name in defaults:
+                text = re.sub(r"\(default: .*\)$", f"(default: {defaults[name]})", text)
+            if name in stand_ins:
+                text += f"; also read from {stand_ins[name]}"
+            shown = given["metavar"] if given["metavar"].startswith("{") else name.upper()
+            group.add_argument(*names, **{**given, "help": text.replace("%", "%%"), "metavar": shown})
+
+        _command_line(cls, parser, add)
+        parser.set_defaults(**{_DEFAULT + name: value for name, value in defaults.items()})
+
+    @classmethod
+    def read(cls, given: argparse.Namespace) -> Self:
+        """Return the settings of a process, whose options have been parsed.
+
+        Raises
+        ------
+        InvalidArgumentError
+            If a value is wrong; names the field.
+        """
+        parsed = vars(given)
+        options = {name: parsed[name] for name in cls.model_fields if name in parsed}
+        values = {name: parsed[_DEFAULT + name] for name in cls.model_fields if _DEFAULT + name in parsed}
+        values |= _secrets(cls)
+        values |= {
+            name: os.environ[variable]
+            for name, variable in _stack_variables(cls).items()
+            if os.environ.get(variable)
+        }
+        values |= EnvSettingsSource(cls)()
+        try:
+            values |= _command_line(cls, argparse.ArgumentParser())(parsed_args=options)()
+            return cls(**values)
+        except ValidationError as error:
+            problems = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
+            raise InvalidArgumentError("; ".join(problems)) from error
+        except SettingsError as error:
+            raise InvalidArgumentError(str(error)) from error
+
+
+def _command_line(
+    kind: type[ProcessSettings],
+    parser: argparse.ArgumentParser,
+    add: Callable[..., Any] = argparse.ArgumentParser.add_argument,
+) -> CliSettingsSource[Any]:
+    """Options of a kind of settings, as a source of values; `add` adds one to the parser."""
+    return CliSettingsSource(kind, root_parser=parser, add_argument_method=add, cli_parse_args=False)
+
+
+def _stack_variables(kind: type[ProcessSettings]) -> dict[str, str]:
+    """Variables of the whole stack by the field that they stand in for."""
+    return {
+        name: mark.name
+        for name, field in kind.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, StackVariable)
+    }
+
+
+def _secrets(kind: type[ProcessSettings]) -> dict[str, Any]:
+    folder = os.environ.get(SECRETS_DIR)
+    if not folder:
+        return {}
+    if not Path(folder).is_dir():
+        raise InvalidArgumentError(f"{SECRETS_DIR} names {folder}, which is no folder")
+    return SecretsSettingsSource(kind, folder)()
+
+
+class ServingSettings(ProcessSettings):
     """How a service is reached; fields are options (``--grace-s``) and variables (``XENOLITH_GRACE_S``)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="XENOLITH_")
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all, as in a container")
     port: int = Field(0, ge=0, le=65535, description="port to listen on; 0 for any free one")
@@ -49,7 +197,7 @@ class ServingSettings(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _belong_together(self) -> "ServingSettings":
+    def _belong_together(self) -> ServingSettings:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together")
         if self.tls_client_ca and not self.tls_cert:
@@ -66,39 +214,17 @@ class ServingSettings(BaseModel):
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, port: int | None = None) -> argparse.ArgumentParser:
-    """Add an option for each setting; `port` is the service's own default."""
-    group = parser.add_argument_group("serving", "each is also read from the environment: XENOLITH_<NAME>")
-    for name, field in ServingSettings.model_fields.items():
-        default = port if name == "port" and port is not None else field.default
-        group.add_argument(
-            f"--{name.replace('_', '-')}",
-            metavar=name.upper(),
-            help=f"{field.description} (default: {default})".replace("%", "%%"),
-            default=argparse.SUPPRESS,
-        )
-    parser.set_defaults(_default_port=port)
+    """Add an option for each serving setting; `port` is the service's own default."""
+    ServingSettings.add_options(parser, "serving", **({} if port is None else {"port": port}))
     return parser
 
 
 def settings_from(arguments: argparse.Namespace) -> ServingSettings:
-    """Return the settings of parsed arguments and the environment.
+    """Return the serving settings of parsed arguments, the environment and files of secrets.
 
     Raises
     ------
     InvalidArgumentError
-        If a value is wrong; names the option.
+        If a value is wrong; names the field.
     """
-    given = vars(arguments)
-    values: dict[str, object] = {}
-    if given.get("_default_port") is not None:
-        values["port"] = given["_default_port"]
-    for name in ServingSettings.model_fields:
-        if variable := os.environ.get(PREFIX + name.upper()):
-            values[name] = variable
-        if name in given:
-            values[name] = given[name]
-    try:
-        return ServingSettings.model_validate(values)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in error.errors()]
-        raise InvalidArgumentError("; ".join(problems)) from error
+    return ServingSettings.read(arguments)

@@ -13,6 +13,7 @@ HEAVY = (
     "pandas",
     "scipy",
     "matplotlib",
+    "pydantic_settings",
     "generator_svc",
     "oracle_svc",
     "trainer_svc",

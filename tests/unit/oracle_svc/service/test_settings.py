@@ -4,12 +4,14 @@ import argparse
 
 import pytest
 
-from oracle_svc.service.settings import OracleSettings, add_oracle_arguments, oracle_settings_from
+from oracle_svc.service.settings import OracleSettings
 from xenolith.errors import InvalidArgumentError
 
 
 def parsed(*arguments: str) -> OracleSettings:
-    return oracle_settings_from(add_oracle_arguments(argparse.ArgumentParser()).parse_args(arguments))
+    parser = argparse.ArgumentParser()
+    OracleSettings.add_options(parser, "oracle")
+    return OracleSettings.read(parser.parse_args(arguments))
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +38,12 @@ def test_an_argument_beats_the_oracles_variable_beats_the_stacks(monkeypatch):
 
 def test_calculator_settings_are_json():
     assert parsed("--calculator-settings", '{"path": "model.pt"}').calculator_settings == {"path": "model.pt"}
+
+
+def test_texts_are_taken_as_they_are():
+    audit = '[{"calculator": "mace", "settings": {"name": "mpa, 0"}}]'
+    settings = parsed("--reference", "mine,yours", "--audit", audit)
+    assert (settings.reference, settings.audit) == ("mine,yours", audit)
 
 
 @pytest.mark.parametrize(

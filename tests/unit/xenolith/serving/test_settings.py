@@ -33,6 +33,30 @@ def test_wrong_values_are_named(arguments: list[str], problem: str) -> None:
         parsed(*arguments)
 
 
+def test_a_file_of_secrets_stands_in_for_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "XENOLITH_TOKEN").write_text("s3cret\n")
+    monkeypatch.setenv("XENOLITH_SECRETS_DIR", str(tmp_path))
+    assert parsed().bearer_token() == "s3cret"
+    monkeypatch.setenv("XENOLITH_TOKEN", "another")
+    assert parsed().bearer_token() == "another"
+    monkeypatch.setenv("XENOLITH_SECRETS_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(InvalidArgumentError, match=r"XENOLITH_SECRETS_DIR names .*nowhere"):
+        parsed()
+
+
+def test_what_code_constructs_looks_at_no_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XENOLITH_TOKEN", "s3cret")
+    assert ServingSettings(grace_s=1).bearer_token() is None
+
+
+def test_help_names_every_option_with_its_default_and_its_variable() -> None:
+    text = " ".join(add_arguments(argparse.ArgumentParser(), port=50052).format_help().split())
+    assert "XENOLITH_<NAME>" in text
+    assert "--port PORT port to listen on; 0 for any free one (default: 50052)" in text
+    for name in ServingSettings.model_fields:
+        assert f"--{name.replace('_', '-')} " in text
+
+
 def test_the_token_comes_from_its_file_and_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("s3cret\n")
     settings = parsed("--token-file", str(tmp_path / "token"))
