@@ -1,7 +1,7 @@
-"""Energy calculators: CHGNet (default), MACE, DFT codes, any ASE calculator, and third parties' own.
+"""Energy calculators: CHGNet (default), MACE, SevenNet, DFT codes, any ASE calculator, and third parties' own.
 
 `open_calculator("chgnet")`, `open_calculator("chgnet-r2scan")`, `open_calculator("mace-mpa-0")`,
-`open_calculator("mace", path="folder")`, `open_calculator("ase", factory="package.module:make")`; or the
+`open_calculator("mace", path="folder")`, `open_calculator("sevennet-l3i5")`, `open_calculator("ase", factory="package.module:make")`; or the
 name of an entry point in the group `xenolith.calculators`, a callable that takes the settings and returns a
 `Calculator`.
 """
@@ -32,6 +32,7 @@ _OWN: Final = {
     "chgnet-r2scan": "oracle_svc.calculators.chgnet.r2scan:ChgnetR2scanCalculator",
     "mace": "oracle_svc.calculators.mace.calculator:MaceCalculator",
     "mace-mpa-0": "oracle_svc.calculators.mace.calculator:mace_mpa_0",
+    "sevennet-l3i5": "oracle_svc.calculators.sevennet.calculator:SevennetCalculator",
     "ase": "oracle_svc.calculators.ase_calculator:AseCalculator",
     "gpaw": "oracle_svc.calculators.dft.gpaw:GpawCalculator",
     "espresso": "oracle_svc.calculators.dft.espresso:EspressoCalculator",
@@ -107,4 +108,6 @@ def _factory(name: str) -> Callable[..., Calculator]:
 def _extra(name: str) -> str:
     if name == "gpaw":
         return name
+    if name.startswith("sevennet"):
+        return "sevennet"
     return "mace" if name.startswith("mace") else "oracle"

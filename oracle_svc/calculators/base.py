@@ -34,6 +34,9 @@ class Evaluation:
     stress: np.ndarray | None = None
     """(B, 3, 3) float64, eV/Angstrom^3, symmetric, positive under tension, NaN where the status is not OK;
     None unless asked for and offered."""
+    raw_energy_per_atom: np.ndarray | None = None
+    """(B,) float64, eV/atom: the energy before the corrections that `energy_per_atom` holds, NaN where the
+    status is not OK; None of a calculator whose energies are on its scheme as they come."""
 
     def __len__(self) -> int:
         return len(self.statuses)
@@ -125,6 +128,7 @@ class EvaluationBuilder:
         self._ends = np.cumsum(num_atoms)
         self._num_atoms = num_atoms
         self._energy = np.full(size, np.nan)
+        self._raw: np.ndarray | None = None
         self._embeddings = (
             np.full((size, embedding_size), np.nan, dtype=np.float32) if embedding_size else None
         )
@@ -146,6 +150,7 @@ class EvaluationBuilder:
         *,
         forces: np.ndarray | None = None,
         stress: np.ndarray | None = None,
+        raw_energy_per_atom: float | None = None,
     ) -> None:
         """Record what was computed of structure `index`; a number that is not finite is a failure."""
         given = {"energy": energy_per_atom, "embedding": embedding, "forces": forces, "stress": stress}
@@ -155,6 +160,10 @@ class EvaluationBuilder:
                 self.fail(index, Status.CALCULATOR_FAILED, message)
                 return
         self._energy[index] = energy_per_atom
+        if raw_energy_per_atom is not None:
+            if self._raw is None:
+                self._raw = np.full(len(self._energy), np.nan)
+            self._raw[index] = raw_energy_per_atom
         if self._embeddings is not None and embedding is not None:
             self._embeddings[index] = embedding
         if self._forces is not None and forces is not None:
@@ -176,6 +185,11 @@ class EvaluationBuilder:
             None if evaluation.embeddings is None else evaluation.embeddings[position],
             forces=None if evaluation.forces is None else evaluation.forces[atoms],
             stress=None if evaluation.stress is None else evaluation.stress[position],
+            raw_energy_per_atom=(
+                None
+                if evaluation.raw_energy_per_atom is None
+                else float(evaluation.raw_energy_per_atom[position])
+            ),
         )
 
     def build(self) -> Evaluation:
@@ -187,6 +201,7 @@ class EvaluationBuilder:
             messages=tuple(self._message),
             forces=self._forces,
             stress=self._stress,
+            raw_energy_per_atom=self._raw,
         )
 
 

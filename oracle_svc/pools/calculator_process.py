@@ -12,7 +12,7 @@ from xenolith.crystal import CrystalBatch
 
 __all__ = ["CalculatorIdentity", "pack_batch", "unpack_evaluation", "worker"]
 
-_ARRAYS = ("embeddings", "forces", "stress")
+_ARRAYS = ("embeddings", "forces", "stress", "raw_energy_per_atom")
 
 
 @dataclass(frozen=True, kw_only=True)
