@@ -1,15 +1,19 @@
 """Files that survive a kill at any moment, and files of the user's that say what is wrong with them."""
 
+import contextlib
+import fcntl
 import json
 import math
 import os
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from xenolith.errors import InvalidArgumentError, NotFoundError
 
 __all__ = [
+    "locked",
     "publish_directory",
     "read_json",
     "read_text",
@@ -19,6 +23,14 @@ __all__ = [
     "write_bytes",
     "write_json",
 ]
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, made if missing, against all other processes; waits for whoever has it."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -1,9 +1,9 @@
-"""Energy calculators: CHGNet (default), MACE, SevenNet, DFT codes, any ASE calculator, and third parties' own.
+"""Energy calculators: CHGNet (default), MACE, SevenNet, DFT codes, any ASE calculator, third parties' own.
 
 `open_calculator("chgnet")`, `open_calculator("chgnet-r2scan")`, `open_calculator("mace-mpa-0")`,
-`open_calculator("mace", path="folder")`, `open_calculator("sevennet-l3i5")`, `open_calculator("ase", factory="package.module:make")`; or the
-name of an entry point in the group `xenolith.calculators`, a callable that takes the settings and returns a
-`Calculator`.
+`open_calculator("mace", path="folder")`, `open_calculator("sevennet-l3i5")`,
+`open_calculator("ase", factory="package.module:make")`; or the name of an entry point in the group
+`xenolith.calculators`, a callable that takes the settings and returns a `Calculator`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from typing import Any, Final
 
 from oracle_svc.calculators.base import Calculator, Evaluation
+from oracle_svc.environments import interpreter_of
 
 __all__ = [
     "ENTRY_POINTS",
@@ -81,11 +82,14 @@ def open_calculator(name: str, /, **settings: Any) -> Calculator:
 def prepare_calculator(name: str, settings: Mapping[str, Any]) -> None:
     """Fetch what a calculator needs and this machine has not: once, before processes open it.
 
+    That is a published model, and an environment for libraries that clash with those here.
+
     Raises
     ------
     ValueError
         It cannot be had.
     """
+    interpreter_of(name)
     model = name if name.startswith("mace-") else settings.get("model")
     if name in _OWN and name.startswith("mace") and model is not None:
         from oracle_svc.calculators.mace.fetch import fetch

@@ -62,7 +62,7 @@ def _counts(crystal: Crystal) -> dict[str, int]:
 
 
 def _bonded(crystal: Crystal) -> tuple[str, str]:
-    """How oxygen and sulphur are bound, in pymatgen's words; sulphur without an answer is taken for a sulphate."""
+    """How oxygen and sulphur are bound, in pymatgen's words; `none` is the sulphur of a sulphate."""
     from pymatgen.core.structure_analyzer import oxide_type, sulfide_type
 
     structure = Structure(Lattice(crystal.lattice), crystal.numbers.tolist(), crystal.frac_coords)

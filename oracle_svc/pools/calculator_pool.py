@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from oracle_svc.calculators.base import Evaluation
+from oracle_svc.environments import interpreter_of
 from oracle_svc.pools.calculator_process import CalculatorIdentity
 from oracle_svc.pools.calculator_requests import Requests, collect
 from oracle_svc.pools.jobs import JobPool, JobSettings, open_backend
@@ -42,7 +43,15 @@ class CalculatorPool:
     relaxation_limit_s
         The same for its relaxation.
     jobs
-        Evaluate each structure as a job of its own, `workers` at once; None: in worker processes.
+        Evaluate each structure as a job of its own, `workers` at once; None: in worker processes, of an
+        environment of their own where the calculator needs one.
+
+    Raises
+    ------
+    EnvironmentFailedError
+        That environment could not be made.
+    WorkerError
+        A process could not open the calculator.
     """
 
     def __init__(
@@ -64,6 +73,7 @@ class CalculatorPool:
                 options={"calculator": calculator, "settings": dict(settings or {})},
                 size=workers,
                 threads=threads,
+                interpreter=interpreter_of(calculator),
             )
         else:
             self._pool = JobPool(

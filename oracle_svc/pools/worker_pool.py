@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from oracle_svc.codec import encode
+from oracle_svc.environments.interpreter import Interpreter
 from oracle_svc.pools.worker_process import (
     PoolClosedError,
     WorkerDiedError,
@@ -55,10 +56,18 @@ class WorkerPool:
         Number of processes.
     threads
         Threads each worker may use in numerical libraries.
+    interpreter
+        Python of the workers; None: the one that runs this.
     """
 
     def __init__(
-        self, *, handler: str, options: Mapping[str, Any] | None = None, size: int = 1, threads: int = 1
+        self,
+        *,
+        handler: str,
+        options: Mapping[str, Any] | None = None,
+        size: int = 1,
+        threads: int = 1,
+        interpreter: Interpreter | None = None,
     ) -> None:
         if size < 1:
             raise ValueError(f"a pool needs at least one worker, not {size}")
@@ -66,6 +75,7 @@ class WorkerPool:
         self._handler = handler
         self._options = encode(dict(options or {}))
         self._threads = threads
+        self._interpreter = interpreter
         self._closed = False
         self._lock = threading.Lock()
         self._all: set[WorkerProcess] = set()
@@ -192,7 +202,7 @@ class WorkerPool:
                 raise
 
     def _start(self) -> WorkerProcess:
-        worker = WorkerProcess.start(self._handler, self._threads)
+        worker = WorkerProcess.start(self._handler, self._threads, self._interpreter or Interpreter.this())
         with self._lock:
             if self._closed:
                 worker.kill()

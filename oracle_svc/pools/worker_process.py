@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from oracle_svc.codec import decode
+from oracle_svc.environments.interpreter import Interpreter
 
 __all__ = [
     "PoolClosedError",
@@ -64,15 +63,15 @@ class WorkerProcess:
     """Requests answered."""
 
     @classmethod
-    def start(cls, handler: str, threads: int) -> WorkerProcess:
+    def start(cls, handler: str, threads: int, interpreter: Interpreter) -> WorkerProcess:
         """Start one; it waits for the options of its handler."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-m", "oracle_svc.pools.worker", str(theirs.fileno()), handler],
+                [interpreter.python, "-m", "oracle_svc.pools.worker", str(theirs.fileno()), handler],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env=_environment(threads),
+                env=interpreter.environment(**dict.fromkeys(_THREAD_VARIABLES, str(threads))),
             )
         return cls(process=process, link=Connection(ours.detach()))
 
@@ -137,8 +136,3 @@ class WorkerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=2.0)
         return f"the worker process ended (exit code {self.process.returncode})"
-
-
-def _environment(threads: int) -> dict[str, str]:
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    return {**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads)), "PYTHONPATH": path}

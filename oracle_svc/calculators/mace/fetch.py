@@ -8,14 +8,12 @@ and kept in the user's cache folder. Only a whole, verified model ever appears t
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +22,7 @@ import structlog
 
 from xenolith.datasets.download import download_file, sha256_of
 from xenolith.errors import DataLossError, UnavailableError
+from xenolith.files import locked
 
 __all__ = ["PUBLISHED", "PublishedModel", "fetch", "install", "main", "models_folder"]
 
@@ -111,7 +110,7 @@ def install(model: PublishedModel, root: Path, *, source: Path | None = None) ->
     if folder.is_dir():
         return folder
     root.mkdir(parents=True, exist_ok=True)
-    with _alone(root / f".{model.folder}.lock"):
+    with locked(root / f".{model.folder}.lock"):
         if not folder.is_dir():
             _install(model, folder, source)
     return folder
@@ -170,13 +169,6 @@ def _convert(checkpoint: Path, folder: Path) -> None:
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise ValueError(f"{checkpoint} could not be converted: {last}")
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["SevennetCalculator"]
 
 # Edges of one pass, energies alone and with forces. Derivatives keep about 0.2 MB for each edge.
-_EDGES_PER_PASS = {False: 4_000, True: 2_000}
+_EDGES_PER_PASS = {False: 4_000, True: 500}
 # Most edges of one structure: a few GB of work space.
 _MAX_EDGES = {False: 120_000, True: 30_000}
 
