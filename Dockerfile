@@ -4,6 +4,7 @@
 #   TORCH_INDEX    package index for PyTorch; the default leaves the CUDA libraries out. For a GPU:
 #                  --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130. Empty: only PyPI and wheels/.
 #   ORACLE_EXTRAS  extras of the oracle's image: "oracle", or "oracle,mace" for the MACE calculators as well.
+#   ORACLE_ENVIRONMENTS  environments of calculators whose libraries clash with those: "sevennet" for SevenNet-l3i5.
 # A wheel of PyTorch found in wheels/ is used instead of any index.
 FROM python:3.11-slim-bookworm AS base
 ENV PATH=/opt/venv/bin:$PATH \
@@ -86,6 +87,13 @@ COPY --from=sources /sources/LICENSE /sources/README.md ./
 COPY --from=sources /sources/xenolith xenolith
 COPY --from=sources /sources/oracle_svc oracle_svc
 RUN uv pip install --python /opt/venv --compile-bytecode --no-deps .
+ARG ORACLE_ENVIRONMENTS=
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ENV XENOLITH_ENVIRONMENTS=/opt/environments
+RUN --mount=type=bind,source=wheels,target=/wheels \
+    if ls /wheels/torch-*.whl >/dev/null 2>&1; then TORCH_INDEX=; fi; \
+    for name in $(echo "$ORACLE_ENVIRONMENTS" | tr , ' '); do \
+    TORCH_INDEX=$TORCH_INDEX PIP_FIND_LINKS=/wheels python -m oracle_svc.environments make "$name" || exit 1; done
 USER xenolith
 EXPOSE 50052
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-m", "xenolith.serving.healthcheck", "127.0.0.1:50052"]

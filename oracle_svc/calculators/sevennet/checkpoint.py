@@ -45,7 +45,7 @@ def read_checkpoint() -> dict[str, Any]:
     return checkpoint
 
 
-class _Read(SevenNetCheckpoint):
+class _Read(SevenNetCheckpoint):  # type: ignore[misc]  # the library has no types
     """SevenNet's own way from a checkpoint to a model, after our way of reading the file."""
 
     def _load(self) -> None:
