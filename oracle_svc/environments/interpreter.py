@@ -7,6 +7,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,15 @@ def packages_beside(environment: Path) -> Path:
     roots = [Path(__file__).resolve().parents[1], _root_of_xenolith()]
     digest = hashlib.sha256("\n".join(map(str, roots)).encode()).hexdigest()[:12]
     folder = environment / "xenolith-packages" / digest
+    if all((folder / name).exists() for name in _PACKAGES):
+        return folder
+    try:
+        return _linked(folder, roots)
+    except OSError:  # an environment that belongs to somebody else, as in an image
+        return _linked(Path(tempfile.mkdtemp(prefix="xenolith-packages-")), roots)
+
+
+def _linked(folder: Path, roots: Sequence[Path]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name, root in zip(_PACKAGES, roots, strict=True):
         with contextlib.suppress(FileExistsError):  # another process was first

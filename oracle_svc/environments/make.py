@@ -90,6 +90,7 @@ def _make(spec: EnvironmentSpec, folder: Path, say: Told) -> None:
             f" is one, or name a folder of wheels in PIP_FIND_LINKS; then run: python -m"
             f" oracle_svc.environments make {spec.name}"
         ) from error
+    packages_beside(folder)
     write_json(folder / _RECORD, {"name": spec.name, "digest": spec.digest, "installed": spec.requirements})
     say(f"the environment {spec.name} is ready")
 

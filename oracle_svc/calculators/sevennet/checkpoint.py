@@ -33,7 +33,7 @@ def read_checkpoint() -> dict[str, Any]:
         raise ValueError(f"{path} has SHA-256 {digest}, not the published {SHA256}: install sevenn 0.13.0")
     # Its settings hold numpy arrays, saved by numpy 1: these names alone are let in, and run no foreign code.
     core = np._core.multiarray  # type: ignore[attr-defined]
-    known = [
+    known: list[Any] = [
         (core._reconstruct, "numpy.core.multiarray._reconstruct"),
         (core.scalar, "numpy.core.multiarray.scalar"),
         np.ndarray,
