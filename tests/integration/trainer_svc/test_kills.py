@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,23 +14,18 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from safetensors.numpy import load_file
 
+from xenolith.stack.ports import choose_ports
 from xenolith.v1 import trainer_pb2 as pb
 from xenolith.v1 import trainer_pb2_grpc
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Process:
     """A service process that can be killed and started again on its port."""
 
     def __init__(self, folder, name, *command):
-        self.port = free_port()
+        self.port = choose_ports(None, (name,))[name]
         self.address = f"127.0.0.1:{self.port}"
         self._command = [sys.executable, *command, "--port", str(self.port)]
         self._log = (folder / f"{name}.log").open("a")
