@@ -6,20 +6,13 @@ import numpy as np
 
 from oracle_svc.pipeline.results import Audit, Provenance, RelaxedScore, Score, ScoredBatch
 from oracle_svc.relaxation.settings import GPA
+from xenolith.contract.columns import RELAXED_NUMBERS, SCALARS
 from xenolith.contract.structure_messages import StructureMessage
 from xenolith.contract.wire import batch_to_proto, tensor_to_proto
 from xenolith.crystal import CrystalBatch
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["response_of"]
-
-_SCALARS = (
-    "valid", "min_distance", "density", "volume_per_atom", "charge_neutral", "energy_per_atom",
-    "e_above_hull", "formation_energy_per_atom", "novel", "nearest_reference", "amd_distance",
-    "elmd_distance", "unique", "duplicate_of", "batch_amd_distance", "structure_diversity",
-    "composition_diversity", "continuous_uniqueness", "continuous_novelty",
-)  # fmt: skip
-_RELAXED_SCALARS = ("max_force", "energy_per_atom", "rmsd", "volume_ratio")
 
 
 def response_of(scored: ScoredBatch, service_version: str) -> oracle_pb2.ScoreResponse:
@@ -43,7 +36,7 @@ def _score(index: int, score: Score) -> oracle_pb2.StructureScore:
     message = oracle_pb2.StructureScore(formula=score.formula)
     StructureMessage.about(index, verdict.message).fill(message)
     message.status = int(verdict.status)  # type: ignore[assignment]  # our numbers are the contract's
-    for name in _SCALARS:
+    for name in SCALARS:
         value = getattr(score, name)
         if value is not None:
             setattr(message, name, value)
@@ -75,12 +68,11 @@ def _relaxation(index: int, relaxation: RelaxedScore) -> oracle_pb2.Relaxation:
     message = oracle_pb2.Relaxation(converged=outcome.converged, steps=outcome.steps)
     StructureMessage.about(index, outcome.message).fill(message)
     message.status = int(outcome.status)  # type: ignore[assignment]  # our numbers are the contract's
-    for name in _RELAXED_SCALARS:
-        value = getattr(outcome, name)
+    for name in RELAXED_NUMBERS:
+        # The relaxation knows the rest by itself; the hull, only the pipeline.
+        value = relaxation.e_above_hull if name == "e_above_hull" else getattr(outcome, name)
         if value is not None:
             setattr(message, name, value)
-    if relaxation.e_above_hull is not None:
-        message.e_above_hull = relaxation.e_above_hull
     if relaxation.crystal is not None:
         message.crystal.CopyFrom(batch_to_proto(CrystalBatch.from_crystals([relaxation.crystal])))
     return message

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from xenolith.contract.columns import NUMBERS, RELAXED_NUMBERS
 from xenolith.contract.names import status_name
 from xenolith.v1 import oracle_pb2
 
@@ -14,17 +15,8 @@ __all__ = ["METRICS", "STATUS_PREFIX", "FloatColumn", "Measurements", "is_metric
 FloatColumn = NDArray[np.float64]
 
 STATUS_PREFIX = "STRUCTURE_STATUS_"
-# Every optional number of a score, by its name in the contract; booleans become 0 and 1.
-_SCALARS = tuple(
-    field.name
-    for field in oracle_pb2.StructureScore.DESCRIPTOR.fields
-    if field.has_presence
-    and field.message_type is None
-    and field.name not in {"duplicate_of", "nearest_reference"}
-)
-_RELAXED = ("energy_per_atom", "e_above_hull")
 
-METRICS = (*_SCALARS, *(f"relaxation.{name}" for name in _RELAXED), "creativity")
+METRICS = (*NUMBERS, *(f"relaxation.{name}" for name in RELAXED_NUMBERS), "creativity")
 """What a reward can value, beside ``properties.<name>``."""
 
 
@@ -94,12 +86,12 @@ def measurements_from(scores: Sequence[oracle_pb2.StructureScore]) -> Measuremen
         columns.setdefault(name, np.full(len(scores), np.nan))[index] = value
 
     for index, score in enumerate(scores):
-        for name in _SCALARS:
+        for name in NUMBERS:
             if score.HasField(name):
                 put(name, index, float(getattr(score, name)))
         for name, value in score.properties.items():
             put(f"properties.{name}", index, value)
-        for name in _RELAXED if score.HasField("relaxation") else ():
+        for name in RELAXED_NUMBERS if score.HasField("relaxation") else ():
             if score.relaxation.HasField(name):
                 put(f"relaxation.{name}", index, float(getattr(score.relaxation, name)))
     return Measurements(

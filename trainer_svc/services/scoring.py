@@ -15,6 +15,7 @@ from trainer_svc.rewards.measurements import Measurements, measurements_from
 from trainer_svc.services.long_scoring import LongScoring
 from trainer_svc.services.patience import Patience
 from trainer_svc.services.remote import Oracle
+from xenolith.contract.columns import component_of_column
 from xenolith.contract.components import COMPARING_COMPONENTS, DEFAULT_COMPONENTS
 from xenolith.contract.wire import batch_from_proto, batch_to_proto
 from xenolith.crystal import CrystalBatch
@@ -24,14 +25,6 @@ __all__ = ["Relaxed", "Scored", "Scorer", "components_of"]
 
 _SINGLE = tuple(number for number in DEFAULT_COMPONENTS if number not in COMPARING_COMPONENTS)
 """What depends on one structure alone, so that scoring it early fills the cache."""
-
-_OF_METRIC = {
-    "structure_diversity": oracle_pb2.COMPONENT_STRUCTURE_DIVERSITY,
-    "composition_diversity": oracle_pb2.COMPONENT_COMPOSITION_DIVERSITY,
-    "continuous_uniqueness": oracle_pb2.COMPONENT_CONTINUOUS,
-    "continuous_novelty": oracle_pb2.COMPONENT_CONTINUOUS,
-}
-
 
 _RELAXED_AT_ONCE = 16
 """Structures of a relaxation call: minutes at most, and progress shows."""
@@ -61,13 +54,9 @@ class Scored:
 
 def components_of(spec: RewardSpec) -> tuple[int, ...]:
     """Give the components that a reward and the headline metrics need."""
-    wanted = set(DEFAULT_COMPONENTS)
-    for term in spec.terms:
-        if term.metric.startswith("properties."):
-            wanted.add(oracle_pb2.COMPONENT_PROPERTIES)
-        elif term.metric in _OF_METRIC:
-            wanted.add(_OF_METRIC[term.metric])
-    return tuple(sorted(wanted))
+    wanted: set[int | None] = set(DEFAULT_COMPONENTS)
+    wanted |= {component_of_column(term.metric) for term in spec.terms}
+    return tuple(sorted(number for number in wanted if number is not None))
 
 
 class Scorer:

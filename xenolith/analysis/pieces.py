@@ -6,18 +6,15 @@ from typing import Any
 
 from xenolith.client import Client, Score, Scores
 from xenolith.client.results.score_messages import renumbered
+from xenolith.contract.columns import fields_of
+from xenolith.contract.components import COMPARING_COMPONENTS
+from xenolith.contract.names import component_number
 from xenolith.convert import Item, as_items
 
 __all__ = ["PIECE", "score_in_pieces"]
 
 PIECE = 64
 """Structures of a call: large enough for the oracle's batches, small enough to show progress."""
-_COMPARED = {
-    "uniqueness": ("unique", "duplicate_of", "batch_amd_distance"),
-    "structure_diversity": ("structure_diversity",),
-    "composition_diversity": ("composition_diversity",),
-}
-"""Components that depend on the whole set, and the fields they fill."""
 
 
 def score_in_pieces(
@@ -38,7 +35,7 @@ def score_in_pieces(
     crystals
         As for ``client.oracle.score``.
     components, settings
-        As for ``client.oracle.score``. Uniqueness and diversity compare the structures with each other:
+        As for ``client.oracle.score``. Uniqueness, diversity and graded metrics compare the structures:
         they are measured in one call over all of them, once everything else is done.
     piece
         Structures of a call.
@@ -57,8 +54,8 @@ def score_in_pieces(
         If a call as a whole fails.
     """
     items, wanted = as_items(crystals), tuple(components)
-    single = tuple(name for name in wanted if name not in _COMPARED) or ("validity",)
-    compared = tuple(name for name in wanted if name in _COMPARED)
+    compared = tuple(name for name in wanted if component_number(name) in COMPARING_COMPONENTS)
+    single = tuple(name for name in wanted if name not in compared) or ("validity",)
     limit = client.oracle.describe().max_batch
     piece = min(piece, limit)
     parts: list[Scores] = []
@@ -113,7 +110,7 @@ def _with_comparisons(
     # Relaxing again would measure nothing new: comparisons are of the structures as given.
     plain = {key: value for key, value in (settings or {}).items() if key != "relax"}
     whole = client.oracle.score(items, components=compared, settings=plain)
-    names = [name for component in compared for name in _COMPARED[component]]
+    names = [name for component in compared for name in fields_of(component_number(component))]
     scores = tuple(_merged(one, all_, names) for one, all_ in zip(result.scores, whole.scores, strict=True))
     return replace(
         result,

@@ -3,40 +3,23 @@
 import math
 from typing import Any
 
+from xenolith.contract.columns import COLUMNS, NUMBERS, SCALARS
 from xenolith.contract.names import status_name
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["differences", "not_finite", "present"]
 
-_EXACT = ("valid", "charge_neutral", "novel", "nearest_reference")
-_ENERGIES = ("energy_per_atom", "e_above_hull", "formation_energy_per_atom")
-_GEOMETRY = ("min_distance", "density", "volume_per_atom")
-_DISTANCES = ("amd_distance", "elmd_distance", "continuous_novelty")
-_DIVERSITIES = ("structure_diversity", "composition_diversity")
-_OF_THE_BATCH = ("unique", "batch_amd_distance", "continuous_uniqueness", *_DIVERSITIES)
-_OPTIONAL = (
-    *_EXACT,
-    *_ENERGIES,
-    *_GEOMETRY,
-    *_DISTANCES,
-    *_OF_THE_BATCH,
-    "duplicate_of",
-    "relaxation",
-    "forces",
-)
+_DIVERSITIES = {oracle_pb2.COMPONENT_STRUCTURE_DIVERSITY, oracle_pb2.COMPONENT_COMPOSITION_DIVERSITY}
 
 
 def present(score: oracle_pb2.StructureScore) -> list[str]:
     """Return the names of the measurements that are present."""
-    names = [name for name in _OPTIONAL if score.HasField(name)]
-    lists = ("properties", "audits", "amd", "embedding", "decomposition")
-    return names + [name for name in lists if len(getattr(score, name))]
+    return [field.name for field, _ in score.ListFields() if field.name in COLUMNS]
 
 
 def not_finite(score: oracle_pb2.StructureScore) -> list[str]:
     """Return the names of values that are NaN or infinite."""
-    scalars = (*_ENERGIES, *_GEOMETRY, *_DISTANCES, *_OF_THE_BATCH)
-    bad = [name for name in scalars if not math.isfinite(getattr(score, name))]
+    bad = [name for name in NUMBERS if not math.isfinite(getattr(score, name))]
     bad += [f"properties[{name!r}]" for name, value in score.properties.items() if not math.isfinite(value)]
     return bad + [name for name in ("amd", "embedding") if not all(map(math.isfinite, getattr(score, name)))]
 
@@ -62,12 +45,10 @@ def differences(
         found.append(f"status {status_name(first.status)} and {status_name(second.status)}")
     if first.formula != second.formula:
         found.append(f"formula {first.formula!r} and {second.formula!r}")
-    tolerances: dict[str, float] = dict.fromkeys(_EXACT, 0.0)
-    tolerances |= dict.fromkeys(_ENERGIES, energy_tolerance)
-    tolerances |= dict.fromkeys((*_GEOMETRY, *_DISTANCES), 1e-4)
-    if of_the_batch:
-        tolerances |= {"unique": 0.0, "batch_amd_distance": 1e-4, "continuous_uniqueness": 1e-4}
-        tolerances |= dict.fromkeys(_DIVERSITIES, 1e-5)
+    compared = [name for name in SCALARS if of_the_batch or not COLUMNS[name].of_the_batch]
+    # An index into the request moves with the order of the request.
+    compared = [name for name in compared if name != "duplicate_of"]
+    tolerances = {name: _tolerance(name, energy_tolerance) for name in compared}
     for name, tolerance in tolerances.items():
         there = first.HasField(name), second.HasField(name)
         a, b = getattr(first, name), getattr(second, name)
@@ -80,6 +61,13 @@ def differences(
         if not _close(a, b, 1e-3 * max(1.0, abs(a))):
             found.append(f"properties[{name!r}] {a} and {b}")
     return found
+
+
+def _tolerance(name: str, energy_tolerance: float) -> float:
+    """Return by how much two values of a column may differ; truths and names differ or not."""
+    if COLUMNS[name].unit == "eV/atom":
+        return energy_tolerance
+    return 1e-5 if COLUMNS[name].component in _DIVERSITIES else 1e-4
 
 
 def _close(a: Any, b: Any, tolerance: float) -> bool:

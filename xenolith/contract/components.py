@@ -1,5 +1,6 @@
 """Which components are measured when none is named, and which of them compare structures with each other."""
 
+from xenolith.contract.columns import COLUMNS
 from xenolith.contract.names import component_name
 from xenolith.v1 import oracle_pb2
 
@@ -17,10 +18,6 @@ DEFAULT_COMPONENT_NAMES: tuple[str, ...] = tuple(map(component_name, DEFAULT_COM
 """The same, as users write them."""
 
 COMPARING_COMPONENTS: frozenset[int] = frozenset(
-    {
-        oracle_pb2.COMPONENT_UNIQUENESS,
-        oracle_pb2.COMPONENT_STRUCTURE_DIVERSITY,
-        oracle_pb2.COMPONENT_COMPOSITION_DIVERSITY,
-    }
+    column.component for column in COLUMNS.values() if column.of_the_batch
 )
 """What depends on the whole request, so that it can neither be measured in pieces nor be cached alone."""

@@ -1,3 +1,4 @@
+from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -68,6 +69,20 @@ OPERATION_STATE_RUNNING: OperationState
 OPERATION_STATE_SUCCEEDED: OperationState
 OPERATION_STATE_FAILED: OperationState
 OPERATION_STATE_CANCELLED: OperationState
+MEASURED_FIELD_NUMBER: _ClassVar[int]
+measured: _descriptor.FieldDescriptor
+
+class Measured(_message.Message):
+    __slots__ = ("component", "unit", "of_the_batch", "on_demand")
+    COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    OF_THE_BATCH_FIELD_NUMBER: _ClassVar[int]
+    ON_DEMAND_FIELD_NUMBER: _ClassVar[int]
+    component: Component
+    unit: str
+    of_the_batch: bool
+    on_demand: bool
+    def __init__(self, component: _Optional[_Union[Component, str]] = ..., unit: _Optional[str] = ..., of_the_batch: bool = ..., on_demand: bool = ...) -> None: ...
 
 class OracleServiceDescribeRequest(_message.Message):
     __slots__ = ()
