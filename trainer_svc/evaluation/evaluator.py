@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from trainer_svc.config.run_config import Cleanup, EvaluationSettings, Finishing, RolloutSampler
 from trainer_svc.evaluation.audits import audits_of, summary_of
 from trainer_svc.evaluation.chemistry import chemistry_metrics
-from trainer_svc.evaluation.continuous import continuous_metrics
-from trainer_svc.evaluation.headline import Estimate, estimates
+from trainer_svc.evaluation.headline import estimates
 from trainer_svc.rewards.measurements import STATUS_PREFIX, Measurements
 from trainer_svc.rollouts.conditions import Conditions
 from trainer_svc.rollouts.draws import evaluation_seeds
@@ -21,7 +20,10 @@ from trainer_svc.services.policy_link import PolicyLink
 from trainer_svc.services.samples import Samples
 from trainer_svc.services.scoring import Relaxed, Scorer
 from xenolith.analysis import AuditReport
+from xenolith.contract.evaluations import put_estimate
 from xenolith.crystal import CrystalBatch
+from xenolith.headlines import RELAXED_HEADLINES, grade_means
+from xenolith.intervals import Estimate
 from xenolith.v1 import generator_pb2, oracle_pb2, trainer_pb2
 
 __all__ = ["Evaluated", "EvaluationPlan", "Evaluator", "headline_estimates", "to_proto"]
@@ -234,7 +236,7 @@ def to_proto(evaluated: Evaluated) -> trainer_pb2.Evaluation:
         wall_s=evaluated.wall_s,
     )
     for name, estimate in evaluated.estimates.items():
-        getattr(message, name).CopyFrom(_estimate(estimate))
+        put_estimate(message, name, estimate)
     if evaluated.relaxed is not None:
         _add_relaxed(message, evaluated.relaxed)
     energies = evaluated.measured.column("e_above_hull")
@@ -242,7 +244,7 @@ def to_proto(evaluated: Evaluated) -> trainer_pb2.Evaluation:
         message.metrics["e_above_hull_median"] = float(np.nanmedian(energies))
         message.metrics["e_above_hull_mean"] = float(np.nanmean(energies))
     elements = chemistry_metrics(evaluated.crystals, evaluated.measured.column("valid") == 1.0)
-    for name, value in (elements | continuous_metrics(evaluated.measured)).items():
+    for name, value in (elements | grade_means(evaluated.measured)).items():
         message.metrics[name] = value
     message.audits.extend(summary_of(report) for report in evaluated.audits)
     for status in evaluated.measured.status:
@@ -251,18 +253,14 @@ def to_proto(evaluated: Evaluated) -> trainer_pb2.Evaluation:
 
 
 def _add_relaxed(message: trainer_pb2.Evaluation, evaluated: EvaluatedRelaxed) -> None:
-    for name in ("metastable", "stable", "sun", "msun"):
-        getattr(message.relaxed, name).CopyFrom(_estimate(evaluated.estimates[name]))
+    for metric in RELAXED_HEADLINES:
+        put_estimate(message.relaxed, metric.name, evaluated.estimates[metric.name])
     energies = evaluated.measured.column("e_above_hull")[evaluated.relaxed.ok]
     if np.isfinite(energies).any():
         message.metrics["relaxed_e_above_hull_median"] = float(np.nanmedian(energies))
     for name in ("unique", "novel"):
         message.metrics[f"relaxed_{name}"] = evaluated.estimates[name].value
-    for name, value in continuous_metrics(evaluated.measured, evaluated.relaxed.ok).items():
+    for name, value in grade_means(evaluated.measured, evaluated.relaxed.ok).items():
         message.metrics[f"relaxed_{name}"] = value
     message.metrics["relaxed_share"] = float(evaluated.relaxed.ok.mean())
     message.metrics["relaxed_converged"] = float(evaluated.relaxed.converged.mean())
-
-
-def _estimate(estimate: Estimate) -> trainer_pb2.Estimate:
-    return trainer_pb2.Estimate(value=estimate.value, low=estimate.low, high=estimate.high)

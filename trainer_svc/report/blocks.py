@@ -9,21 +9,18 @@ import numpy as np
 
 from trainer_svc.report.data import Policy, ReportData
 from trainer_svc.report.drawing import draw
-from trainer_svc.report.theme import COLOURS, label
+from trainer_svc.report.theme import COLOURS
+from xenolith.contract.evaluations import estimate_of
+from xenolith.headlines import HEADLINES, Headline, headline
+from xenolith.intervals import Estimate
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["cards", "comparison", "gallery", "provenance", "verdict", "warnings_list"]
 
-_ROWS = {
-    "msun": "metastable, unique and novel",
-    "sun": "stable, unique and novel",
-    "metastable": "below 0.1 eV/atom above hull",
-    "stable": "on or below the hull",
-    "novel": "no known crystal is the same",
-    "unique": "one of each set of equals counts",
-    "valid": "distances, cell and density make sense",
-    "charge_neutral": "common oxidation states balance",
-}
+_FIRST = ("msun", "sun", "metastable", "stable", "novel", "unique", "valid")
+"""Rows of the table, the most important first; what is not named here follows."""
+_LARGE = ("msun", "metastable", "novel", "unique", "valid")
+"""Numbers on the cards."""
 _GALLERY = 15
 
 
@@ -53,12 +50,14 @@ def cards(data: ReportData) -> str:
         return ""
     last, first = data.policies[-1], data.policies[0]
     shown = []
-    for name in ("msun", "metastable", "novel", "unique", "valid"):
-        value, before = getattr(last.evaluation, name).value, getattr(first.evaluation, name).value
-        origin = f"base {_percent(before)}" if last is not first else "base model"
+    for name in _LARGE:
+        now, before = (estimate_of(policy.evaluation, name) for policy in (last, first))
+        if now is None or before is None:
+            continue  # not measured
+        origin = f"base {_percent(before.value)}" if last is not first else "base model"
         shown.append(
-            f'<div class="card"><div class="name">{label(name)}</div>'
-            f'<div class="value">{100 * value:.1f}<small> %</small></div>'
+            f'<div class="card"><div class="name">{headline(name).label}</div>'
+            f'<div class="value">{100 * now.value:.1f}<small> %</small></div>'
             f'<div class="from">{origin}</div></div>'
         )
     return f'<div class="cards">{"".join(shown)}</div>'
@@ -68,7 +67,9 @@ def comparison(policies: Sequence[Policy]) -> str:
     """The table of shares with intervals, and a bar for the eye."""
     heads = "".join(f"<th>{policy.name} (n = {policy.evaluation.n})</th>" for policy in policies)
     change = "<th>change</th>" if len(policies) == 2 else ""
-    rows = "".join(_row(name, what, policies) for name, what in _ROWS.items())
+    ordered = [headline(name) for name in _FIRST]
+    ordered += [metric for metric in HEADLINES if metric not in ordered]
+    rows = "".join(_row(metric, policies) for metric in ordered)
     return f"<table><tr><th></th>{heads}{change}<th class='bar'>0 to 100 %</th></tr>{rows}</table>"
 
 
@@ -78,7 +79,7 @@ def gallery(policy: Policy, suspicious_below: float) -> str:
     Energies further than `suspicious_below` (eV/atom) under the hull are the calculator's mistakes more often
     than discoveries: they are left out.
     """
-    energies = policy.numbers("e_above_hull")
+    energies = policy.column("e_above_hull")
     with np.errstate(invalid="ignore"):
         hits = np.nonzero(policy.msun & (energies >= -suspicious_below))[0]
     chosen: dict[str, int] = {}
@@ -131,26 +132,36 @@ def warnings_list(warnings: Sequence[str]) -> str:
     return f'<ul class="warnings">{"".join(f"<li>{escape(text)}</li>" for text in warnings)}</ul>'
 
 
-def _row(name: str, what: str, policies: Sequence[Policy]) -> str:
-    estimates = [getattr(policy.evaluation, name) for policy in policies]
-    cells = "".join(
-        f'<td>{100 * e.value:.1f}<span class="ci">{100 * e.low:.1f} to {100 * e.high:.1f}</span></td>'
-        for e in estimates
-    )
-    change = ""
-    if len(estimates) == 2:
-        base, tuned = estimates
-        sure = "up" if tuned.low > base.high else "down" if tuned.high < base.low else ""
-        change = f'<td class="{sure}">{100 * (tuned.value - base.value):+.1f}</td>'
+def _row(metric: Headline, policies: Sequence[Policy]) -> str:
+    estimates = [estimate_of(policy.evaluation, metric.name) for policy in policies]
+    cells = "".join(f"<td>{_share(estimate)}</td>" for estimate in estimates)
+    change = f"<td{_change(*estimates)}</td>" if len(estimates) == 2 else ""
     bars = f'<td class="bar">{_bars(policies, estimates)}</td>'
-    title = f"<td>{label(name).replace('_', ' ')}<span class='what'>{what}</span></td>"
-    return f"<tr{' class=main' if name == 'msun' else ''}>{title}{cells}{change}{bars}</tr>"
+    title = f"<td>{metric.label}<span class='what'>{metric.words}</span></td>"
+    return f"<tr{' class=main' if metric.name == 'msun' else ''}>{title}{cells}{change}{bars}</tr>"
 
 
-def _bars(policies: Sequence[Policy], estimates: Sequence[trainer_pb2.Estimate]) -> str:
+def _share(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "-"
+    interval = f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f}"
+    return f'{100 * estimate.value:.1f}<span class="ci">{interval}</span>'
+
+
+def _change(base: Estimate | None, tuned: Estimate | None) -> str:
+    """The rest of a cell, from its class on."""
+    if base is None or tuned is None:
+        return ">-"
+    sure = "up" if tuned.low > base.high else "down" if tuned.high < base.low else ""
+    return f' class="{sure}">{100 * (tuned.value - base.value):+.1f}'
+
+
+def _bars(policies: Sequence[Policy], estimates: Sequence[Estimate | None]) -> str:
     """Value and interval of each policy on a common scale."""
     parts = []
     for index, (policy, estimate) in enumerate(zip(policies, estimates, strict=True)):
+        if estimate is None:
+            continue
         y, colour = 6 + 10 * index, COLOURS[policy.name]
         parts.append(
             f'<rect x="0" y="{y - 3.5}" width="{100 * estimate.value:.2f}" height="7" fill="{colour}"/>'
@@ -162,8 +173,8 @@ def _bars(policies: Sequence[Policy], estimates: Sequence[trainer_pb2.Estimate])
 
 def _picture(policy: Policy, index: int) -> str:
     crystal = policy.crystals[index]
-    energy = policy.numbers("e_above_hull")[index]
-    distance = policy.numbers("amd_distance")[index]
+    energy = policy.column("e_above_hull")[index]
+    distance = policy.column("amd_distance")[index]
     known = f"{distance:.2f} Å from {policy.columns['nearest_reference'][index]}"
     nearest = escape(known) if np.isfinite(distance) else "no known crystal of this formula"
     formula = re.sub(r"(\d+)", r"<sub>\1</sub>", escape(crystal.formula))

@@ -11,7 +11,7 @@ from trainer_svc.runs.events import EventLog, last_steps
 from trainer_svc.runs.tables import crystals_of, read_table
 from xenolith.crystal import Crystal
 from xenolith.files import read_json
-from xenolith.thresholds import METASTABLE_BELOW
+from xenolith.headlines import headline
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["Policy", "ReportData", "read_report_data"]
@@ -28,7 +28,10 @@ class Policy:
     columns: dict[str, list[Any]]
     """Columns of the evaluation's table, n entries each, None where absent."""
 
-    def numbers(self, name: str) -> NDArray[np.float64]:
+    def __len__(self) -> int:
+        return len(self.crystals)
+
+    def column(self, name: str) -> NDArray[np.float64]:
         """(n,) one column as numbers, NaN where absent."""
         values = self.columns.get(name, [None] * len(self.crystals))
         return np.array([np.nan if value is None else float(value) for value in values])
@@ -36,11 +39,7 @@ class Policy:
     @property
     def msun(self) -> NDArray[np.bool_]:
         """(n,) which structures are metastable, unique and novel."""
-        with np.errstate(invalid="ignore"):
-            hit = self.numbers("e_above_hull") < METASTABLE_BELOW
-        for name in ("valid", "unique", "novel"):
-            hit &= self.numbers(name) == 1.0
-        return hit
+        return headline("msun").flags(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from trainer_svc.report.second_opinion import second_opinions
 from trainer_svc.report.theme import Figure
 from trainer_svc.runs.directory import RunDirectory
 from xenolith.files import write_bytes
+from xenolith.headlines import DEFINITIONS
 
 __all__ = ["render", "write_report"]
 
@@ -152,8 +153,4 @@ def _grid(*sections: str) -> str:
 
 
 def _footer() -> str:
-    return (
-        "<footer>metastable: energy above hull below 0.1 eV/atom; stable: at most 1e-5; SUN and mSUN:"
-        " stable or metastable, and unique and novel. Energies are single points on the structures as"
-        " sampled.</footer>"
-    )
+    return f"<footer>{DEFINITIONS}. Energies are single points on the structures as sampled.</footer>"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from trainer_svc.report.data import Policy
 from trainer_svc.report.theme import COLOURS, Figure, layout
 from xenolith.elements import SYMBOLS
-from xenolith.thresholds import METASTABLE_BELOW
+from xenolith.headlines import METASTABLE_BELOW
 
 __all__ = ["atom_counts", "elements", "hull_histogram", "pareto"]
 
@@ -25,7 +25,7 @@ def hull_histogram(policies: Sequence[Policy]) -> Figure:
     centres = (edges[1:] + edges[:-1]) / 2
     traces = []
     for policy in policies:
-        energies = policy.numbers("e_above_hull")
+        energies = policy.column("e_above_hull")
         counts, _ = np.histogram(np.clip(energies[np.isfinite(energies)], low, high - 1e-9), edges)
         share = 100 * counts / max(len(energies), 1)
         traces.append(
@@ -45,7 +45,7 @@ def hull_histogram(policies: Sequence[Policy]) -> Figure:
         "layout": layout(
             barmode="overlay",
             shapes=[_marker(METASTABLE_BELOW)],
-            annotations=[_note(METASTABLE_BELOW, "metastable < 0.1")],
+            annotations=[_note(METASTABLE_BELOW, f"metastable < {METASTABLE_BELOW:g}")],
             xaxis={"title": {"text": "energy above hull, eV/atom"}, "range": [low, high]},
             yaxis={"title": {"text": "% of samples"}},
         ),
@@ -54,13 +54,13 @@ def hull_histogram(policies: Sequence[Policy]) -> Figure:
 
 def pareto(policies: Sequence[Policy]) -> Figure:
     """Novelty against stability: distance to the nearest known crystal over energy above hull."""
-    found = [(policy.numbers("e_above_hull"), policy.numbers("amd_distance")) for policy in policies]
+    found = [(policy.column("e_above_hull"), policy.column("amd_distance")) for policy in policies]
     finite = [distance[np.isfinite(distance)] for _, distance in found]
     top = 1.12 * max((float(values.max()) for values in finite if values.size), default=1.0)
     traces: list[Figure] = []
     for policy, (energies, distances) in zip(policies, found, strict=True):
         y = np.where(np.isfinite(distances), distances, top)
-        kept = np.isfinite(energies) & (policy.numbers("valid") == 1.0)
+        kept = np.isfinite(energies) & (policy.column("valid") == 1.0)
         traces.append(_cloud(policy, energies, y, kept))
         inside = kept & np.isfinite(distances)
         front = _front(energies[inside], distances[inside])

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_svc.report.theme import SERIES, Figure, label, layout
+from trainer_svc.report.theme import SERIES, Figure, layout
+from xenolith.headlines import headline
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["health", "metric_curves", "reward_curves"]
@@ -33,7 +34,10 @@ def metric_curves(steps: Sequence[trainer_pb2.StepEvent]) -> Figure:
     x = [event.step for event in steps]
     traces = [
         _line(
-            x, 100 * _smooth(np.array([event.metrics[name] for event in steps])), label(name), SERIES[index]
+            x,
+            100 * _smooth(np.array([event.metrics[name] for event in steps])),
+            headline(name).label,
+            SERIES[index],
         )
         for index, name in enumerate(_METRICS)
     ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["BASE", "COLOURS", "INK", "SERIES", "TUNED", "Figure", "label", "layout"]
+__all__ = ["BASE", "COLOURS", "INK", "SERIES", "TUNED", "Figure", "layout"]
 
 Figure = dict[str, Any]
 """What plotly draws, as plain data."""
@@ -13,11 +13,6 @@ INK, GRID = "#1d2733", "#e8ebf0"
 COLOURS = {"base": BASE, "tuned": TUNED}
 SERIES = ("#0f7c6c", "#d9822b", "#3f6fb5", "#a8478f", "#6b7585", "#b5423f", "#5a9e3a")
 """Distinct in grey print too."""
-
-
-def label(metric: str) -> str:
-    """Name of a metric as people write it."""
-    return {"msun": "mSUN", "sun": "SUN"}.get(metric, metric)
 
 
 def layout(height: int = 330, **extra: Any) -> dict[str, Any]:

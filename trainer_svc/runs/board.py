@@ -4,6 +4,8 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+from xenolith.contract.evaluations import estimate_of
+from xenolith.headlines import PRINCIPAL_HEADLINES
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["Board"]
@@ -31,8 +33,10 @@ class Board:
 
     def evaluation(self, step: int, evaluation: trainer_pb2.Evaluation) -> None:
         """Write an evaluation."""
-        for name in ("valid", "unique", "novel", "metastable", "stable", "sun", "msun"):
-            self._writer.add_scalar(f"evaluation/{name}", getattr(evaluation, name).value, step)
+        for metric in PRINCIPAL_HEADLINES:
+            share = estimate_of(evaluation, metric.name)
+            if share is not None:
+                self._writer.add_scalar(f"evaluation/{metric.name}", share.value, step)
         self._writer.flush()
 
     def close(self) -> None:

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainer_svc.evaluation.headline import headline_flags
 from trainer_svc.rewards.measurements import Measurements
 from trainer_svc.runs.tables import read_table, structure_table, write_table
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.elements import SYMBOLS
+from xenolith.headlines import headline
 
 __all__ = ["Candidates", "extxyz_frame"]
 
@@ -35,7 +35,7 @@ class Candidates:
 
     def add(self, step: int, crystals: CrystalBatch, measured: Measurements) -> int:
         """Keep the candidates of a step; returns how many there were."""
-        chosen = np.nonzero(headline_flags(measured)["msun"])[0]
+        chosen = np.nonzero(headline("msun").flags(measured))[0]
         if len(chosen) == 0:
             return 0
         kept, scores = crystals.take(chosen), measured.take(chosen)

@@ -4,20 +4,20 @@ from typing import Any
 
 from google.protobuf import json_format
 
+from xenolith.contract.evaluations import estimate_of
+from xenolith.headlines import HEADLINES
 from xenolith.v1 import trainer_pb2
 
-__all__ = ["HEADLINES", "evaluation_summary", "run_summary"]
-
-HEADLINES = ("valid", "unique", "novel", "metastable", "stable", "sun", "msun")
+__all__ = ["evaluation_summary", "run_summary"]
 
 
 def evaluation_summary(evaluation: trainer_pb2.Evaluation) -> dict[str, Any]:
-    """Shares in [0, 1], with the 95 % interval of each as ``<name>_ci95``: [low, high]."""
+    """Shares in [0, 1], with the 95 % interval of each as ``<name>_ci95``; null where not measured."""
     summary: dict[str, Any] = {"n": evaluation.n}
-    for name in (*HEADLINES, "charge_neutral"):
-        estimate = getattr(evaluation, name)
-        summary[name] = estimate.value
-        summary[f"{name}_ci95"] = [estimate.low, estimate.high]
+    for metric in HEADLINES:
+        estimate = estimate_of(evaluation, metric.name)
+        summary[metric.name] = estimate and estimate.value
+        summary[f"{metric.name}_ci95"] = estimate and [estimate.low, estimate.high]
     summary["policy_version"] = evaluation.policy_version
     if evaluation.audits:
         summary["audits"] = [

@@ -20,13 +20,14 @@ from trainer_svc.algorithms.optimizer import make_optimizer
 from trainer_svc.algorithms.registry import algorithm_named
 from trainer_svc.config.run_config import RunConfig
 from trainer_svc.evaluation.chemistry import distinct_systems
-from trainer_svc.evaluation.headline import headline_flags, shares
+from trainer_svc.evaluation.headline import shares
 from trainer_svc.rewards import Rewards, TermValues, compute_rewards
 from trainer_svc.rewards.measurements import STATUS_PREFIX
 from trainer_svc.rollouts.experience import Experience
 from trainer_svc.rollouts.pipeline import Collected
 from trainer_svc.runs.checkpoints import LearnerWeights
 from trainer_svc.seeds import derive_seed
+from xenolith.headlines import headline
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["Learner", "Learnt", "step_event"]
@@ -131,7 +132,7 @@ class Learner:
         valued = Valued(
             rewards=rewards.total,
             groups=collected.groups,
-            wanted=headline_flags(measured)["msun"] & believed,
+            wanted=headline("msun").flags(measured) & believed,
         )
         advantages = self._kind.advantages(valued, config.optimizer, config.hold)
         batch = _batch(collected, advantages, self.network.config.conditions)

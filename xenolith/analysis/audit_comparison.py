@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from xenolith.analysis.audit_opinions import Opinion
-from xenolith.analysis.audit_report import AuditReport, Disagreement
+from xenolith.analysis.audit_report import CLAIMS, AuditReport, Disagreement
 from xenolith.analysis.statistics import kendall, spearman
-from xenolith.thresholds import METASTABLE_BELOW, STABLE_UP_TO
+from xenolith.headlines import ColumnTable, headline
 
 __all__ = ["compare"]
 
@@ -111,13 +111,17 @@ def _disagreements(both: Sequence[Opinion], scored: np.ndarray, audited: np.ndar
 def _claims(
     both: Sequence[Opinion], scored: np.ndarray, audited: np.ndarray | None
 ) -> tuple[dict[str, int], dict[str, int]]:
-    creative = np.array([o.creative for o in both], dtype=bool)
-    claimed = {"msun": creative & (scored < METASTABLE_BELOW), "sun": creative & (scored <= STABLE_UP_TO)}
+    creative = np.array([o.creative for o in both], dtype=np.float64)
+
+    def flags(energies: np.ndarray, name: str) -> np.ndarray:
+        columns = {"valid": np.ones(len(both)), "unique": creative, "novel": creative}
+        return headline(name).flags(ColumnTable(size=len(both), values=columns | {"e_above_hull": energies}))
+
+    claimed = {name: flags(scored, name) for name in CLAIMS}
     counts = {name: int(rows.sum()) for name, rows in claimed.items()}
     if audited is None:
         return counts, {}
-    kept = {"msun": audited < METASTABLE_BELOW, "sun": audited <= STABLE_UP_TO}
-    return counts, {name: int((rows & kept[name]).sum()) for name, rows in claimed.items()}
+    return counts, {name: int((rows & flags(audited, name)).sum()) for name, rows in claimed.items()}
 
 
 def _residuals(both: Sequence[Opinion], warnings: list[str]) -> np.ndarray:

@@ -6,8 +6,8 @@ from html import escape
 
 import numpy as np
 
-from xenolith.analysis.audit_report import AuditReport
-from xenolith.thresholds import METASTABLE_BELOW
+from xenolith.analysis.audit_report import CLAIMS, AuditReport
+from xenolith.headlines import METASTABLE_BELOW
 
 __all__ = ["picture"]
 
@@ -93,7 +93,7 @@ def _figures(report: AuditReport) -> str:
         ("Spearman, Kendall", f"{_number(report.spearman)}, {_number(report.kendall)}"),
         ("mean, median shift", f"{_number(report.mean_shift)}, {_number(report.median_shift)} eV/atom"),
         ("spread (robust)", f"{_number(report.spread)} eV/atom"),
-        *[(f"{name} claims surviving", _survival(report, name)) for name in ("msun", "sun")],
+        *[(f"{name} claims surviving", _survival(report, name)) for name in CLAIMS],
         ("flagged", str(report.flagged)),
     ]
     rows += [

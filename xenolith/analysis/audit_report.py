@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["AuditReport", "Disagreement"]
+__all__ = ["CLAIMS", "AuditReport", "Disagreement"]
+
+CLAIMS = ("msun", "sun")
+"""Headline metrics whose claims a second calculator can confirm."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,16 +8,19 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from xenolith.analysis.tables import columns_of
 from xenolith.client import Score, Scores
 from xenolith.files import write_bytes
+from xenolith.headlines import METASTABLE_BELOW, headline
 from xenolith.intervals import wilson
 from xenolith.optional import require
-from xenolith.thresholds import METASTABLE_BELOW, STABLE_UP_TO
 
 __all__ = ["shares", "write_page"]
 
 _INK, _GOOD, _PALE = "#1d2733", "#0f7c6c", "#c5ccd6"
 _HULL_RANGE = (-0.2, 1.0)
+_SHOWN = ("valid", "unique", "novel", "metastable", "stable", "msun")
+"""Headlines on cards."""
 _COLUMNS: tuple[tuple[str, Callable[[Score], str]], ...] = (
     ("structure", lambda s: s.source),
     ("formula", lambda s: s.formula),
@@ -48,32 +51,17 @@ def write_page(path: Path, scores: Scores, title: str) -> None:
 
 
 def shares(scores: Sequence[Score]) -> dict[str, tuple[int, int]]:
-    """Return, for each headline, how many structures have it and of how many it was measured.
+    """Return, for each headline shown, how many structures have it and of how many it was measured.
 
     Structures that failed count as not having it: a share is of everything given.
     """
-    metastable = [_below(score, METASTABLE_BELOW) for score in scores]
-    tests: dict[str, list[bool | None]] = {
-        "valid": [score.valid for score in scores],
-        "unique": [score.unique for score in scores],
-        "novel": [score.novel for score in scores],
-        "metastable": metastable,
-        "stable": [_at_most(score, STABLE_UP_TO) for score in scores],
-        "mSUN": [
-            None if None in (m, s.unique, s.novel) else bool(m and s.unique and s.novel)
-            for m, s in zip(metastable, scores, strict=True)
-        ],
+    columns = columns_of(scores)
+    shown = [headline(name) for name in _SHOWN]
+    return {
+        metric.label: (int(metric.flags(columns).sum()), len(scores))
+        for metric in shown
+        if not metric.missing(columns)
     }
-    measured = {name: values for name, values in tests.items() if any(v is not None for v in values)}
-    return {name: (sum(v is True for v in values), len(scores)) for name, values in measured.items()}
-
-
-def _below(score: Score, limit: float) -> bool | None:
-    return None if score.e_above_hull is None else score.e_above_hull < limit
-
-
-def _at_most(score: Score, limit: float) -> bool | None:
-    return None if score.e_above_hull is None else score.e_above_hull <= limit
 
 
 def _cards(scores: Scores) -> str:

@@ -5,16 +5,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from xenolith.client import Score
+from xenolith.contract.columns import NUMBERS
 from xenolith.errors import InvalidArgumentError
 from xenolith.files import without_nan, write_bytes
+from xenolith.headlines import ColumnTable
 from xenolith.optional import require
 
-__all__ = ["TABLE_SUFFIXES", "table_rows", "write_table"]
+__all__ = ["TABLE_SUFFIXES", "columns_of", "table_rows", "write_table"]
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".json")
 """Kinds of table, by the suffix of the file."""
 _ARRAYS = ("amd", "embedding", "forces", "stress")
+
+
+def columns_of(scores: Sequence[Score]) -> ColumnTable:
+    """Return the numbers of B scores as columns of (B,) float64, truths as 0 and 1, NaN where absent."""
+    values = {
+        name: np.array([np.nan if (value := getattr(s, name)) is None else float(value) for s in scores])
+        for name in NUMBERS
+    }
+    return ColumnTable(size=len(scores), values=values)
 
 
 def table_rows(scores: Sequence[Score]) -> list[dict[str, Any]]:

@@ -508,7 +508,7 @@ class RewardTermSummary(_message.Message):
     def __init__(self, name: _Optional[str] = ..., raw_mean: _Optional[float] = ..., mean: _Optional[float] = ..., std: _Optional[float] = ..., measured: _Optional[int] = ..., failed: _Optional[int] = ...) -> None: ...
 
 class Evaluation(_message.Message):
-    __slots__ = ("policy_version", "n", "valid", "unique", "novel", "metastable", "stable", "sun", "msun", "relaxed", "charge_neutral", "metrics", "statuses", "generator", "oracle", "oracle_calls", "wall_s", "audits", "calculator_evaluations")
+    __slots__ = ("policy_version", "n", "valid", "unique", "novel", "metastable", "stable", "sun", "msun", "relaxed", "charge_neutral", "metrics", "statuses", "generator", "oracle", "oracle_calls", "wall_s", "audits", "calculator_evaluations", "shares")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -523,6 +523,13 @@ class Evaluation(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class SharesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Estimate
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Estimate, _Mapping]] = ...) -> None: ...
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
     N_FIELD_NUMBER: _ClassVar[int]
     VALID_FIELD_NUMBER: _ClassVar[int]
@@ -542,6 +549,7 @@ class Evaluation(_message.Message):
     WALL_S_FIELD_NUMBER: _ClassVar[int]
     AUDITS_FIELD_NUMBER: _ClassVar[int]
     CALCULATOR_EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
     policy_version: str
     n: int
     valid: Estimate
@@ -561,7 +569,8 @@ class Evaluation(_message.Message):
     wall_s: float
     audits: _containers.RepeatedCompositeFieldContainer[AuditSummary]
     calculator_evaluations: int
-    def __init__(self, policy_version: _Optional[str] = ..., n: _Optional[int] = ..., valid: _Optional[_Union[Estimate, _Mapping]] = ..., unique: _Optional[_Union[Estimate, _Mapping]] = ..., novel: _Optional[_Union[Estimate, _Mapping]] = ..., metastable: _Optional[_Union[Estimate, _Mapping]] = ..., stable: _Optional[_Union[Estimate, _Mapping]] = ..., sun: _Optional[_Union[Estimate, _Mapping]] = ..., msun: _Optional[_Union[Estimate, _Mapping]] = ..., relaxed: _Optional[_Union[RelaxedEvaluation, _Mapping]] = ..., charge_neutral: _Optional[_Union[Estimate, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., statuses: _Optional[_Mapping[str, int]] = ..., generator: _Optional[_Union[_generator_pb2.GeneratorProvenance, _Mapping]] = ..., oracle: _Optional[_Union[_oracle_pb2.ScoreProvenance, _Mapping]] = ..., oracle_calls: _Optional[int] = ..., wall_s: _Optional[float] = ..., audits: _Optional[_Iterable[_Union[AuditSummary, _Mapping]]] = ..., calculator_evaluations: _Optional[int] = ...) -> None: ...
+    shares: _containers.MessageMap[str, Estimate]
+    def __init__(self, policy_version: _Optional[str] = ..., n: _Optional[int] = ..., valid: _Optional[_Union[Estimate, _Mapping]] = ..., unique: _Optional[_Union[Estimate, _Mapping]] = ..., novel: _Optional[_Union[Estimate, _Mapping]] = ..., metastable: _Optional[_Union[Estimate, _Mapping]] = ..., stable: _Optional[_Union[Estimate, _Mapping]] = ..., sun: _Optional[_Union[Estimate, _Mapping]] = ..., msun: _Optional[_Union[Estimate, _Mapping]] = ..., relaxed: _Optional[_Union[RelaxedEvaluation, _Mapping]] = ..., charge_neutral: _Optional[_Union[Estimate, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., statuses: _Optional[_Mapping[str, int]] = ..., generator: _Optional[_Union[_generator_pb2.GeneratorProvenance, _Mapping]] = ..., oracle: _Optional[_Union[_oracle_pb2.ScoreProvenance, _Mapping]] = ..., oracle_calls: _Optional[int] = ..., wall_s: _Optional[float] = ..., audits: _Optional[_Iterable[_Union[AuditSummary, _Mapping]]] = ..., calculator_evaluations: _Optional[int] = ..., shares: _Optional[_Mapping[str, Estimate]] = ...) -> None: ...
 
 class Estimate(_message.Message):
     __slots__ = ("value", "low", "high")
@@ -574,16 +583,25 @@ class Estimate(_message.Message):
     def __init__(self, value: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
 class RelaxedEvaluation(_message.Message):
-    __slots__ = ("metastable", "stable", "sun", "msun")
+    __slots__ = ("metastable", "stable", "sun", "msun", "shares")
+    class SharesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Estimate
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Estimate, _Mapping]] = ...) -> None: ...
     METASTABLE_FIELD_NUMBER: _ClassVar[int]
     STABLE_FIELD_NUMBER: _ClassVar[int]
     SUN_FIELD_NUMBER: _ClassVar[int]
     MSUN_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
     metastable: Estimate
     stable: Estimate
     sun: Estimate
     msun: Estimate
-    def __init__(self, metastable: _Optional[_Union[Estimate, _Mapping]] = ..., stable: _Optional[_Union[Estimate, _Mapping]] = ..., sun: _Optional[_Union[Estimate, _Mapping]] = ..., msun: _Optional[_Union[Estimate, _Mapping]] = ...) -> None: ...
+    shares: _containers.MessageMap[str, Estimate]
+    def __init__(self, metastable: _Optional[_Union[Estimate, _Mapping]] = ..., stable: _Optional[_Union[Estimate, _Mapping]] = ..., sun: _Optional[_Union[Estimate, _Mapping]] = ..., msun: _Optional[_Union[Estimate, _Mapping]] = ..., shares: _Optional[_Mapping[str, Estimate]] = ...) -> None: ...
 
 class AuditSummary(_message.Message):
     __slots__ = ("calculator_id", "measured", "rank_correlation", "mean_shift", "msun_survival", "basis", "msun_claims", "flagged")

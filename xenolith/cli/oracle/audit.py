@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from xenolith.analysis import AuditReport, compare, opinions_of, picture
+from xenolith.analysis.audit_report import CLAIMS
 from xenolith.cli.oracle.scoring import add_periodic, score_with_progress
 from xenolith.cli.output import add_json, console, number, table, write_json
 from xenolith.cli.services import add_service_arguments, addresses_of, services
 from xenolith.contract.components import DEFAULT_COMPONENT_NAMES
 from xenolith.convert import Item, read_paths
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from xenolith.headlines import headline
 
 __all__ = ["add_parser", "run"]
 
@@ -117,9 +119,9 @@ def _show(out: Any, report: AuditReport) -> None:
         ("mean shift", number(report.mean_shift, unit=" eV/atom")),
         ("median shift, robust spread", f"{number(report.median_shift)}, {number(report.spread)} eV/atom"),
     ]
-    for name, label in (("msun", "mSUN"), ("sun", "SUN")):
+    for name in CLAIMS:
         kept = report.surviving.get(name, "-")
-        rows.append((f"{label} claims surviving", f"{kept} of {report.claims[name]}"))
+        rows.append((f"{headline(name).label} claims surviving", f"{kept} of {report.claims[name]}"))
     rows.append(("flagged as artefacts", str(report.flagged)))
     out.print(table(f"{report.scoring_calculator} audited by {report.calculator}, {basis}", ["", ""], rows))
     if report.worst:

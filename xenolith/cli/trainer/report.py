@@ -10,10 +10,9 @@ from xenolith.cli.output import add_json, console, table, write_json
 from xenolith.cli.services import add_service_arguments, addresses_of, services
 from xenolith.cli.trainer.runs import fetch, summary
 from xenolith.errors import NotFoundError
+from xenolith.headlines import PRINCIPAL_HEADLINES
 
 __all__ = ["add_parser", "run"]
-
-_SHARES = ("valid", "unique", "novel", "metastable", "stable", "sun", "msun")
 
 
 def add_parser(commands: Any) -> None:
@@ -66,9 +65,8 @@ def _local(folder: Path) -> tuple[Path, dict[str, Any]]:
 def _rows(values: dict[str, Any]) -> list[tuple[str, ...]]:
     both = [values.get("base") or {}, values.get("tuned") or {}]
     rows = [("samples", *(str(e.get("n", "-")) for e in both))]
-    rows += [
-        (name, *(f"{e[name]:.1%}" if e.get(name) is not None else "-" for e in both)) for name in _SHARES
-    ]
+    for name in (metric.name for metric in PRINCIPAL_HEADLINES):
+        rows += [(name, *(f"{e[name]:.1%}" if e.get(name) is not None else "-" for e in both))]
     intervals = [e.get("msun_ci95") for e in both]
     rows.append(("msun 95 %", *(f"[{i[0]:.1%}, {i[1]:.1%}]" if i else "-" for i in intervals)))
     return rows

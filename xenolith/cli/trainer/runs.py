@@ -8,13 +8,14 @@ from xenolith.cli.output import table
 from xenolith.cli.progress import Progress
 from xenolith.client import Client, Event, Run
 from xenolith.client.results.runs import evaluation_dict
+from xenolith.contract.evaluations import estimate_of
 from xenolith.errors import XenolithError
+from xenolith.headlines import PRINCIPAL_HEADLINES, RELAXED_HEADLINES
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["ensure_succeeded", "fetch", "follow", "outcome", "rows", "summary"]
 
 _MOST_LOSSES = 3
-_SHARES = ("valid", "unique", "novel", "metastable", "stable", "sun", "msun")
 
 
 def follow(client: Client, run: Run, out: Any) -> Run:
@@ -53,7 +54,7 @@ def _shown(event: Event, run: Run, progress: Progress) -> Iterator[str]:
     elif event.kind == "evaluation":
         evaluation = event.proto.evaluation
         which = "base" if evaluation.step == 0 else f"after step {evaluation.step}"
-        yield f"{which}: mSUN {_interval(evaluation.evaluation.msun)} of {evaluation.evaluation.n} samples"
+        yield f"{which}: mSUN {_share(evaluation.evaluation, 'msun')} of {evaluation.evaluation.n} samples"
     elif event.kind == "warning":
         yield f"warning: {event.proto.warning}"
 
@@ -75,23 +76,17 @@ def outcome(run: Run) -> Any:
 def rows(*evaluations: trainer_pb2.Evaluation | None) -> Iterator[tuple[str, ...]]:
     """Yield the rows of a table with a column for each evaluation, ``-`` for those that are missing."""
     yield ("samples", *("-" if e is None else str(e.n) for e in evaluations))
-    for name in _SHARES:
-        label = {"sun": "SUN", "msun": "mSUN"}.get(name, name)
-        yield (label, *("-" if e is None else _interval(getattr(e, name)) for e in evaluations))
-    if any(e is not None and e.HasField("relaxed") for e in evaluations):
-        for name in ("metastable", "stable", "sun", "msun"):
-            label = {"sun": "SUN", "msun": "mSUN"}.get(name, name)
-            yield (f"{label}, relaxed", *(_relaxed(e, name) for e in evaluations))
+    for metric in PRINCIPAL_HEADLINES:
+        yield (metric.label, *(_share(e, metric.name) for e in evaluations))
+    relaxed = [e.relaxed if e is not None and e.HasField("relaxed") else None for e in evaluations]
+    if any(e is not None for e in relaxed):
+        for metric in RELAXED_HEADLINES:
+            yield (f"{metric.label}, relaxed", *(_share(e, metric.name) for e in relaxed))
 
 
-def _relaxed(evaluation: trainer_pb2.Evaluation | None, name: str) -> str:
-    if evaluation is None or not evaluation.HasField("relaxed"):
-        return "-"
-    return _interval(getattr(evaluation.relaxed, name))
-
-
-def _interval(share: trainer_pb2.Estimate) -> str:
-    return f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}]"
+def _share(evaluation: trainer_pb2.Evaluation | trainer_pb2.RelaxedEvaluation | None, name: str) -> str:
+    share = evaluation and estimate_of(evaluation, name)
+    return f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}]" if share else "-"
 
 
 def summary(run: Run) -> dict[str, Any]:

@@ -1,21 +1,21 @@
 """What the trainer answers, as dataclasses over its messages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf import json_format
 
+from xenolith.contract.evaluations import estimate_of
 from xenolith.errors import DataLossError, InternalError
+from xenolith.headlines import HEADLINES, RELAXED_HEADLINES, Headline
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["ENDED", "Artifact", "Event", "Run", "RunPage", "evaluation_dict", "message_dict"]
 
 ENDED = frozenset({"SUCCEEDED", "FAILED", "STOPPED", "INTERRUPTED"})
 """States in which a run does nothing any more."""
-_RELAXED = ("metastable", "stable", "sun", "msun")
-_HEADLINES = ("valid", "unique", "novel", "metastable", "stable", "sun", "msun", "charge_neutral")
 _PREFIX = "relaxed_"
 """Begins the names of metrics of relaxed samples."""
 
@@ -136,17 +136,24 @@ def message_dict(message: Any) -> dict[str, Any]:
 def evaluation_dict(evaluation: trainer_pb2.Evaluation) -> dict[str, Any]:
     """Return an evaluation under the keys of ``card.json`` and ``summary.json``; shares in [0, 1]."""
     values: dict[str, Any] = {"n": evaluation.n}
-    values |= {name: getattr(evaluation, name).value for name in _HEADLINES}
-    values["msun_ci95"] = [evaluation.msun.low, evaluation.msun.high]
+    values |= _shares(evaluation, HEADLINES)
     plain = {name: value for name, value in evaluation.metrics.items() if not name.startswith(_PREFIX)}
     values |= dict(sorted(plain.items()))
     if evaluation.HasField("relaxed"):
-        relaxed = evaluation.relaxed
-        values["relaxed"] = {name: getattr(relaxed, name).value for name in _RELAXED}
-        values["relaxed"]["msun_ci95"] = [relaxed.msun.low, relaxed.msun.high]
+        values["relaxed"] = _shares(evaluation.relaxed, RELAXED_HEADLINES)
         after = {n.removeprefix(_PREFIX): v for n, v in evaluation.metrics.items() if n.startswith(_PREFIX)}
         values["relaxed"] |= dict(sorted(after.items()))
     return values
+
+
+def _shares(
+    evaluation: trainer_pb2.Evaluation | trainer_pb2.RelaxedEvaluation, metrics: Sequence[Headline]
+) -> dict[str, Any]:
+    """Return shares by name, None where not measured, and the interval of the one that matters most."""
+    found = {metric.name: estimate_of(evaluation, metric.name) for metric in metrics}
+    values: dict[str, Any] = {name: share and share.value for name, share in found.items()}
+    msun = found["msun"]
+    return values | {"msun_ci95": msun and [msun.low, msun.high]}
 
 
 class EvaluationCollector:
