@@ -113,13 +113,11 @@ def niggli_cells(cells: np.ndarray, num_atoms: np.ndarray, frac: np.ndarray) -> 
     return reduced, np.remainder(coords, 1.0)
 
 
-def cell_from_parameters(parameters: list[float]) -> np.ndarray:
-    """Row vectors (3, 3), Angstrom, of lengths (Angstrom) and angles (degrees); right-handed, c along z."""
-    return cells_from_parameters(np.array([parameters], dtype=float))[0]
-
-
 def cells_from_parameters(parameters: np.ndarray) -> np.ndarray:
-    """`cell_from_parameters` of many cells: (S, 6) to (S, 3, 3); impossible angles give flat cells or NaN."""
+    """Row vectors (S, 3, 3), Angstrom, of lengths (Angstrom) and angles (degrees) (S, 6).
+
+    Right-handed, c along z. Impossible angles give flat cells or NaN.
+    """
     a, b, c = parameters[:, :3].T
     alpha, beta, gamma = np.radians(parameters[:, 3:]).T
     with np.errstate(divide="ignore", invalid="ignore"):

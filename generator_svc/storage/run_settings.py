@@ -21,7 +21,6 @@ from generator_svc.networks.property_head import HeadConfig
 from xenolith.bundle import DEFAULT_BUNDLE
 from xenolith.errors import InvalidArgumentError
 from xenolith.explain import explain
-from xenolith.files import read_toml
 
 OptimizerKind = Literal["adamw", "muon"]
 """What takes the steps of a training."""
@@ -228,17 +227,6 @@ class PropertyRun(_Settings):
 
 
 Run = TypeVar("Run", AutoencoderRun, DenoiserRun, FinisherRun, PropertyRun)
-
-
-def read_settings(path: Path, kind: type[Run]) -> Run:
-    """Read and check a TOML file; relative paths in it are relative to the working directory.
-
-    Raises
-    ------
-    NotFoundError : there is no such file.
-    InvalidArgumentError : it is no TOML, or a key or a value is wrong; every one is named.
-    """
-    return check_settings(read_toml(path), kind, str(path))
 
 
 def check_settings(document: dict[str, Any], kind: type[Run], origin: str) -> Run:

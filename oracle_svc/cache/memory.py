@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -42,11 +42,3 @@ class Memory(Generic[_K, _V]):
             self._values.move_to_end(key)
             if len(self._values) > self._kept:
                 self._values.popitem(last=False)
-
-    def get_or_make(self, key: _K, make: Callable[[], _V]) -> _V:
-        """The value, made if there is none; two threads may make it at once."""
-        value = self.get(key)
-        if value is None:
-            value = make()
-            self.put(key, value)
-        return value

@@ -1,7 +1,6 @@
 """Run configuration: one document that fixes a run, with the contract's names. Unknown keys are refused."""
 
 import difflib
-import tomllib
 from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -24,7 +23,6 @@ __all__ = [
     "Replay",
     "RunConfig",
     "Sampler",
-    "parse_config",
     "validate_config",
 ]
 
@@ -265,17 +263,3 @@ def validate_config(document: dict[str, Any]) -> RunConfig:
             f"run configuration: {explain(error, RunConfig)}",
             violations=violations(error, RunConfig, "config"),
         ) from error
-
-
-def parse_config(text: str) -> RunConfig:
-    """Parse the TOML text of a run configuration.
-
-    Raises
-    ------
-    ConfigError
-        Naming every key or value that is wrong.
-    """
-    try:
-        return validate_config(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"run configuration is not TOML: {error}") from error

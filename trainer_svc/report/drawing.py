@@ -151,8 +151,3 @@ def _hex(number: int, brightness: float, white: float = 0.0) -> str:
     """An element's colour (Jmol's), darkened and mixed with white."""
     rgb = jmol_colors[number] * brightness * (1.0 - white) + white
     return "#" + "".join(f"{round(255 * channel):02x}" for channel in rgb)
-
-
-def element_colour(number: int) -> str:
-    """An element's colour, as in the pictures."""
-    return _hex(number, 1.0)

@@ -16,9 +16,6 @@ from torch import Tensor
 
 __all__ = ["Contraction", "Path", "element_blocks", "linear_blocks", "paths_of"]
 
-Blocks = list[Tensor]
-"""For each degree l of a feature, in its order, a matrix over channels."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Path:

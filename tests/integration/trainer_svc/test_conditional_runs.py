@@ -1,5 +1,7 @@
 """Runs that train a policy under conditions: what is asked for is sampled, densities agree under guidance."""
 
+import tomllib
+
 import grpc
 import pyarrow.parquet as pq
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from generator_svc.networks.conditions import ConditionsConfig, ScalarCondition
 from tests.tiny_bundle import make_tiny_bundle
 from trainer_svc.config.messages import config_to_proto
-from trainer_svc.config.run_config import parse_config
+from trainer_svc.config.run_config import validate_config
 from xenolith.v1 import trainer_pb2 as pb
 
 
@@ -33,7 +35,7 @@ def conditional_run(small_run):
     [[conditions]]
     properties = { band_gap = 3.0 }
     """
-    small_run.conditions.extend(config_to_proto(parse_config(text)).conditions)
+    small_run.conditions.extend(config_to_proto(validate_config(tomllib.loads(text))).conditions)
     small_run.sampler.guidance_scale = 2.0
     return small_run
 

@@ -32,12 +32,13 @@ from generator_svc.storage.run_settings import (
     LoopSettings,
     OptimizerKind,
     ScalarSettings,
-    read_settings,
+    check_settings,
 )
 from generator_svc.storage.tensors import save_tensors
 from tests.salts import write_salts
 from xenolith.bundle import Bundle, BundleError, find_bundle
 from xenolith.errors import InvalidArgumentError, NotFoundError
+from xenolith.files import read_toml
 
 SMALL = AutoencoderConfig(width=16, heads=2, encoder_layers=1, decoder_layers=1, refine_layers=1)
 
@@ -265,7 +266,7 @@ def test_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     path.write_text('[data]\npath = "x.parquet"\n[loop]\nepoch = 3\n')
     with pytest.raises(InvalidArgumentError, match=r"loop\.epoch: .*did you mean epochs\?"):
-        read_settings(path, AutoencoderRun)
+        check_settings(read_toml(path), AutoencoderRun, str(path))
 
 
 def test_a_folder_of_an_older_version_is_read(parquet: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from generator_svc.data.columns import Columns
 from generator_svc.data.load import DataSettings, load_crystals, read_crystals
 from generator_svc.data.prepared import prepare
 from generator_svc.data.table import DataError
-from generator_svc.storage.run_settings import AutoencoderRun, DenoiserRun, PropertyRun, read_settings
+from generator_svc.storage.run_settings import AutoencoderRun, DenoiserRun, PropertyRun, check_settings
 from tests.salts import write_salts
 from tests.tiny_bundle import make_tiny_bundle
 from xenolith.cli import main
@@ -24,6 +24,7 @@ from xenolith.convert import to_cif, write_cif, write_extxyz
 from xenolith.convert.cif_listed import NotListedError, read_listed
 from xenolith.convert.pymatgen_structure import from_pymatgen, to_pymatgen
 from xenolith.crystal import Crystal
+from xenolith.files import read_toml
 
 RUTILE = Structure.from_spacegroup(
     136, Lattice.tetragonal(4.6, 2.96), ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]]
@@ -342,5 +343,5 @@ def test_every_example_is_valid() -> None:
     assert len(examples) >= 8
     for path in examples:
         kind = next((k for name, k in KINDS.items() if path.stem == name), DenoiserRun)
-        run = read_settings(path, kind)
+        run = check_settings(read_toml(path), kind, str(path))
         assert run.loop.batch_size % run.loop.pieces == 0

@@ -27,9 +27,10 @@ from generator_svc.storage.run_settings import (
     ConditionSettings,
     DenoiserRun,
     ScalarSettings,
-    read_settings,
+    check_settings,
 )
 from tests.tiny_bundle import crystal_table
+from xenolith.files import read_toml
 
 LEARNT = ConditionsConfig(
     composition=True,
@@ -193,6 +194,6 @@ def test_nothing_to_condition_on_is_refused() -> None:
 
 def test_the_example_of_a_conditional_denoiser_is_read() -> None:
     path = Path(__file__).resolve().parents[4] / "examples" / "pretrain" / "denoiser.toml"
-    run = read_settings(path, DenoiserRun)
+    run = check_settings(read_toml(path), DenoiserRun, str(path))
     assert run.conditions is not None
     assert run.conditions.scalars["band_gap"].unit == "eV"

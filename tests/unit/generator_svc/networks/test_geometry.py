@@ -7,7 +7,7 @@ import pytest
 import torch
 from pymatgen.core import Lattice
 
-from generator_svc.data.table import cell_from_parameters, niggli_cell
+from generator_svc.data.table import cells_from_parameters, niggli_cell
 from generator_svc.networks import geometry
 from tests.tiny_bundle import crystal_table
 
@@ -67,10 +67,10 @@ def test_phases_are_inverted_across_the_boundary() -> None:
     assert (difference - difference.round()).abs().max() < 1e-5
 
 
-def test_cell_from_parameters_agrees_with_pymatgen() -> None:
+def test_cells_from_parameters_agree_with_pymatgen() -> None:
     parameters = [4.0, 5.0, 6.5, 80.0, 95.0, 110.0]
     expected = Lattice.from_parameters(*parameters).matrix
-    np.testing.assert_allclose(cell_from_parameters(parameters), expected, atol=1e-10)
+    np.testing.assert_allclose(cells_from_parameters(np.array([parameters]))[0], expected, atol=1e-10)
 
 
 def test_niggli_cell_keeps_positions() -> None:
