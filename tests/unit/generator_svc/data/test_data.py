@@ -16,7 +16,13 @@ from generator_svc.data.columns import Columns
 from generator_svc.data.load import DataSettings, load_crystals, read_crystals
 from generator_svc.data.prepared import prepare
 from generator_svc.data.table import DataError
-from generator_svc.storage.run_settings import AutoencoderRun, DenoiserRun, PropertyRun, check_settings
+from generator_svc.storage.run_settings import (
+    AutoencoderRun,
+    DenoiserRun,
+    FinisherRun,
+    PropertyRun,
+    check_settings,
+)
 from tests.salts import write_salts
 from tests.tiny_bundle import make_tiny_bundle
 from xenolith.cli import main
@@ -33,6 +39,7 @@ SALT = Structure.from_spacegroup(225, Lattice.cubic(5.6), ["Na", "Cl"], [[0, 0, 
 KINDS: dict[str, Any] = {
     "autoencoder": AutoencoderRun,
     "decoder": AutoencoderRun,
+    "finisher": FinisherRun,
     "property": PropertyRun,
 }
 CRYSTALS = [from_pymatgen(RUTILE), from_pymatgen(SALT)]
