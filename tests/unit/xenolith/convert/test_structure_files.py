@@ -46,6 +46,12 @@ def test_every_structure_of_a_file_is_what_it_says(folder: str) -> None:
         check(item, EXPECTED[name])
 
 
+def test_the_crystals_of_the_readme_are_read() -> None:
+    items = read_path(FILES.parents[1] / "examples" / "crystals")
+    assert len(items) == 12 and not items.ignored
+    assert all(item.crystal is not None and not item.notes for item in items)
+
+
 def test_no_file_of_the_folder_goes_without_a_word() -> None:
     items = read_path(FILES)
     told = {item.source.split("#")[0] for item in items} | set(items.ignored)
