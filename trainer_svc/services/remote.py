@@ -145,7 +145,7 @@ class Services:
 
     def _channel(self, address: str) -> grpc.aio.Channel:
         # The trainer's own patience decides about repetition, hence one attempt.
-        options = channel_options(replace(self.options, attempts=1))
+        options = channel_options(replace(self.options, attempts=1), address)
         secrets = credentials(self.options)
         if secrets is None:
             return grpc.aio.insecure_channel(address, options=options)

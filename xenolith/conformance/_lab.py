@@ -55,7 +55,7 @@ class Lab:
         self.settings = settings
         self.last_request = ""
         secrets = credentials(settings.options)
-        arguments = channel_options(settings.options)
+        arguments = channel_options(settings.options, settings.target)
         target = settings.target
         self.channel = (
             grpc.secure_channel(target, secrets, arguments)

@@ -11,6 +11,8 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from xenolith.contract.proxies import proxy_arguments
+
 __all__ = ["check", "main"]
 
 
@@ -42,9 +44,10 @@ def check(address: str, *, service: str = "", timeout_s: float = 3.0, authority:
 
 
 def _channel(address: str, authority: Path | None) -> grpc.Channel:
+    options = proxy_arguments(address)
     if authority is None:
-        return grpc.insecure_channel(address)
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(authority.read_bytes()))
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(authority.read_bytes()), options=options)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import grpc
 
+from xenolith.contract.proxies import proxy_arguments
 from xenolith.errors import InvalidArgumentError
 
 __all__ = ["Options", "channel_options", "credentials"]
@@ -56,9 +57,10 @@ def credentials(options: Options) -> grpc.ChannelCredentials | None:
     return grpc.ssl_channel_credentials(ca, key, cert)
 
 
-def channel_options(options: Options) -> list[tuple[str, int | str]]:
-    """Return the channel's arguments."""
+def channel_options(options: Options, address: str) -> list[tuple[str, int | str]]:
+    """Return the arguments of a channel to an address."""
     return [
+        *proxy_arguments(address),
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
         ("grpc.enable_retries", 1),

@@ -165,5 +165,5 @@ def open_channel(address: str, options: Options) -> grpc.aio.Channel:
     """Return a channel to an address; connecting happens at the first call."""
     secret = credentials(options)
     if secret is None:
-        return grpc.aio.insecure_channel(address, options=channel_options(options))
-    return grpc.aio.secure_channel(address, secret, options=channel_options(options))
+        return grpc.aio.insecure_channel(address, options=channel_options(options, address))
+    return grpc.aio.secure_channel(address, secret, options=channel_options(options, address))

@@ -169,5 +169,5 @@ def open_channel(address: str, options: Options) -> grpc.Channel:
     """Return a channel to an address; connecting happens at the first call."""
     secret = credentials(options)
     if secret is None:
-        return grpc.insecure_channel(address, options=channel_options(options))
-    return grpc.secure_channel(address, secret, options=channel_options(options))
+        return grpc.insecure_channel(address, options=channel_options(options, address))
+    return grpc.secure_channel(address, secret, options=channel_options(options, address))

@@ -4,11 +4,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+from pymatgen.analysis.structure_matcher import StructureMatcher
 
 from oracle_svc.known.novelty.matcher import MatcherOptions, PairMatcher, Verdict
 from oracle_svc.known.novelty.sameness import matched_pairs
 from oracle_svc.pools.worker_pool import WorkerStoppedError
 from oracle_svc.status import Status
+from xenolith.convert import to_pymatgen
 from xenolith.crystal import Crystal
 
 FCC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
@@ -37,6 +39,32 @@ def matcher():
 def test_verdicts(matcher):
     pairs = [(salt(), salt(5.7)), (salt(), salt(shift=0.25)), (salt(), salt())]
     assert matcher.verdicts(pairs, MatcherOptions()) == [Verdict.SAME, Verdict.DIFFERENT, Verdict.SAME]
+
+
+def disturbed(seed: int) -> tuple[Crystal, Crystal]:
+    """Two crystals that part from one by about the tolerances."""
+    chance = np.random.default_rng(seed)
+    base = chance.random((3, 3))
+    lattice = np.diag([5.3, 3.6, 3.6]) + chance.normal(scale=0.6, size=(3, 3))
+    pair = [
+        Crystal(
+            lattice=lattice * (1 + chance.normal(scale=0.06, size=(3, 1))),
+            numbers=[22, 8, 8],
+            frac_coords=base + chance.normal(scale=0.07, size=(3, 3)),
+        )
+        for _ in range(2)
+    ]
+    return pair[0], pair[1]
+
+
+def test_a_verdict_does_not_depend_on_which_crystal_comes_first(matcher):
+    pairs = [disturbed(seed) for seed in range(150)]
+    forward = matcher.verdicts(pairs, MatcherOptions())
+    assert forward == matcher.verdicts([(b, a) for a, b in pairs], MatcherOptions())
+    assert {Verdict.SAME, Verdict.DIFFERENT} <= set(forward)
+    # Among these pairs are some on which StructureMatcher itself says two things.
+    fit = StructureMatcher().fit
+    assert any(fit(to_pymatgen(a), to_pymatgen(b)) != fit(to_pymatgen(b), to_pymatgen(a)) for a, b in pairs)
 
 
 def test_tolerances_are_obeyed(matcher):
