@@ -31,6 +31,11 @@ from xenolith.crystal import Crystal
 
 __all__ = ["compare"]
 
+_NOTHING_KNOWN = Outcome(
+    status=Status.NO_REFERENCE,
+    message="there are no known structures to compare with: the reference is a hull alone; start the oracle"
+    " with a --reference that has structures, or give known ones with the request",
+)
 Vectors = Mapping[int, np.ndarray]
 """(k,) AMD vectors, Angstrom, by index in the batch."""
 Totals = Mapping[int, np.ndarray | None]
@@ -82,6 +87,10 @@ def _known(batch: Batch) -> list[KnownCrystals]:
 
 
 def _novelty(batch: Batch, amd: Vectors, totals: Totals, known: Sequence[KnownCrystals]) -> None:
+    if not any(len(crystals.index) for crystals in known):
+        # Beside nothing everything would be novel.
+        _fail(batch, Component.NOVELTY, dict.fromkeys(amd, _NOTHING_KNOWN))
+        return
     distances: dict[str, float | None] = {}
     for index, vector in amd.items():
         score, total = batch.scores[index], totals[index]
@@ -138,6 +147,9 @@ def _graded(batch: Batch, amd: Vectors, totals: Totals, known: Sequence[KnownCry
     placed = {index: total for index, total in totals.items() if total is not None}
     for index, value in graded_uniqueness(placed, amd, len(batch.structures)).items():
         batch.scores[index].continuous_uniqueness = value
+    if not any(len(crystals.index) for crystals in known):
+        _fail(batch, Component.CONTINUOUS, dict.fromkeys(amd, _NOTHING_KNOWN))
+        return
     for index, total in placed.items():
         if batch.stop():
             return  # the stage after this one says so

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 
@@ -20,6 +21,12 @@ from oracle_svc.status import Outcome, Status
 __all__ = ["measure_diversity"]
 
 _OK = Outcome(status=Status.OK)
+_DIVERSITY = frozenset({Component.COMPOSITION_DIVERSITY, Component.STRUCTURE_DIVERSITY})
+_NOTHING_KNOWN = Outcome(
+    status=Status.NO_REFERENCE,
+    message="there are no known structures to compare with: the reference is a hull alone; start the oracle"
+    " with a --reference that has structures",
+)
 
 
 def measure_diversity(batch: Batch) -> None:
@@ -29,6 +36,10 @@ def measure_diversity(batch: Batch) -> None:
     """
     resources, reference = batch.resources, batch.reference
     if reference is None:
+        return
+    if not len(reference):
+        for index, component in product(batch.form_of, batch.options.components & _DIVERSITY):
+            batch.scores[index].outcomes[component] = _NOTHING_KNOWN
         return
     if Component.COMPOSITION_DIVERSITY in batch.options.components:
         values = _contributions(

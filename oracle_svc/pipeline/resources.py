@@ -174,8 +174,8 @@ class Resources:
         return self._spaces[reference.id]
 
     def structure_space(self, reference: Reference | None) -> FeatureSpace | None:
-        """Return the space of structure diversity; None without a reference."""
-        if reference is None:
+        """Return the space of structure diversity; None without known structures."""
+        if reference is None or not len(reference):
             return None
         spaces = self.spaces_of(reference)
         return spaces.embeddings if self.compares_embeddings(reference) else spaces.amd

@@ -15,7 +15,7 @@ from oracle_svc.known.reference.write import DataSource, write_reference
 from xenolith.elements import SYMBOLS
 from xenolith.errors import InvalidArgumentError
 
-__all__ = ["MATERIALS_PROJECT", "Imported", "ImportedEnergies", "composition_from", "write_hull"]
+__all__ = ["MATERIALS_PROJECT", "Imported", "ImportedEnergies", "Labels", "composition_from", "write_hull"]
 
 MATERIALS_PROJECT = (
     "entries of the Materials Project (materialsproject.org), A. Jain et al., APL Mater. 1, 011002 (2013)"
@@ -43,6 +43,36 @@ class Imported:
     energies: ImportedEnergies
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Reason by id."""
+    notes: tuple[str, ...] = ()
+    """What was assumed of the file, in plain words."""
+
+
+class Labels:
+    """Names of entries, each once: repeated ones are numbered, missing ones are told by their place."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+        self._blank = 0
+
+    def name(self, label: str, place: str) -> str:
+        """Return the name of an entry."""
+        if not label.strip():
+            self._blank += 1
+            return self.name(place, place)
+        self._seen[label] = self._seen.get(label, 0) + 1
+        return label if self._seen[label] == 1 else f"{label}~{self._seen[label]}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be told of them."""
+        again = [label for label, count in self._seen.items() if count > 1]
+        notes = []
+        if again:
+            named = ", ".join(again[:5]) + (", ..." if len(again) > 5 else "")
+            notes.append(f"{len(again)} ids occur more than once; all of their entries count: {named}")
+        if self._blank:
+            notes.append(f"{self._blank} entries have no id; they are named by their place")
+        return tuple(notes)
 
 
 def composition_from(amounts: Mapping[str, float]) -> Composition:

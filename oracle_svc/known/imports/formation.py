@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from oracle_svc.known.hull import HullEntry
-from oracle_svc.known.imports.base import Imported, ImportedEnergies, composition_from
-from xenolith.errors import InvalidArgumentError
+from oracle_svc.known.imports.base import Imported, ImportedEnergies, Labels, composition_from
+from xenolith.convert.reading.content import decode, read_bytes
+from xenolith.errors import InvalidArgumentError, ReadError
 from xenolith.formula import parse_formula
 
 __all__ = ["FORMATION", "read_formation_energies"]
@@ -47,10 +47,11 @@ def read_formation_energies(
     rows = _rows(path)
     entries: dict[str, HullEntry] = {}
     skipped: dict[str, str] = {}
-    for row in rows:
-        label = row["material_id"]
+    labels = Labels()
+    for number, row in enumerate(rows, start=2):
+        label = labels.name(row["material_id"] or "", f"row {number}")
         try:
-            entries[label] = _entry(row, elements, f"{name}: {declared}")
+            entries[label] = _entry(row, label, elements, f"{name}: {declared}")
         except ValueError as error:
             skipped[label] = str(error)
     if not entries:
@@ -65,15 +66,14 @@ def read_formation_energies(
             id=label, composition=((z, 1),), energy_per_atom=level, scheme=f"{name}: {declared}"
         )
     energies = ImportedEnergies(id=name, scheme=declared)
-    return Imported(entries=tuple(entries.values()), energies=energies, skipped=skipped)
+    return Imported(entries=tuple(entries.values()), energies=energies, skipped=skipped, notes=labels.notes)
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path) -> list[dict[str, str | None]]:
     try:
-        content = path.read_bytes()
-        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
-    except (OSError, EOFError, ValueError) as error:
-        raise InvalidArgumentError(f"{path} cannot be read: {error}") from error
+        text = decode(read_bytes(path)).text
+    except ReadError as error:
+        raise InvalidArgumentError(f"{path} {error}") from error
     reader = csv.DictReader(io.StringIO(text))
     missing = [column for column in _COLUMNS if column not in (reader.fieldnames or [])]
     if missing:
@@ -83,9 +83,14 @@ def _rows(path: Path) -> list[dict[str, str]]:
     return list(reader)
 
 
-def _entry(row: Mapping[str, str], elements: Mapping[int, float] | None, scheme: str) -> HullEntry:
-    composition = composition_from(parse_formula(row["formula"].replace(" ", "")))
-    energy = float(row["formation_energy_per_atom"])
+def _entry(
+    row: Mapping[str, str | None], label: str, elements: Mapping[int, float] | None, scheme: str
+) -> HullEntry:
+    formula, told = row["formula"], row["formation_energy_per_atom"]
+    if not formula or not told:
+        raise ValueError(f"it has no {'formation energy' if formula else 'formula'}")
+    composition = composition_from(parse_formula(formula.replace(" ", "")))
+    energy = float(told)
     if not math.isfinite(energy):
         raise ValueError(f"its formation energy is {energy}")
     if elements is not None:
@@ -94,4 +99,4 @@ def _entry(row: Mapping[str, str], elements: Mapping[int, float] | None, scheme:
             raise ValueError(f"there is no elemental energy for atomic number {unknown[0]}")
         atoms = sum(count for _, count in composition)
         energy += sum(elements[z] * count for z, count in composition) / atoms
-    return HullEntry(id=row["material_id"], composition=composition, energy_per_atom=energy, scheme=scheme)
+    return HullEntry(id=label, composition=composition, energy_per_atom=energy, scheme=scheme)

@@ -102,7 +102,7 @@ def _import(given: argparse.Namespace) -> int:
     given.licence = given.licence or "CC-BY-4.0"
     given.attribution = given.attribution or MATERIALS_PROJECT
     info = write_hull(imported, given.out, _source(given))
-    _tell(out, given, info, dict(imported.skipped), {})
+    _tell(out, given, info, dict(imported.skipped), {str(given.out): list(imported.notes)})
     return 0
 
 
@@ -116,7 +116,7 @@ def _imported(given: argparse.Namespace, progress: Progress) -> Any:
     if scheme is None:
         raise InvalidArgumentError(f"--thermo-type is one of {', '.join(imports.THERMO_TYPES)}")
     if given.entries:
-        return imports.read_entries(given.entries, scheme=scheme)
+        return imports.read_entries(given.entries, scheme=scheme, split=given.split)
     query = imports.MpQuery(
         key=_key(given), chemical_systems=tuple(given.chemsys), thermo_type=given.thermo_type, url=given.url
     )

@@ -76,6 +76,11 @@ def add_import(actions: Any) -> list[argparse.ArgumentParser]:
     mp.add_argument(
         "--thermo-type", default="GGA_GGA+U", help="GGA_GGA+U (default), R2SCAN, GGA_GGA+U_R2SCAN"
     )
+    mp.add_argument(
+        "--split",
+        action="store_true",
+        help="of a file with entries of several functionals, take those of --thermo-type alone",
+    )
     mp.add_argument("--url", default="https://api.materialsproject.org", help="another API of this kind")
     table_ = sources.add_parser(
         "formation-energies",

@@ -222,6 +222,14 @@ def test_a_reference_that_is_a_hull_alone_serves_stability_and_knows_nothing(
     scored = make_scorer(references=[reference]).score(batch, ScoreOptions(), stop=never)
     assert (len(reference), scored.provenance.hull_id) == (0, reference.hull_id)
     for score in scored.scores:
-        assert score.verdict.status is Status.OK, score.verdict
+        assert score.outcomes[Component.STABILITY].status is Status.OK
         assert score.e_above_hull == pytest.approx(0.0, abs=1e-4)
-        assert score.novel
+        assert score.unique
+        assert score.outcomes[Component.NOVELTY].status is Status.NO_REFERENCE
+        assert score.novel is None
+    diversity = frozenset(
+        {Component.STRUCTURE_DIVERSITY, Component.COMPOSITION_DIVERSITY, Component.CONTINUOUS}
+    )
+    scored = make_scorer(references=[reference]).score(batch, ScoreOptions(components=diversity), stop=never)
+    for score in scored.scores:
+        assert {score.outcomes[component].status for component in diversity} == {Status.NO_REFERENCE}

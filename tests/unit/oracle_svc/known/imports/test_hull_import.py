@@ -16,6 +16,7 @@ import pytest
 
 from oracle_svc.known.hull import Hull
 from oracle_svc.known.imports import (
+    THERMO_TYPES,
     MpQuery,
     elemental_energies,
     fetch_entries,
@@ -28,6 +29,7 @@ from oracle_svc.known.reference.folder import Reference
 from oracle_svc.known.reference.write import DataSource
 from xenolith.errors import InvalidArgumentError, UnavailableError
 
+FILES = Path(__file__).parents[4] / "hull_files"
 MP2020 = "MP2020-corrected GGA/GGA+U"
 SOURCE = DataSource(name="tiny", hull_name="tiny", licence="CC0-1.0", attribution="nobody")
 KEY = "a-key-of-thirty-two-characters-xx"
@@ -177,6 +179,47 @@ def test_files_without_entries_are_refused(tmp_path: Path, content: str) -> None
         read_entries(path, scheme=MP2020)
 
 
+def test_functionals_never_share_a_hull() -> None:
+    with pytest.raises(
+        InvalidArgumentError, match=r"3 entries of GGA/GGA\+U and 3 of r2SCAN: .*never share a hull"
+    ):
+        read_entries(FILES / "mixed.json", scheme=MP2020)
+    with pytest.raises(InvalidArgumentError, match=r"3 of GGA/GGA\+U"):
+        read_entries(FILES / "mixed.json", scheme=THERMO_TYPES["R2SCAN"])
+    with pytest.raises(InvalidArgumentError, match="mixing scheme was not applied"):
+        read_entries(FILES / "mixed.json", scheme=THERMO_TYPES["GGA_GGA+U_R2SCAN"])
+    with pytest.raises(InvalidArgumentError, match="several functionals"):
+        elemental_energies(FILES / "mixed.json")
+
+
+def test_a_file_of_several_functionals_is_split_on_demand() -> None:
+    split = read_entries(FILES / "mixed.json", scheme=MP2020, split=True)
+    alone = read_entries(FILES / "gga.json", scheme=MP2020)
+    assert [entry.energy_per_atom for entry in split.entries] == [e.energy_per_atom for e in alone.entries]
+    assert set(split.skipped.values()) == {"it was computed with r2SCAN, not GGA/GGA+U"}
+    other = read_entries(FILES / "mixed.json", scheme=THERMO_TYPES["R2SCAN"], split=True)
+    assert [entry.id for entry in other.entries] == ["mp-135-r2SCAN", "mp-12957-r2SCAN", "mp-1960-r2SCAN"]
+
+
+def test_entries_without_corrections_are_not_called_corrected(tmp_path: Path) -> None:
+    entries = json.loads((FILES / "gga.json").read_text())
+    bare = [{**entry, "correction": 0.0, "energy_adjustments": []} for entry in entries]
+    (tmp_path / "bare.json").write_text(json.dumps(bare))
+    assert read_entries(tmp_path / "bare.json", scheme=MP2020).energies.scheme == "GGA/GGA+U, uncorrected"
+    (tmp_path / "both.json").write_text(json.dumps([*entries, {**bare[-1], "entry_id": "bare-GGA"}]))
+    both = read_entries(tmp_path / "both.json", scheme=MP2020)
+    assert both.energies.scheme == MP2020
+    assert both.skipped == {"bare-GGA": "it lacks the corrections that other entries carry"}
+
+
+def test_decorated_compositions_are_read_and_what_has_no_energy_is_told() -> None:
+    read = read_entries(FILES / "decorated.json", scheme=MP2020)
+    by_id = {entry.id: entry.composition for entry in read.entries}
+    assert by_id["decorated"] == by_id["mp-1960-GGA"]
+    assert by_id["deut"] == ((1, 1),)
+    assert list(read.skipped) == ["none"]
+
+
 TABLE = """material_id,formula,formation_energy_per_atom,source
 mp-22862,NaCl,-2.05,a
 mp-2,Mg3(PO4)2,-2.8,a
@@ -202,6 +245,21 @@ def test_a_table_of_formation_energies(tmp_path: Path) -> None:
     assert (placed.above_hull, placed.formation_energy) == (pytest.approx(0.1), pytest.approx(-1.95))
     short = read_formation_energies(path, scheme=MP2020, elements={11: -1.3, 17: -1.8})
     assert "no elemental energy" in short.skipped["mp-2"]
+
+
+def test_rows_of_one_id_or_none_count_and_are_told_of(tmp_path: Path) -> None:
+    table = read_formation_energies(FILES / "repeated.csv", scheme=MP2020)
+    assert [entry.id for entry in table.entries[:4]] == ["x", "x~2", "row 4", "row 5"]
+    assert len(table.notes) == 2 and "occur more than once" in table.notes[0] and "no id" in table.notes[1]
+    (tmp_path / "short.csv").write_text(
+        "material_id,formula,formation_energy_per_atom\na,Li2O,-2\nb,LiO2\nc\n"
+    )
+    short = read_formation_energies(tmp_path / "short.csv", scheme=MP2020)
+    assert short.skipped == {"b": "it has no formation energy", "c": "it has no formula"}
+
+
+def test_a_byte_order_mark_before_the_header_does_not_matter() -> None:
+    assert len(read_formation_energies(FILES / "bom.csv", scheme=MP2020).entries) == 4
 
 
 def test_a_table_without_the_columns_is_refused(tmp_path: Path) -> None:
