@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import structlog
 
 from oracle_svc.cache.base import Cache, NoCache
 
-__all__ = ["Cache", "NoCache", "open_cache"]
+__all__ = ["Cache", "NoCache", "open_cache", "without_secret"]
+
+# A scheme of two letters and more before a colon: C:/cache is a file.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_SECRET = re.compile(r"^([A-Za-z0-9+.-]+:/*)?.*@", re.DOTALL)
 
 log = structlog.get_logger(__name__)
 
@@ -35,14 +41,27 @@ def open_cache(url: str, *, max_bytes: int = 2**30, ttl_s: float = 30 * 86400.0)
     if scheme in {"redis", "rediss", "unix"} and rest:
         from oracle_svc.cache.redis_ import RedisCache
 
-        shared = RedisCache(url, ttl_s=ttl_s)
+        try:
+            shared = RedisCache(url, ttl_s=ttl_s)
+        except ValueError:
+            # The parser's own words hold what it could not parse, which may be a part of a password.
+            raise ValueError(
+                f"cache {without_secret(url)!r} is no address of Redis: in passwords write %2F, %23, %3F and"
+                " %40 for / # ? @"
+            ) from None
         if advice := shared.advice():
             log.warning("redis is not set up as a cache", advice=advice)
         return shared
-    if url and (scheme == "sqlite" or "://" not in url):
+    if url and (scheme == "sqlite" or not _SCHEME.match(url)):
         from oracle_svc.cache.sqlite import SqliteCache
 
         return SqliteCache(url.removeprefix("sqlite:///"), max_bytes=max_bytes)
     raise ValueError(
-        f"cache {url!r}: expected sqlite:///FILE, redis://HOST:PORT/DB, rediss://, unix:// or none"
+        f"cache {without_secret(url)!r}: expected sqlite:///FILE, redis://HOST:PORT/DB, rediss://, unix:// or"
+        " none"
     )
+
+
+def without_secret(url: str) -> str:
+    """Return an address without user and password: all that stands before its last ``@``."""
+    return _SECRET.sub(r"\1***@", url)

@@ -216,6 +216,41 @@ def test_generate_writes_what_it_samples(at: Any, target: str, capsys: Any) -> N
     assert main([*command, "--force"]) == 0
 
 
+def test_a_request_that_is_refused_leaves_the_file_that_it_was_to_overwrite(at: Any) -> None:
+    command = ["generate", "-n", "2", "--out", "keep.extxyz", "--generator", at(Generator())]
+    assert main(command) == 0
+    before = Path("keep.extxyz").read_bytes()
+    nobody = ["generate", "-n", "2", "--out", "keep.extxyz", "--force", "--generator", "127.0.0.1:1"]
+    assert main(nobody) == 1
+    assert Path("keep.extxyz").read_bytes() == before
+    assert main([*command, "--force"]) == 0
+    assert len(read_extxyz("keep.extxyz")) == 2
+
+
+def test_names_of_files_are_shown_as_they_are(at: Any, tmp_path: Path, capsys: Any) -> None:
+    write_cif(SALT, tmp_path / "[slab] x[red]y[bold].cif")
+    assert main(["score", str(tmp_path / "[slab] x[red]y[bold].cif"), "--oracle", at(Oracle())]) == 0
+    assert "[slab] x[red]y[bold].cif" in capsys.readouterr().out
+
+
+def test_notes_are_told_in_table_json_csv_and_page(at: Any, tmp_path: Path, capsys: Any) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_cif(SALT, folder / "salt.cif")
+    text = (folder / "salt.cif").read_text()
+    (folder / "salt.cif").write_text(text.replace("  1\n", "  .\n"))
+    (folder / "readme.md").write_text("no structure")
+    outs = ["--out", "s.csv", "--out", "s.html", "--json", "s.json"]
+    assert main(["score", str(folder), "--oracle", at(Oracle()), *outs]) == 0
+    said = capsys.readouterr().out
+    assert "occupancy not given, taken as 1" in said
+    assert "1 files are of no known kind and were not read" in said and "readme.md" in said
+    (score,) = json.loads(Path("s.json").read_text())
+    assert len(score["notes"]) == 1 and score["notes"][0].startswith("occupancy not given")
+    for name in ("s.csv", "s.html"):
+        assert "occupancy not given" in Path(name).read_text()
+
+
 def test_clean_up_is_asked_of_the_generator(at: Any) -> None:
     generator = Generator()
     command = ["generate", "-n", "1", "--out", "clean.extxyz", "--symmetrize", "0.1", "--relax-steps", "5"]

@@ -102,6 +102,9 @@ def run(given: argparse.Namespace) -> int:
             finish_noise=given.finish_noise,
             **cleanup_settings(given),
         ):
+            if not written and not as_cif:
+                # What is there goes when the request was taken, and not before.
+                given.out.unlink(missing_ok=True)
             written += _write(given.out, part, as_cif=as_cif)
             progress.update("samples", len(written), given.n)
     if not as_cif:
@@ -139,7 +142,6 @@ def _prepare(target: Path, *, as_cif: bool, force: bool) -> None:
         target.mkdir(parents=True, exist_ok=True)
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
 
 
 def _write(target: Path, part: Samples, *, as_cif: bool) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 import time
@@ -9,7 +10,7 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
-from oracle_svc.cache import Cache, open_cache
+from oracle_svc.cache import Cache, open_cache, without_secret
 from oracle_svc.cache.flight import SingleFlight
 from oracle_svc.cache.redis_ import RedisCache
 from oracle_svc.cache.sqlite import SqliteCache
@@ -236,6 +237,33 @@ def test_sqlite_losing_its_table_slows_and_never_fails(tmp_path):
 def test_an_unknown_scheme_is_refused():
     with pytest.raises(ValueError, match="expected sqlite"):
         open_cache("memcached://host")
+
+
+@pytest.mark.parametrize(
+    "url", ["redis:/host", "redis:host:6379", "rediss:/:secret@host", "unix:/run/redis.sock"]
+)
+def test_an_address_with_a_slash_too_few_is_refused_and_makes_no_file(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="expected sqlite"):
+        open_cache(url)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://:sec/ret#pass@host:6379", "redis://user:se#cret?pass@host:1", "redis://:sec@ret:pass@host:port",
+     "memcached://user:secretpass@host", "redis:/:secretpass@host"],
+)  # fmt: skip
+def test_no_part_of_a_password_stands_in_a_message(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="cache") as caught:
+        open_cache(url)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert not re.search("sec|ret|pass", str(error).replace("passwords", "")), error
+        error = None if error.__suppress_context__ else error.__context__
+    assert without_secret("redis://:pass@word@host:1/0") == "redis://***@host:1/0"
+    assert without_secret("redis://host:1/0") == "redis://host:1/0"
 
 
 def test_none_remembers_nothing():
