@@ -254,12 +254,14 @@ def to_proto(evaluated: Evaluated) -> trainer_pb2.Evaluation:
 
 def _add_relaxed(message: trainer_pb2.Evaluation, evaluated: EvaluatedRelaxed) -> None:
     for metric in RELAXED_HEADLINES:
-        put_estimate(message.relaxed, metric.name, evaluated.estimates[metric.name])
+        if metric.name in evaluated.estimates:
+            put_estimate(message.relaxed, metric.name, evaluated.estimates[metric.name])
     energies = evaluated.measured.column("e_above_hull")[evaluated.relaxed.ok]
     if np.isfinite(energies).any():
         message.metrics["relaxed_e_above_hull_median"] = float(np.nanmedian(energies))
     for name in ("unique", "novel"):
-        message.metrics[f"relaxed_{name}"] = evaluated.estimates[name].value
+        if name in evaluated.estimates:
+            message.metrics[f"relaxed_{name}"] = evaluated.estimates[name].value
     for name, value in grade_means(evaluated.measured, evaluated.relaxed.ok).items():
         message.metrics[f"relaxed_{name}"] = value
     message.metrics["relaxed_share"] = float(evaluated.relaxed.ok.mean())

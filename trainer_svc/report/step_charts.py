@@ -40,6 +40,7 @@ def metric_curves(steps: Sequence[trainer_pb2.StepEvent]) -> Figure:
             SERIES[index],
         )
         for index, name in enumerate(_METRICS)
+        if all(name in event.metrics for event in steps)
     ]
     percent = {"title": {"text": "% of samples"}, "rangemode": "tozero", "range": [0, 102]}
     return {"data": traces, "layout": layout(xaxis={"title": {"text": "step"}}, yaxis=percent)}

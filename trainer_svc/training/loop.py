@@ -85,7 +85,7 @@ class Training:
             event = await self._step(parts)
             self._log.update(steps_done=state.step, policy_version=state.policy_version, last_step=event)
             self._count(state)
-            collapsed = collapse(stopping, event.metrics["unique"], state.systems)
+            collapsed = collapse(stopping, dict(event.metrics).get("unique"), state.systems)
             if collapsed and state.back_offs < stopping.back_offs:
                 await self._back_off(parts, collapsed)
                 continue
@@ -191,7 +191,9 @@ class Training:
         state.reward_means.append(event.reward_mean)
         state.oracle_calls += event.samples
         state.systems.append(event.metrics["chemical_systems"] / event.samples)
-        log.info("step", step=step, reward=round(event.reward_mean, 4), msun=round(event.metrics["msun"], 3))
+        # A map of a message answers 0 for a name that it lacks.
+        found = {"msun": round(event.metrics["msun"], 3)} if "msun" in event.metrics else {}
+        log.info("step", step=step, reward=round(event.reward_mean, 4), **found)
         return event
 
     def _checkpoint(self, parts: Parts) -> None:

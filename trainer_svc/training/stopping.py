@@ -35,7 +35,7 @@ def over_budget(
     return ""
 
 
-def collapse(settings: EarlyStopping, unique: float, systems: Sequence[float] = ()) -> str:
+def collapse(settings: EarlyStopping, unique: float | None, systems: Sequence[float] = ()) -> str:
     """Say how a policy has lost its variety, empty if it has not.
 
     Parameters
@@ -43,11 +43,11 @@ def collapse(settings: EarlyStopping, unique: float, systems: Sequence[float] = 
     settings
         Of the run.
     unique
-        Share of unique samples of the latest step, in [0, 1].
+        Share of unique samples of the latest step, in [0, 1]; None if it was not measured.
     systems
         Distinct chemical systems per sample of every step so far.
     """
-    if settings.min_unique is not None and unique < settings.min_unique:
+    if settings.min_unique is not None and unique is not None and unique < settings.min_unique:
         return (
             f"only {unique:.0%} of the step's samples are unique, less than {settings.min_unique:.0%}:"
             " the policy repeats itself"

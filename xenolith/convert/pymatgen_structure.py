@@ -52,7 +52,8 @@ def from_pymatgen(structure: "Structure", *, periodic: bool = False) -> Crystal:
 def notes_of_pymatgen(structure: "Structure") -> tuple[str, ...]:
     """Return what `from_pymatgen` assumes of a structure that it takes."""
     notes = [expect_periodic(structure.lattice.pbc, True)]
-    symbols = {getattr(site.specie, "symbol", "") for site in structure}
+    # The symbol of deuterium is H, its name D.
+    symbols = {getattr(getattr(site.specie, "element", site.specie), "name", "") for site in structure}
     notes += [f"{name} ({s}) is taken as hydrogen" for s, name in _ISOTOPES.items() if s in symbols]
     return tuple(note for note in notes if note)
 

@@ -17,6 +17,14 @@ def test_what_was_not_measured_is_not_achieved():
     assert set(shares(Measurements(status=("MALFORMED",) * 3)).values()) == {0.0}
 
 
+def test_what_the_oracle_could_not_measure_has_no_share() -> None:
+    without_hull = batch(valid=[1, 1, 0], unique=[1, 1, np.nan], novel=[1, 0, np.nan])
+    for found in (shares(without_hull), estimates(without_hull, resamples=100, seed=0)):
+        assert set(found) == {"valid", "unique", "novel"}
+    without_known = batch(valid=[1, 1], unique=[1, 1], e_above_hull=[0.0, 0.2])
+    assert set(shares(without_known)) == {"valid", "unique", "metastable", "stable"}
+
+
 def test_intervals_are_reproducible_and_hold_the_value():
     measured = batch(
         valid=np.ones(50), unique=np.ones(50), novel=np.arange(50) % 2, e_above_hull=np.zeros(50)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from xenolith import Crystal, CrystalBatch
+from xenolith.client.oracle_calls import score_request
 from xenolith.convert import (
     as_batch,
     as_crystal,
@@ -141,6 +142,45 @@ def test_paths_that_hold_nothing(tmp_path: Path, name: str, problem: str) -> Non
     (item,) = read_paths([tmp_path / name])
     assert item.crystal is None
     assert problem in str(item.problem)
+
+
+def test_what_is_no_element_costs_its_neighbours_nothing() -> None:
+    dummy = to_pymatgen(perovskite())
+    dummy.replace(0, core.DummySpecies("X"))
+    first, second, third = as_items([perovskite(), dummy, perovskite()])
+    assert first.crystal == third.crystal == perovskite()
+    assert isinstance(second.problem, ReadError)
+    assert "site 0 holds X0+, which is no element" in str(second.problem)
+
+
+def test_isotopes_of_hydrogen_are_told_of() -> None:
+    structure = core.Structure(np.eye(3) * 4, ["Li", "D"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    (item,) = as_items(structure)
+    assert item.crystal is not None
+    assert item.crystal.formula == "LiH"
+    assert item.notes == ("deuterium (D) is taken as hydrogen",)
+
+
+@pytest.mark.parametrize("pbc", [(False, False, False), (True, True, False)])
+def test_atoms_that_are_not_periodic_are_refused_unless_asked_for(pbc: tuple[bool, ...]) -> None:
+    atoms = ase.Atoms("OH2", positions=np.eye(3), cell=[9, 9, 9], pbc=pbc)
+    (item,) = as_items([atoms])
+    assert "is not periodic" in str(item.problem)
+    assert from_ase(atoms, periodic=True).formula == "H2O"
+    layer = core.Structure(core.Lattice(np.eye(3) * 9, pbc=pbc), ["C"], [[0, 0, 0]])
+    (item,) = as_items([layer])
+    assert "is not periodic" in str(item.problem)
+    assert from_pymatgen(layer, periodic=True).formula == "C"
+
+
+def test_known_crystals_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "torn.cif").write_text("data_torn\n_cell_length_a ?\n")
+    items = as_items(perovskite())
+    with pytest.raises(ReadError, match=r"torn\.cif"):
+        score_request(items, known=[perovskite(), tmp_path / "torn.cif"])
+    with pytest.raises(NotFoundError, match="nonexistent"):
+        score_request(items, known="/nonexistent.cif")
+    assert len(score_request(items, known=[perovskite()]).known.num_atoms) == 1
 
 
 def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
