@@ -143,8 +143,8 @@ def _is_same(given: Crystal, read: Crystal) -> str:
     """Empty if cell and atoms are the same, whatever the order of the atoms."""
     if sorted(given.numbers) != sorted(read.numbers):
         return "other atoms"
-    metrics = [crystal.lattice @ crystal.lattice.T for crystal in (given, read)]
-    if not np.allclose(*metrics, rtol=1e-5, atol=1e-4):
+    before, after = (crystal.lattice @ crystal.lattice.T for crystal in (given, read))
+    if not np.allclose(before, after, rtol=1e-5, atol=1e-4):
         return "another cell"
     shift = given.frac_coords[:, None] - read.frac_coords[None]
     shift -= np.round(shift)

@@ -4,9 +4,21 @@ from trainer_svc.config.run_config import RunConfig
 from trainer_svc.errors import ConfigError
 from trainer_svc.rewards import RewardSpec
 from trainer_svc.services.scoring import components_of
+from xenolith.contract.columns import component_of_column
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["check_offers", "properties_of"]
+
+_ON_THE_HULL = frozenset({"e_above_hull", "formation_energy_per_atom"})
+"""Columns that need a hull."""
+_AMONG_KNOWN = frozenset(
+    {
+        oracle_pb2.COMPONENT_NOVELTY,
+        oracle_pb2.COMPONENT_STRUCTURE_DIVERSITY,
+        oracle_pb2.COMPONENT_COMPOSITION_DIVERSITY,
+    }
+)
+"""Components that compare with known structures."""
 
 
 def properties_of(spec: RewardSpec) -> tuple[str, ...]:
@@ -15,13 +27,33 @@ def properties_of(spec: RewardSpec) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
+def _check_reference(config: RunConfig, oracle: oracle_pb2.OracleServiceDescribeResponse) -> None:
+    """Refuse metrics that the run's reference leaves without a measure: it has no hull, or nothing known."""
+    name = str(config.score_settings.get("reference_id", ""))
+    chosen = next((info for info in oracle.references if not name or info.id == name), None)
+    if chosen is None:  # an oracle that lists none, or another than its own answers for itself
+        return
+    for term in config.reward.terms:
+        if term.metric.rpartition(".")[2] in _ON_THE_HULL and not chosen.hull_id:
+            raise ConfigError(
+                f"the reward values {term.metric}, and the oracle's reference {chosen.id} has no hull; start"
+                " the oracle with a --reference that has one, or change the reward"
+            )
+        among_known = term.metric == "creativity" or component_of_column(term.metric) in _AMONG_KNOWN
+        if among_known and not chosen.num_structures:
+            raise ConfigError(
+                f"the reward values {term.metric}, and the oracle's reference {chosen.id} is a hull alone;"
+                " start the oracle with a --reference that has structures, or change the reward"
+            )
+
+
 def check_offers(config: RunConfig, oracle: oracle_pb2.OracleServiceDescribeResponse) -> None:
     """Refuse a run whose reward or audits the oracle cannot serve.
 
     Raises
     ------
     ConfigError
-        A component, a property or a second calculator is missing; says which there are.
+        A component, a property, a hull, known structures or a second calculator is missing; says which there are.
     """
     offered = {info.name for info in oracle.properties}
     for name in properties_of(config.reward):
@@ -38,6 +70,7 @@ def check_offers(config: RunConfig, oracle: oracle_pb2.OracleServiceDescribeResp
             f"the reward and the headline metrics need {names}, which this oracle does not measure; change"
             " the reward, or the oracle"
         )
+    _check_reference(config, oracle)
     relaxed = [term.metric for term in config.reward.terms if term.metric.startswith("relaxation.")]
     if relaxed and "relax" not in config.score_settings:
         raise ConfigError(
