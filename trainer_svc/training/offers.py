@@ -53,7 +53,7 @@ def check_offers(config: RunConfig, oracle: oracle_pb2.OracleServiceDescribeResp
     Raises
     ------
     ConfigError
-        A component, a property, a hull, known structures or a second calculator is missing; says which there are.
+        A component, property, hull, second calculator or known structures are missing; says which there are.
     """
     offered = {info.name for info in oracle.properties}
     for name in properties_of(config.reward):
