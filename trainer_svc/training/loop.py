@@ -7,6 +7,7 @@ from google.protobuf import json_format
 
 from generator_svc.networks.lora import adapter_state, merged_state
 from trainer_svc.algorithms.learning import OptimizerSettings
+from trainer_svc.errors import ConfigError
 from trainer_svc.evaluation.evaluator import Evaluated, EvaluationPlan, to_proto
 from trainer_svc.report import write_report
 from trainer_svc.rollouts.pipeline import Collected
@@ -112,6 +113,11 @@ class Training:
             return
         plan = EvaluationPlan.for_choice(settings, self._config.sampler, self._config.seed)
         evaluated = await self._evaluate(parts, state.step, plan, choosing=True)
+        if "msun" not in evaluated.estimates:
+            raise ConfigError(
+                "evaluation.every chooses policies by their mSUN, which this oracle cannot measure; start it"
+                " with a --reference that has structures and a hull, or leave evaluation.every out"
+            )
         state.evaluations.append((state.step, evaluated.estimates["msun"].value))
         state.selection_calls += evaluated.oracle_calls
         state.calculator_evaluations += evaluated.calculator_evaluations

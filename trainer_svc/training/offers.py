@@ -33,6 +33,12 @@ def _check_reference(config: RunConfig, oracle: oracle_pb2.OracleServiceDescribe
     chosen = next((info for info in oracle.references if not name or info.id == name), None)
     if chosen is None:  # an oracle that lists none, or another than its own answers for itself
         return
+    if config.evaluation.every and not (chosen.hull_id and chosen.num_structures):
+        lacking = "known structures" if chosen.hull_id else "hull"
+        raise ConfigError(
+            f"evaluation.every chooses policies by their mSUN, and the oracle's reference {chosen.id} has no"
+            f" {lacking}; start the oracle with a --reference that has both, or leave evaluation.every out"
+        )
     for term in config.reward.terms:
         if term.metric.rpartition(".")[2] in _ON_THE_HULL and not chosen.hull_id:
             raise ConfigError(

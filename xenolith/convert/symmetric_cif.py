@@ -106,7 +106,12 @@ def _moved(crystal: Crystal, found: Any) -> float:
 def _orbits(
     lattice: Floats, positions: Floats, numbers: Any, rotations: Any, translations: Any
 ) -> list[tuple[int, int]] | None:
-    """First atom and size of each orbit; None if the operations do not map the atoms onto themselves."""
+    """First atom and size of each orbit; None if atoms meet, or are not mapped onto atoms."""
+    apart = positions[:, None] - positions[None]
+    apart -= np.round(apart)
+    near = np.linalg.norm(apart @ lattice, axis=-1) < _ON_TOP
+    if near.sum() > len(positions):  # overlapping atoms, which idealising has put at one place
+        return None
     free = np.ones(len(positions), dtype=bool)
     orbits = []
     for first in range(len(positions)):

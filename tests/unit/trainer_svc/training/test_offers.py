@@ -32,6 +32,15 @@ def test_without_a_hull_nothing_is_valued_on_it(metric: str) -> None:
     check_offers(run("energy_per_atom"), oracle(hull_id=""))
 
 
+@pytest.mark.parametrize("lacking", [{"hull_id": ""}, {"num_structures": 0}])
+def test_policies_are_not_chosen_by_what_is_not_measured(lacking: dict[str, Any]) -> None:
+    config = run("energy_per_atom")
+    check_offers(config, oracle(**lacking))
+    choosing = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"every": 5})})
+    with pytest.raises(ConfigError, match=r"evaluation\.every chooses policies by their mSUN"):
+        check_offers(choosing, oracle(**lacking))
+
+
 @pytest.mark.parametrize("metric", ["novel", "creativity", "amd_distance", "composition_diversity"])
 def test_beside_a_hull_alone_nothing_is_valued_against_the_known(metric: str) -> None:
     with pytest.raises(ConfigError, match="is a hull alone"):
