@@ -14,7 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from xenolith.convert.cif_listed import NotListedError, read_listed
+from xenolith.convert.reading import Text
+from xenolith.convert.reading.cif import read_cif_blocks
 from xenolith.datasets.download import download_lfs, sha256_of
 from xenolith.errors import DataLossError, ReadError
 from xenolith.formula import reduced_formula
@@ -166,7 +170,14 @@ def _crystal(text: str) -> tuple[list[float], list[int], list[float]]:
     try:
         return read_listed(text)
     except NotListedError:
-        cif: Any = require("pymatgen.io.cif", "pymatgen")
-        (structure,) = cif.CifParser.from_str(text).parse_structures(primitive=False, on_error="raise")
-        cell = [*structure.lattice.abc, *structure.lattice.angles]
-        return cell, [site.specie.Z for site in structure], structure.frac_coords.ravel().tolist()
+        found = list(read_cif_blocks(Text(text=text)))
+        crystal = found[0].crystal if len(found) == 1 else None
+        if crystal is None:
+            raise ReadError(f"no single crystal: {[str(one.problem) for one in found]}") from None
+        lengths = np.linalg.norm(crystal.lattice, axis=1)
+        cosines = [
+            crystal.lattice[i] @ crystal.lattice[j] / (lengths[i] * lengths[j])
+            for i, j in ((1, 2), (0, 2), (0, 1))
+        ]
+        cell = [*lengths.tolist(), *np.degrees(np.arccos(cosines)).tolist()]
+        return cell, crystal.numbers.tolist(), crystal.frac_coords.ravel().tolist()

@@ -7,6 +7,7 @@ from typing import Any
 
 from xenolith.analysis import AuditReport, compare, opinions_of, picture
 from xenolith.analysis.audit_report import CLAIMS
+from xenolith.cli.oracle.scores_table import show_notes
 from xenolith.cli.oracle.scoring import add_periodic, score_with_progress
 from xenolith.cli.output import add_json, console, number, table, write_json
 from xenolith.cli.services import add_service_arguments, addresses_of, services
@@ -63,6 +64,8 @@ def run(given: argparse.Namespace) -> int:
             )
         how = {"components": _COMPONENTS, "settings": {"audit_calculator_ids": [chosen]}}
         scores = score_with_progress(client, items, how, [], out)
+    if given.json != "-":
+        show_notes(out, {score.source: score.notes for score in scores if score.notes})
     report = compare(
         opinions_of(scores, chosen),
         calculator=chosen,

@@ -4,7 +4,7 @@ import re
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from xenolith.convert.reading.cif.operations import Operations, from_triplets, of_group
@@ -68,7 +68,8 @@ def by_hall(symbol: str) -> Setting | None:
     return Setting(number=number, name=f"Hall {plain}", axes=plain, hall=plain)
 
 
-def by_name(symbol: str) -> list[Setting]:
+@lru_cache(maxsize=512)
+def by_name(symbol: str) -> tuple[Setting, ...]:
     """Return all settings that a Hermann-Mauguin or Schoenflies symbol may mean, the usual one first.
 
     Spaces, underscores, case, brackets around screws, bars and the old form without them do not matter.
@@ -77,8 +78,7 @@ def by_name(symbol: str) -> list[Setting]:
     tables = _tables()
     found = tuple(dict.fromkeys((*tables["names"].get(name, ()), *_with_glide_e(tables["names"], name))))
     found = found or tables["schoenflies"].get(symbol.strip().lower().replace("_", "")) or ()
-    settings = [s for s in found if not choice or s.name.endswith(f":{choice}")]
-    return settings or (list(found) if choice in "HR" and found and found[0].number < 143 else [])
+    return tuple(s for s in found if not choice or s.name.endswith(f":{choice}"))
 
 
 def _with_glide_e(names: dict[str, tuple[Setting, ...]], name: str) -> tuple[Setting, ...]:

@@ -165,7 +165,7 @@ def _stated(block: Block) -> tuple[list[Setting], str, bool]:
     names = list(dict.fromkeys(value for tag in _NAMES if (value := block.value(tag))))
     for name in names:
         told.append(f"space group {name!r}")
-        found.append(by_name(name))
+        found.append(list(by_name(name)))
     if number := block.value(*_NUMBERS):
         told.append(f"number {number}")
         found.append(by_number(int(number)) if number.isdigit() else [])
