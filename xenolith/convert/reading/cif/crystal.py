@@ -186,21 +186,23 @@ def _without_doubles(
     pairs = coinciding(expanded, lattice)
     if not pairs:
         return expanded, [], ""
-    dropped, notes = set(), []
+    dropped: dict[int, str] = {}
     for a, b in pairs:
         one, other = sites[expanded.owners[a]], sites[expanded.owners[b]]
         told = f"{one.label} and {other.label} are at one place"
         if one.number != other.number or not formula_decides:
             return expanded, [], f"{told}: together they are more than one atom"
-        dropped.add(b)
-        notes.append(f"{told} and taken as one atom, as the formula has it")
+        dropped.setdefault(b, f"{one.label} and {other.label}")
     kept = [atom for atom in range(len(expanded.owners)) if atom not in dropped]
     left = Expanded(
         owners=[expanded.owners[atom] for atom in kept],
         positions=expanded.positions[kept],
         spread=expanded.spread,
     )
-    return left, list(dict.fromkeys(notes)), ""
+    names = list(dict.fromkeys(dropped.values()))
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    told = f"{', '.join(names[:5])}{more} are at one place and taken as one atom, as the formula has it"
+    return left, [told], ""
 
 
 def _spread_notes(sites: Sequence[Site], expanded: Expanded) -> list[str]:

@@ -50,11 +50,13 @@ def sites_of(block: Block) -> tuple[list[Site], list[str], bool]:
             )
         raise ReadError("has no fractional coordinates of atoms, _atom_site_fract_x, _y and _z")
     length = len(columns[0] or [])
+    if not length:
+        raise ReadError("lists no atoms")
     rows = [list(column or []) for column in columns]
     if not labels and symbols is None:
         raise ReadError("says of no atom what it is: _atom_site_type_symbol")
     labels = labels or [f"{symbol}{row + 1}" for row, symbol in enumerate(symbols or [])]
-    if any(len(column) != length for column in (*rows, labels, symbols or labels)) or not length:
+    if any(len(column) != length for column in (*rows, labels, symbols or labels)):
         raise ReadError("lists positions and names of different numbers of atoms")
     notes: list[str] = []
     kept = [row for row in range(length) if not _dummy(block, row)]

@@ -67,7 +67,9 @@ def symmetry_of(block: Block, lattice: Floats) -> Symmetry:
     """
     notes = _magnetic_notes(block)
     listed = _listed(block)
-    stated, told, agree = _stated(block)
+    stated, told, agree, unknown = _stated(block)
+    if stated and listed is None:
+        notes += [f"{one} is not known and not used" for one in unknown]
     if listed is None and not told:
         note = "no symmetry is given: the atoms are taken as listed, in P 1"
         return Symmetry(candidates=[Candidate(operations=from_triplets([]), note=note)], told="", notes=notes)
@@ -154,8 +156,8 @@ def _listed(block: Block) -> Operations | None:
         raise ReadError(f"its symmetry operations: {error}") from error
 
 
-def _stated(block: Block) -> tuple[list[Setting], str, bool]:
-    """Settings that symbols and number name, how they are written, and whether they agree."""
+def _stated(block: Block) -> tuple[list[Setting], str, bool, list[str]]:
+    """Settings that symbols and number name, how these are written, whether they agree, what is unknown."""
     found: list[list[Setting]] = []
     told: list[str] = []
     if hall := block.value(*_HALL):
@@ -171,13 +173,15 @@ def _stated(block: Block) -> tuple[list[Setting], str, bool]:
         found.append(by_number(int(number)) if number.isdigit() else [])
     known = [settings for settings in found if settings]
     if not known:
-        return [], " and ".join(told), True
+        return [], " and ".join(told), True, told
+    unknown = [one for one, settings in zip(told, found, strict=True) if not settings]
     numbers = {settings[0].number for settings in known}
     if len(numbers) > 1:
         every = [setting for settings in known for setting in settings]
-        return list(dict.fromkeys(every)), " and ".join(told), False
+        return list(dict.fromkeys(every)), " and ".join(told), False, unknown
     # The first says most: a Hall symbol names the origin, a Hermann-Mauguin symbol the axes.
-    return known[0], next(t for t, settings in zip(told, found, strict=True) if settings), True
+    first = next(one for one, settings in zip(told, found, strict=True) if settings)
+    return known[0], first, True, unknown
 
 
 def _magnetic_notes(block: Block) -> list[str]:
