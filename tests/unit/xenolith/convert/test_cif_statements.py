@@ -44,6 +44,7 @@ def read(text: str) -> Found:
         (IDENTITY + "'+x,+y,+z'\n'1/2+x,1/2+y,+z'\n'1/2+X,+Y,1/2+Z'\nx,.5+y,0.5+z\n" + UNIT, ""),
         (CUBIC + "_cell_volume 184\n" + UNIT, "_cell_volume says 184"),
         (CUBIC + "_chemical_formula_sum 'Na Cl, H2 O'\n" + UNIT, "is no plain sum"),
+        (CUBIC + "_cell_formula_units_Z 0\n" + UNIT, "is no number of formula units"),
     ],
 )  # fmt: skip
 def test_what_can_be_understood_is_read_and_told(text: str, note: str) -> None:

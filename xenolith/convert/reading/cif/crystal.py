@@ -76,6 +76,9 @@ def _crystal(block: Block) -> tuple[Crystal, list[str]]:
     text = block.value("_chemical_formula_sum")
     if text and stated_formula(block) is None:
         notes.append(f"_chemical_formula_sum {text!r} is no plain sum: the atoms are not compared with it")
+    units = block.value("_cell_formula_units_z")
+    if units and stated_units(block) <= 0:
+        notes.append(f"_cell_formula_units_Z {units!r} is no number of formula units, and is ignored")
     crystal = Crystal(
         lattice=lattice, numbers=np.array(reading.numbers, dtype=np.int32), frac_coords=reading.positions
     )
