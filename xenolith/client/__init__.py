@@ -1,10 +1,9 @@
 """Clients for the three services: `Client` for plain programs, `AsyncClient` for those with an event loop."""
 
-from xenolith.client.client_async import AsyncClient
-from xenolith.client.client_sync import Client
+from xenolith.client.client_async import AsyncClient, AsyncOperationHandle
+from xenolith.client.client_sync import Client, OperationHandle
 from xenolith.client.conditions import condition
-from xenolith.client.operation_calls import Operation
-from xenolith.client.operations import AsyncOperationHandle, OperationHandle
+from xenolith.client.results.operations import Operation
 from xenolith.client.results.runs import Event, Run
 from xenolith.client.results.samples import Encoded, Samples, Trajectory
 from xenolith.client.results.scores import HullPhase, Score, Scores, Status

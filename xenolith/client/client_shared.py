@@ -1,12 +1,20 @@
-"""What the plain and the asynchronous client have in common: which services they reach, and how they open."""
+"""What the plain and the asynchronous client have in common: their services, and an operation looked at."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
+from xenolith.client.results.operations import Operation, operation_from_proto
+from xenolith.client.results.scores import Scores
 from xenolith.client.transport.endpoint import Endpoint, open_endpoints, unconfigured
+from xenolith.client.transport.following import Following
 from xenolith.client.transport.options import Options
+from xenolith.errors import CancelledError
+from xenolith.v1 import oracle_pb2
 
-__all__ = ["ClientBase"]
+__all__ = ["LOOK_S", "ClientBase", "HandleBase"]
+
+LOOK_S = 5.0
+"""Longest time between two looks at an operation's progress, seconds."""
 
 G = TypeVar("G")
 O = TypeVar("O")  # noqa: E741  # the oracle's, as G is the generator's
@@ -18,16 +26,11 @@ class ClientBase(Generic[G, O, T]):
 
     _kinds: ClassVar[dict[str, Callable[..., Any]]]
     """What makes each service, by its name."""
-    _open: ClassVar[Callable[..., Any]]
-    """Returns a channel to an address, given that and the options."""
 
     def __init__(self, endpoints: list[Endpoint], options: Options) -> None:
-        self._services: dict[str, Any] = {}
-        self._channels: list[Any] = []
-        for endpoint in endpoints:
-            channel = self._open(endpoint.address, options)
-            self._channels.append(channel)
-            self._services[endpoint.name] = self._kinds[endpoint.name](endpoint, channel, options)
+        self._services = {
+            endpoint.name: self._kinds[endpoint.name](endpoint, options) for endpoint in endpoints
+        }
 
     @classmethod
     def connect(
@@ -74,3 +77,47 @@ class ClientBase(Generic[G, O, T]):
             return self._services[name]
         except KeyError:
             raise unconfigured(name) from None
+
+
+class HandleBase:
+    """An operation as it was when last looked at."""
+
+    def __init__(self, client: Any, operation: Operation) -> None:
+        self._client = client
+        self.operation = operation
+        """What the oracle said last."""
+
+    @property
+    def id(self) -> str:
+        """Identity: `client.oracle.operation(id)` takes it up again from anywhere."""
+        return self.operation.id
+
+    @property
+    def state(self) -> str:
+        """``QUEUED``, ``RUNNING``, ``SUCCEEDED``, ``FAILED`` or ``CANCELLED``."""
+        return self.operation.state
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self.operation.done
+
+    def __repr__(self) -> str:
+        now = self.operation
+        return (
+            f"<operation {now.id}: {now.state}, {now.structures_done} of {now.structures_total} structures>"
+        )
+
+    def _following(self, timeout_s: float) -> Following:
+        return Following(self.id, look_s=LOOK_S, timeout_s=timeout_s)
+
+    def _seen(self, message: oracle_pb2.Operation) -> Operation:
+        self.operation = operation_from_proto(message)
+        return self.operation
+
+    def _result(self) -> Scores:
+        if self.operation.error is not None:
+            raise self.operation.error
+        if self.operation.scores is None:
+            raise CancelledError(f"operation {self.id} was cancelled before anything was measured")
+        return self.operation.scores

@@ -1,40 +1,114 @@
 """The client for programs without an event loop."""
 
+import functools
+import math
 import time
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 from xenolith.client import generator_calls, operation_calls, oracle_calls, trainer_calls, weight_calls
-from xenolith.client.client_shared import ClientBase
-from xenolith.client.operations import OperationHandle
-from xenolith.client.transport.service_sync import Service, collect, iterate, open_channel, unary, upload
+from xenolith.client.client_shared import ClientBase, HandleBase
+from xenolith.client.results.operations import Operation
+from xenolith.client.results.scores import Scores
+from xenolith.client.transport.calls import Answered, Iterate
+from xenolith.client.transport.service_sync import Service
 
 if TYPE_CHECKING:
     from xenolith.convert.items import CrystalsLike
 
-__all__ = ["Client", "GeneratorClient", "OracleClient", "TrainerClient"]
+__all__ = ["Client", "GeneratorClient", "OperationHandle", "OracleClient", "TrainerClient"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _call(build: Callable[P, Answered[R]]) -> Callable[Concatenate[Any, P], R]:
+    """Return the method that makes the call `build` gives."""
+
+    @functools.wraps(build)
+    def method(self: Service, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.call(build(*args, **kwargs))
+
+    return method  # type: ignore[return-value]  # wraps() shows the checker no self
+
+
+def _stream(build: Callable[P, Iterate[R]]) -> Callable[Concatenate[Any, P], Iterator[R]]:
+    """Return the method that yields the answers to the call `build` gives."""
+
+    @functools.wraps(build)
+    def method(self: Service, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        return self.stream(build(*args, **kwargs))
+
+    return method  # type: ignore[return-value]  # wraps() shows the checker no self
 
 
 class GeneratorClient(Service):
     """Samples crystals, and translates between crystals and latents."""
 
-    describe = unary(generator_calls.describe)
-    sample = collect(generator_calls.sample)
-    iter_samples = iterate(generator_calls.iter_samples)
-    encode = unary(generator_calls.encode)
-    decode = unary(generator_calls.decode)
-    update_weights = upload(weight_calls.update_weights)
-    get_weights = collect(weight_calls.get_weights)
+    describe = _call(generator_calls.describe)
+    sample = _call(generator_calls.sample)
+    iter_samples = _stream(generator_calls.iter_samples)
+    encode = _call(generator_calls.encode)
+    decode = _call(generator_calls.decode)
+    update_weights = _call(weight_calls.update_weights)
+    get_weights = _call(weight_calls.get_weights)
+
+
+class OperationHandle(HandleBase):
+    """A scoring at work in the oracle.
+
+    Example
+    -------
+    >>> operation = x.oracle.submit_score("my_cifs/")          # doctest: +SKIP
+    >>> for now in operation.progress():                       # doctest: +SKIP
+    ...     print(now.structures_done, "of", now.structures_total)
+    >>> scores = operation.wait()                              # doctest: +SKIP
+    """
+
+    def refresh(self, *, partial: bool = False) -> Operation:
+        """Ask for its state now, with `partial` also for what is finished of it."""
+        self.operation = self._client.get_operation(self.id, partial=partial)
+        return self.operation
+
+    def progress(self, timeout_s: float = math.inf) -> Iterator[Operation]:
+        """Yield its state now and every few seconds until it is done, over restarts of the oracle.
+
+        Raises
+        ------
+        DeadlineError
+            It is not done after `timeout_s` seconds; it goes on all the same.
+        """
+        for now in self._client.follow(self._following(timeout_s)):
+            yield self._seen(now)
+
+    def wait(self, timeout_s: float = math.inf) -> Scores:
+        """Return its scores once it is done; of a cancelled one, those that were measured.
+
+        Raises
+        ------
+        DeadlineError
+            It is not done after `timeout_s` seconds; it goes on all the same.
+        XenolithError
+            It failed.
+        """
+        for _ in self.progress(timeout_s):
+            pass
+        return self._result()
+
+    def cancel(self) -> Operation:
+        """Ask it to stop; what is measured stays."""
+        self.operation = self._client.cancel_operation(self.id)
+        return self.operation
 
 
 class OracleClient(Service):
     """Measures crystals."""
 
-    describe = unary(oracle_calls.describe)
-    score = unary(oracle_calls.score)
-    get_operation = unary(operation_calls.get_operation)
-    wait_operation = unary(operation_calls.wait_operation)
-    cancel_operation = unary(operation_calls.cancel_operation)
+    describe = _call(oracle_calls.describe)
+    score = _call(oracle_calls.score)
+    get_operation = _call(operation_calls.get_operation)
+    wait_operation = _call(operation_calls.wait_operation)
+    cancel_operation = _call(operation_calls.cancel_operation)
 
     def submit_score(self, crystals: "CrystalsLike", **how: Any) -> OperationHandle:
         """Start a scoring that may take hours, and return a handle on it at once.
@@ -43,35 +117,35 @@ class OracleClient(Service):
         same one again gives the same operation) and ``retention_s`` (how long the result is kept). Structures
         that cannot be sent are an error here: results are counted by their place in the submission.
         """
-        return self._handle(self._unary(operation_calls.submit_score(crystals, **how)))
+        return self._handle(self.call(operation_calls.submit_score(crystals, **how)))
 
     def operation(self, operation_id: str) -> OperationHandle:
         """Return a handle on an operation that was submitted before, from here or elsewhere."""
-        return self._handle(self._unary(operation_calls.get_operation(operation_id)))
+        return self._handle(self.call(operation_calls.get_operation(operation_id)))
 
-    def _handle(self, operation: operation_calls.Operation) -> OperationHandle:
-        return OperationHandle(self, operation, self._options.reconnect_s)
+    def _handle(self, operation: Operation) -> OperationHandle:
+        return OperationHandle(self, operation)
 
     def score_stream(self, batches: "Iterable[Any]", **how: Any) -> Iterator[oracle_calls.Streamed]:
         """Score batches as they come; yields each result with its batch's index, in order of completion.
 
         `how` is as for `score`. A batch that cannot be scored yields its error and does not end the stream.
         """
-        return self._exchange(oracle_calls.score_stream(enumerate(batches), **how))
+        return self.exchange(oracle_calls.score_stream(enumerate(batches), **how))
 
 
 class TrainerClient(Service):
     """Starts, watches and evaluates training runs."""
 
-    start_run = unary(trainer_calls.start_run)
-    get_run = unary(trainer_calls.get_run)
-    list_runs = unary(trainer_calls.list_runs)
-    watch_run = iterate(trainer_calls.watch_run)
-    stop_run = unary(trainer_calls.stop_run)
-    resume_run = unary(trainer_calls.resume_run)
-    publish_policy = unary(trainer_calls.publish_policy)
-    evaluate = collect(trainer_calls.evaluate)
-    get_artifact = collect(trainer_calls.get_artifact)
+    start_run = _call(trainer_calls.start_run)
+    get_run = _call(trainer_calls.get_run)
+    list_runs = _call(trainer_calls.list_runs)
+    watch_run = _stream(trainer_calls.watch_run)
+    stop_run = _call(trainer_calls.stop_run)
+    resume_run = _call(trainer_calls.resume_run)
+    publish_policy = _call(trainer_calls.publish_policy)
+    evaluate = _call(trainer_calls.evaluate)
+    get_artifact = _call(trainer_calls.get_artifact)
 
 
 class Client(ClientBase[GeneratorClient, OracleClient, TrainerClient]):
@@ -90,7 +164,6 @@ class Client(ClientBase[GeneratorClient, OracleClient, TrainerClient]):
         "oracle": OracleClient,
         "trainer": TrainerClient,
     }
-    _open = staticmethod(open_channel)
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Return once all services say that they serve."""
@@ -100,8 +173,8 @@ class Client(ClientBase[GeneratorClient, OracleClient, TrainerClient]):
 
     def close(self) -> None:
         """Close the connections; calls at work are cancelled."""
-        for channel in self._channels:
-            channel.close()
+        for service in self._services.values():
+            service.close()
 
     def __enter__(self) -> Self:
         return self

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from xenolith.client.results.samples import Encoded, Samples, SamplesCollector, samples_from_proto
-from xenolith.client.transport.calls import Collect, Iterate, Unary, deadline
+from xenolith.client.results.samples import Decoded, Encoded, Samples, SamplesCollector, samples_from_proto
+from xenolith.client.transport.calls import Collect, Iterate, Unary, takes
 from xenolith.contract.names import status_name
 from xenolith.contract.wire import batch_from_proto, batch_to_proto, tensor_from_proto, tensor_to_proto
 from xenolith.convert.items import as_batch
-from xenolith.crystal import CrystalBatch
 from xenolith.errors import InvalidArgumentError
 from xenolith.v1 import generator_pb2
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from xenolith.convert.items import CrystalsLike
 
 __all__ = [
+    "SampleOptions",
+    "WatchedSampleOptions",
     "decode",
     "describe",
     "encode",
@@ -31,93 +32,90 @@ __all__ = [
 def describe(*, timeout_s: float | None = None) -> Unary[generator_pb2.GeneratorServiceDescribeResponse]:
     """Return what the generator is: bundle, policy version, limits, prior, denoiser configuration."""
     request = generator_pb2.GeneratorServiceDescribeRequest()
-    return Unary(method="Describe", request=request, parse=lambda r: r, timeout_s=deadline(timeout_s, 20))
+    return Unary(method="Describe", request=request, parse=lambda r: r, timeout_s=timeout_s, default_s=20)
 
 
-def sample(
-    *,
-    n: int | None = None,
-    num_atoms: Sequence[int] | int | None = None,
-    conditions: Sequence[generator_pb2.Condition] | generator_pb2.Condition = (),
-    seed: int = 0,
-    sample_seeds: Sequence[int] = (),
-    initial_noise_seeds: Sequence[int] = (),
-    steps: int | None = None,
-    eta: float | None = None,
-    guidance_scale: float | None = None,
-    finish_steps: int | None = None,
-    finish_noise: float | None = None,
-    symmetrize_tolerance: float | None = None,
-    relax_steps: int | None = None,
-    return_trajectory: bool = False,
-    return_embeddings: bool = False,
-    expected_policy_version: str = "",
-    expected_bundle_digest: str = "",
-    on_progress: Callable[[int, int], None] | None = None,
-    timeout_s: float | None = None,
-) -> Collect[Samples]:
-    """Sample crystals.
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """What to sample and how; None is the generator's own default."""
 
-    Parameters
-    ----------
-    n
-        How many; needed unless `num_atoms` is a sequence.
-    num_atoms
-        Atoms of each sample, or one number for all; None: drawn from the generator's prior.
-    conditions
-        None, one for all, or one per sample; see `condition`.
-    seed
-        Everything not given by `sample_seeds` derives from it.
-    sample_seeds, initial_noise_seeds
-        One per sample; see ``SampleRequest``.
-    steps, eta, guidance_scale
-        Sampler settings; None: the generator's defaults.
-    finish_steps, finish_noise
-        How decoded crystals are finished: evaluations of the network, 0 for none, and the noise that is taken
-        off, Angstrom; None: the generator's defaults.
-    symmetrize_tolerance, relax_steps
-        Clean-up after decoding; None: none.
-    return_trajectory, return_embeddings
-        Return these too.
-    expected_policy_version, expected_bundle_digest
-        Fail unless these are loaded; ``"base"`` is the bundle's own policy, whatever is loaded. A policy of a
-        run is named by what ``trainer.publish_policy`` returns.
-    on_progress
-        Called with samples done and samples in all.
-    timeout_s
-        Seconds until the call fails; default 300 plus 5 per sample.
-    """
-    request = _sample_request(**{k: v for k, v in locals().items() if k not in {"on_progress", "timeout_s"}})
+    n: int | None = None
+    """How many; needed unless `num_atoms` is a sequence."""
+    num_atoms: Sequence[int] | int | None = None
+    """Atoms of each sample, or one number for all; None: drawn from the generator's prior."""
+    conditions: Sequence[generator_pb2.Condition] | generator_pb2.Condition = ()
+    """None, one for all, or one per sample; see `condition`."""
+    seed: int = 0
+    """Everything not given by `sample_seeds` derives from it."""
+    sample_seeds: Sequence[int] = ()
+    """One per sample; see ``SampleRequest``."""
+    initial_noise_seeds: Sequence[int] = ()
+    """One per sample; see ``SampleRequest``."""
+    steps: int | None = None
+    """Denoising steps."""
+    eta: float | None = None
+    """Noise added at each step, from 0, none, to 1."""
+    guidance_scale: float | None = None
+    """How strongly conditions hold."""
+    finish_steps: int | None = None
+    """Steps of the bundle's network that finishes decoded crystals; 0: decode and leave."""
+    finish_noise: float | None = None
+    """Noise that it takes decoded crystals to have, Angstrom: more lets atoms move further."""
+    symmetrize_tolerance: float | None = None
+    """Clean-up after decoding: symmetry found to this tolerance, Angstrom, is made exact; None: not."""
+    relax_steps: int | None = None
+    """Clean-up after decoding: relaxation steps; None: none."""
+    return_trajectory: bool = False
+    """Whether to return the way through the denoising steps."""
+    return_embeddings: bool = False
+    """Whether to return embeddings."""
+    expected_policy_version: str = ""
+    """Fail unless this policy is loaded; ``"base"`` is the bundle's own, whatever is loaded. A policy of a run
+    is named by what ``trainer.publish_policy`` returns."""
+    expected_bundle_digest: str = ""
+    """Fail unless this bundle is loaded."""
+    max_samples_per_message: int = 0
+    """Samples that arrive together at most; 0: as the generator likes."""
+    timeout_s: float | None = None
+    """Seconds until the call fails; None: 300 plus 5 per sample."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedSampleOptions(SampleOptions):
+    """What to sample and how, and whom to tell."""
+
+    on_progress: Callable[[int, int], None] | None = None
+    """Called with samples done and samples in all."""
+
+
+@takes(WatchedSampleOptions)
+def sample(options: WatchedSampleOptions) -> Collect[Samples]:
+    """Sample crystals; the arguments are the fields of `SampleOptions`, and `on_progress`."""
+    request = _sample_request(options)
     total = request.num_samples
     return Collect(
         method="Sample",
         request=request,
-        collector=lambda: SamplesCollector(total, on_progress),
-        timeout_s=deadline(timeout_s, 300 + 5 * total),
+        collector=lambda: SamplesCollector(total, options.on_progress),
+        timeout_s=options.timeout_s,
+        default_s=300 + 5 * total,
     )
 
 
-def iter_samples(
-    *,
-    n: int | None = None,
-    num_atoms: Sequence[int] | int | None = None,
-    conditions: Sequence[generator_pb2.Condition] | generator_pb2.Condition = (),
-    seed: int = 0,
-    steps: int | None = None,
-    eta: float | None = None,
-    guidance_scale: float | None = None,
-    finish_steps: int | None = None,
-    finish_noise: float | None = None,
-    symmetrize_tolerance: float | None = None,
-    relax_steps: int | None = None,
-    expected_policy_version: str = "",
-    max_samples_per_message: int = 0,
-    timeout_s: float | None = None,
-) -> Iterate[Samples]:
-    """Sample crystals and yield them as they are made, in any order; see `Samples.indices`."""
-    request = _sample_request(**{k: v for k, v in locals().items() if k != "timeout_s"})
-    timeout = deadline(timeout_s, 300 + 5 * request.num_samples)
-    return Iterate(method="Sample", request=request, parse=samples_from_proto, timeout_s=timeout)
+@takes(SampleOptions)
+def iter_samples(options: SampleOptions) -> Iterate[Samples]:
+    """Sample crystals and yield them as they are made, in any order; see `Samples.indices`.
+
+    The arguments are the fields of `SampleOptions`.
+    """
+    request = _sample_request(options)
+    return Iterate(
+        method="Sample",
+        request=request,
+        parse=samples_from_proto,
+        timeout_s=options.timeout_s,
+        default_s=300 + 5 * request.num_samples,
+    )
 
 
 def encode(
@@ -137,18 +135,8 @@ def encode(
         expected_autoencoder_digest=expected_autoencoder_digest,
     )
     return Unary(
-        method="Encode", request=request, parse=_encoded, timeout_s=deadline(timeout_s, 60 + len(batch))
+        method="Encode", request=request, parse=_encoded, timeout_s=timeout_s, default_s=60 + len(batch)
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decoded:
-    """Crystals of latents."""
-
-    crystals: CrystalBatch
-    """The crystals."""
-    provenance: generator_pb2.GeneratorProvenance
-    """What decoded."""
 
 
 def decode(
@@ -167,42 +155,43 @@ def decode(
         expected_autoencoder_digest=autoencoder_digest,
         finishing=generator_pb2.Finishing(steps=finish_steps, noise=finish_noise),
     )
-    timeout = deadline(timeout_s, 60 + len(request.num_atoms))
-    return Unary(method="Decode", request=request, parse=_decoded, timeout_s=timeout)
+    return Unary(
+        method="Decode",
+        request=request,
+        parse=_decoded,
+        timeout_s=timeout_s,
+        default_s=60 + len(request.num_atoms),
+    )
 
 
-def _sample_request(
-    *,
-    n: int | None,
-    num_atoms: Sequence[int] | int | None,
-    conditions: Sequence[generator_pb2.Condition] | generator_pb2.Condition,
-    seed: int,
-    steps: int | None,
-    eta: float | None,
-    guidance_scale: float | None,
-    finish_steps: int | None = None,
-    finish_noise: float | None = None,
-    symmetrize_tolerance: float | None = None,
-    relax_steps: int | None = None,
-    **fields: Any,
-) -> generator_pb2.SampleRequest:
-    counts = _counts(n, num_atoms)
-    total = len(counts) if counts else n
+def _sample_request(options: SampleOptions) -> generator_pb2.SampleRequest:
+    counts = _counts(options.n, options.num_atoms)
+    total = len(counts) if counts else options.n
     if total is None or total < 0:
         raise InvalidArgumentError("say how many samples: n=64, or num_atoms with one count per sample")
+    conditions = options.conditions
     request = generator_pb2.SampleRequest(
         num_atoms=counts,
         num_samples=total,
         conditions=[conditions] if isinstance(conditions, generator_pb2.Condition) else conditions,
-        seed=seed,
-        sampler=generator_pb2.SamplerSettings(steps=steps, eta=eta, guidance_scale=guidance_scale),
-        finishing=generator_pb2.Finishing(steps=finish_steps, noise=finish_noise),
-        **fields,
+        seed=options.seed,
+        sample_seeds=options.sample_seeds,
+        initial_noise_seeds=options.initial_noise_seeds,
+        sampler=generator_pb2.SamplerSettings(
+            steps=options.steps, eta=options.eta, guidance_scale=options.guidance_scale
+        ),
+        finishing=generator_pb2.Finishing(steps=options.finish_steps, noise=options.finish_noise),
+        return_trajectory=options.return_trajectory,
+        return_embeddings=options.return_embeddings,
+        expected_policy_version=options.expected_policy_version,
+        expected_bundle_digest=options.expected_bundle_digest,
+        max_samples_per_message=options.max_samples_per_message,
     )
-    if symmetrize_tolerance is not None or relax_steps is not None:
-        request.cleanup.CopyFrom(
-            generator_pb2.Cleanup(symmetrize_tolerance=symmetrize_tolerance, relax_steps=relax_steps)
+    if options.symmetrize_tolerance is not None or options.relax_steps is not None:
+        cleanup = generator_pb2.Cleanup(
+            symmetrize_tolerance=options.symmetrize_tolerance, relax_steps=options.relax_steps
         )
+        request.cleanup.CopyFrom(cleanup)
     return request
 
 

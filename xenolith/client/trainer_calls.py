@@ -16,8 +16,8 @@ from xenolith.client.results.runs import (
     event_from_proto,
     run_from_proto,
 )
-from xenolith.client.transport.calls import Collect, Iterate, Unary, deadline
-from xenolith.errors import InvalidArgumentError
+from xenolith.client.transport.calls import Collect, Iterate, Unary
+from xenolith.contract.states import run_state_number
 from xenolith.v1 import trainer_pb2
 
 __all__ = [
@@ -88,11 +88,11 @@ def list_runs(
 ) -> Unary[RunPage]:
     """Return runs, newest first, all of them or those in `states`."""
     request = trainer_pb2.ListRunsRequest(
-        states=[_state(state) for state in states],
+        states=[run_state_number(state) for state in states],
         page_size=page_size,
         page_token=page_token,
     )
-    return Unary(method="ListRuns", request=request, parse=_page, timeout_s=deadline(timeout_s, _SHORT_S))
+    return Unary(method="ListRuns", request=request, parse=_page, timeout_s=timeout_s, default_s=_SHORT_S)
 
 
 def watch_run(name: str, *, after_sequence: int = 0, timeout_s: float | None = None) -> Iterate[Event]:
@@ -101,7 +101,8 @@ def watch_run(name: str, *, after_sequence: int = 0, timeout_s: float | None = N
         method="WatchRun",
         request=trainer_pb2.WatchRunRequest(name=name, after_sequence=after_sequence),
         parse=event_from_proto,
-        timeout_s=deadline(timeout_s, None),
+        timeout_s=timeout_s,
+        default_s=None,
         resume=_after,
     )
 
@@ -151,7 +152,8 @@ def evaluate(
         method="Evaluate",
         request=request,
         collector=lambda: EvaluationCollector(on_progress),
-        timeout_s=deadline(timeout_s, _HOUR_S + 10 * (n or 1000)),
+        timeout_s=timeout_s,
+        default_s=_HOUR_S + 10 * (n or 1000),
     )
 
 
@@ -164,7 +166,8 @@ def publish_policy(run_name: str, *, step: int | None = None, timeout_s: float |
         method="PublishPolicy",
         request=trainer_pb2.PublishPolicyRequest(run_name=run_name, step=step),
         parse=lambda response: response.policy_version,
-        timeout_s=deadline(timeout_s, 300),
+        timeout_s=timeout_s,
+        default_s=300,
     )
 
 
@@ -174,21 +177,19 @@ def get_artifact(run_name: str, artifact: str, *, timeout_s: float | None = None
         method="GetArtifact",
         request=trainer_pb2.GetArtifactRequest(run_name=run_name, artifact=artifact),
         collector=lambda: ArtifactCollector(artifact),
-        timeout_s=deadline(timeout_s, 300),
+        timeout_s=timeout_s,
+        default_s=300,
     )
 
 
 def _run_call(method: str, request: Message, timeout_s: float | None) -> Unary[Run]:
-    timeout = deadline(timeout_s, _SHORT_S)
-    return Unary(method=method, request=request, parse=lambda r: run_from_proto(r.run), timeout_s=timeout)
-
-
-def _state(name: str) -> Any:
-    try:
-        return trainer_pb2.RunState.Value(f"RUN_STATE_{name.upper()}")
-    except ValueError:
-        known = [key.removeprefix("RUN_STATE_") for key in trainer_pb2.RunState.keys()[1:]]
-        raise InvalidArgumentError(f"there is no state {name!r}; there are {', '.join(known)}") from None
+    return Unary(
+        method=method,
+        request=request,
+        parse=lambda r: run_from_proto(r.run),
+        timeout_s=timeout_s,
+        default_s=_SHORT_S,
+    )
 
 
 def _page(response: trainer_pb2.ListRunsResponse) -> RunPage:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["REQUEST_ID_KEY", "RUN_ID_KEY"]
+__all__ = ["REQUEST_ID_KEY", "RUN_ID_KEY", "TOKEN_KEY", "bearer"]
 
 REQUEST_ID_KEY = "x-request-id"
 """Names one call in the log lines of client and service, and in errors."""
 RUN_ID_KEY = "x-run-id"
 """Names the run that a call belongs to."""
+TOKEN_KEY = "authorization"  # noqa: S105  # the key, not the token
+"""Holds the caller's token; see `bearer`."""
+
+
+def bearer(token: str) -> str:
+    """Return how a token is written under `TOKEN_KEY`."""
+    return f"Bearer {token}"

@@ -24,7 +24,7 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from xenolith.contract.errors import status_from_error
-from xenolith.contract.metadata import REQUEST_ID_KEY, RUN_ID_KEY
+from xenolith.contract.metadata import REQUEST_ID_KEY, RUN_ID_KEY, TOKEN_KEY, bearer
 from xenolith.errors import (
     AuthenticationError,
     InternalError,
@@ -169,12 +169,12 @@ def authentication(token: str | None) -> Around:
 
     The token is compared in constant time and never logged.
     """
-    expected = f"Bearer {token}".encode()
+    expected = bearer(token or "").encode()
 
     @asynccontextmanager
     async def around(call: CallInfo, _context: Any) -> AsyncIterator[None]:
         if token is not None and not call.method.startswith("/grpc.health."):
-            shown = call.metadata.get("authorization", "").encode()
+            shown = call.metadata.get(TOKEN_KEY, "").encode()
             if not hmac.compare_digest(shown, expected):
                 problem = "is wrong" if shown else "is missing"
                 raise AuthenticationError(f"the bearer token {problem}; set token=... in the client")

@@ -8,14 +8,13 @@ from typing import Any
 from google.protobuf import json_format
 
 from xenolith.contract.evaluations import estimate_of
+from xenolith.contract.states import RUN_ENDED, run_state_name
 from xenolith.errors import DataLossError, InternalError
 from xenolith.headlines import HEADLINES, RELAXED_HEADLINES, Headline
 from xenolith.v1 import trainer_pb2
 
-__all__ = ["ENDED", "Artifact", "Event", "Run", "RunPage", "evaluation_dict", "message_dict"]
+__all__ = ["Artifact", "Event", "Run", "RunPage", "evaluation_dict", "message_dict"]
 
-ENDED = frozenset({"SUCCEEDED", "FAILED", "STOPPED", "INTERRUPTED"})
-"""States in which a run does nothing any more."""
 _PREFIX = "relaxed_"
 """Begins the names of metrics of relaxed samples."""
 
@@ -44,7 +43,7 @@ class Run:
     @property
     def ended(self) -> bool:
         """Whether it does nothing any more."""
-        return self.state in ENDED
+        return self.proto.state in RUN_ENDED
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -77,7 +76,7 @@ class Event:
     @property
     def state(self) -> str:
         """New state, of an event of that kind; else empty."""
-        return state_name(self.proto.state.state) if self.kind == "state" else ""
+        return run_state_name(self.proto.state.state) if self.kind == "state" else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -100,7 +99,7 @@ def run_from_proto(message: trainer_pb2.Run) -> Run:
     """Return the run of a message."""
     return Run(
         name=message.name,
-        state=state_name(message.state),
+        state=run_state_name(message.state),
         message=message.message,
         steps_done=message.steps_done,
         steps_total=message.steps_total,
@@ -118,14 +117,6 @@ def event_from_proto(message: trainer_pb2.WatchRunResponse) -> Event:
         kind=message.WhichOneof("event") or "",
         proto=message,
     )
-
-
-def state_name(number: int) -> str:
-    """Return the contract's name of a run's state, without its prefix."""
-    try:
-        return trainer_pb2.RunState.Name(number).removeprefix("RUN_STATE_")
-    except ValueError:  # from a server newer than this client
-        return f"STATE_{number}"
 
 
 def message_dict(message: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import InternalError
 from xenolith.v1 import generator_pb2
 
-__all__ = ["Encoded", "Samples", "SamplesCollector", "Trajectory"]
+__all__ = ["Decoded", "Encoded", "Samples", "SamplesCollector", "Trajectory"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -80,6 +80,16 @@ class Encoded:
     """(B, D) embeddings, when asked for."""
     log_variance: Floats | None = None
     """(T, L) logarithm of the posterior's variance, when asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """Crystals of latents."""
+
+    crystals: CrystalBatch
+    """The crystals."""
+    provenance: generator_pb2.GeneratorProvenance
+    """What decoded."""
 
 
 def samples_from_proto(message: generator_pb2.SampleResponse) -> Samples:

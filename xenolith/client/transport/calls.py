@@ -1,12 +1,17 @@
-"""Calls as data: what to send and what to make of the answer. Both clients send the same ones."""
+"""Calls as data: what to send and what to make of the answer. Every client sends the same ones."""
 
+import functools
+import inspect
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
-__all__ = ["Collect", "Collector", "Exchange", "Iterate", "Unary", "Upload", "deadline"]
+__all__ = ["Answered", "Collect", "Collector", "Exchange", "Iterate", "Unary", "Upload", "deadline", "takes"]
 
+C = TypeVar("C")
+O = TypeVar("O")  # noqa: E741  # the options
+P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
@@ -22,67 +27,120 @@ class Collector(Protocol[R_co]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unary(Generic[R]):
-    """One request, one answer."""
+class _Call:
+    """What all calls say."""
 
     method: str
     """Name of the method in its service."""
+    timeout_s: float | None = None
+    """Seconds until it fails, as its caller wants it, infinity for never; None: `default_s`."""
+    default_s: float | None
+    """Seconds that suit this call; None for never."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unary(_Call, Generic[R]):
+    """One request, one answer."""
+
     request: Any
     """Its message."""
     parse: Callable[[Any], R]
     """From the answer's message to the result."""
-    timeout_s: float | None
-    """Seconds until it fails; None for never."""
+
+    def sent(self) -> Any:
+        """Return what the stub's method takes."""
+        return self.request
 
 
 @dataclass(frozen=True, kw_only=True)
-class Upload(Generic[R]):
+class Upload(_Call, Generic[R]):
     """A stream of requests, one answer."""
 
-    method: str
     requests: Callable[[], Iterable[Any]]
     """Makes the messages, anew for each attempt."""
     parse: Callable[[Any], R]
-    timeout_s: float | None
+    """From the answer's message to the result."""
+
+    def sent(self) -> Iterator[Any]:
+        """Return what the stub's method takes."""
+        return iter(self.requests())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Collect(Generic[R]):
+class Collect(_Call, Generic[R]):
     """One request, a stream of answers, of which one result is made."""
 
-    method: str
     request: Any
+    """Its message."""
     collector: Callable[[], Collector[R]]
-    timeout_s: float | None
+    """Makes what takes the answers, anew for each attempt."""
+
+    def sent(self) -> Any:
+        """Return what the stub's method takes."""
+        return self.request
+
+
+Answered: TypeAlias = Unary[R] | Upload[R] | Collect[R]
+"""A call that ends in one result, so that it can be made again as a whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Iterate(Generic[R]):
+class Iterate(_Call, Generic[R]):
     """One request, a stream of answers, handed on one by one."""
 
-    method: str
     request: Any
+    """Its message."""
     parse: Callable[[Any], R]
-    timeout_s: float | None
-    resume: Callable[[Any, Any], None] | None = field(default=None)
+    """From an answer's message to what is handed on."""
+    resume: Callable[[Any, Any], None] | None = None
     """Given the request and the last message, makes the request ask for what follows; None if a stream that
     broke cannot be taken up again."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exchange(Generic[R]):
+class Exchange(_Call, Generic[R]):
     """A stream of requests, a stream of answers."""
 
-    method: str
     items: Any
     """What the requests are made of: an iterable, for the async client an async one."""
     encode: Callable[[Any], Any]
     """From an item to its message."""
     parse: Callable[[Any], R]
-    timeout_s: float | None
+    """From an answer's message to what is handed on."""
 
 
-def deadline(timeout_s: float | None, default: float | None) -> float | None:
-    """Return the timeout to use: `default` where none was given, none where infinity was."""
-    chosen = default if timeout_s is None else timeout_s
+def deadline(call: _Call, of_all: float | None) -> float | None:
+    """Return the seconds after which a call fails, None for never.
+
+    Parameters
+    ----------
+    call
+        What its caller wants goes first, what suits it comes last.
+    of_all
+        What the client's options say for calls that would end anyhow; None if nothing.
+    """
+    usual = call.default_s if of_all is None or call.default_s is None else of_all
+    chosen = usual if call.timeout_s is None else call.timeout_s
     return None if chosen is None or math.isinf(chosen) else chosen
+
+
+def takes(options: Callable[P, O]) -> Callable[[Callable[[O], C]], Callable[P, C]]:
+    """Let a function of options be called with their fields instead.
+
+    Parameters
+    ----------
+    options
+        Dataclass whose fields are the arguments.
+    """
+
+    def decorate(build: Callable[[O], C]) -> Callable[P, C]:
+        @functools.wraps(build)
+        def call(*args: P.args, **kwargs: P.kwargs) -> C:
+            return build(options(*args, **kwargs))
+
+        del call.__wrapped__  # help() is to show the fields
+        signature = inspect.signature(options).replace(return_annotation=inspect.Signature.empty)
+        call.__signature__ = signature  # type: ignore[attr-defined]
+        return call
+
+    return decorate

@@ -1,4 +1,4 @@
-"""What both clients need beside the calls: endpoints, metadata, when to take up a broken stream again."""
+"""Where a service is, what goes with every call to it, and its errors and health in our own words."""
 
 import re
 import uuid
@@ -10,14 +10,13 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2
 
-from xenolith.client.transport.calls import Iterate
 from xenolith.client.transport.options import Options
 from xenolith.contract.errors import error_from_call
-from xenolith.contract.metadata import REQUEST_ID_KEY, RUN_ID_KEY
-from xenolith.errors import DeadlineError, InvalidArgumentError, UnavailableError, XenolithError
+from xenolith.contract.metadata import REQUEST_ID_KEY, RUN_ID_KEY, TOKEN_KEY, bearer
+from xenolith.errors import DeadlineError, InvalidArgumentError, XenolithError
 from xenolith.v1 import generator_pb2_grpc, oracle_pb2_grpc, trainer_pb2_grpc
 
-__all__ = ["Endpoint", "call_metadata", "may_reconnect", "open_endpoints", "unconfigured"]
+__all__ = ["Endpoint", "call_metadata", "open_endpoints", "unconfigured"]
 
 _STUBS: dict[str, Callable[[Any], Any]] = {
     "generator": generator_pb2_grpc.GeneratorServiceStub,
@@ -92,19 +91,14 @@ def open_endpoints(
         raise InvalidArgumentError(f"connect: {str(error).replace('Options.__init__() ', '')}") from error
 
 
-def call_metadata(options: Options) -> tuple[tuple[str, str], ...]:
-    """Return what goes with a call: a request id of its own, the run, the token."""
-    metadata = [(REQUEST_ID_KEY, uuid.uuid4().hex)]
+def call_metadata(options: Options, request_id: str = "") -> tuple[tuple[str, str], ...]:
+    """Return what goes with a call: a request id, by default one of its own, the run, the token."""
+    metadata = [(REQUEST_ID_KEY, request_id or uuid.uuid4().hex)]
     if options.run_id:
         metadata.append((RUN_ID_KEY, options.run_id))
     if options.token:
-        metadata.append(("authorization", f"Bearer {options.token}"))
+        metadata.append((TOKEN_KEY, bearer(options.token)))
     return tuple(metadata)
-
-
-def may_reconnect(call: Iterate[Any], error: XenolithError, broken_s: float, options: Options) -> bool:
-    """Whether a stream that broke is worth another attempt."""
-    return call.resume is not None and isinstance(error, UnavailableError) and broken_s < options.reconnect_s
 
 
 def unconfigured(name: str) -> InvalidArgumentError:

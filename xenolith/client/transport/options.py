@@ -6,6 +6,7 @@ from pathlib import Path
 
 import grpc
 
+from xenolith.client.transport.retry import channel_retry
 from xenolith.contract.proxies import proxy_arguments
 from xenolith.errors import InvalidArgumentError
 
@@ -33,7 +34,10 @@ class Options:
     attempts: int = 5
     """Attempts of a call that meets an unavailable or overloaded service, 1 to 5; 1 is no retry."""
     reconnect_s: float = 60.0
-    """Seconds for which a watched stream that broke is taken up again."""
+    """Seconds for which a watched stream that broke is taken up again, and an operation looked for."""
+    timeout_s: float | None = None
+    """Seconds until a call fails that is given no time of its own; None: what suits each. Streams that are
+    watched have no end."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.attempts <= 5:
@@ -75,22 +79,9 @@ def channel_options(options: Options, address: str) -> list[tuple[str, int | str
 
 
 def _service_config(attempts: int) -> dict[str, object]:
-    config: dict[str, object] = {
+    return {
         # Spread calls over all replicas behind a name, leaving out those that report that they do not serve.
         "loadBalancingConfig": [{"round_robin": {}}],
         "healthCheckConfig": {"serviceName": ""},
+        "methodConfig": channel_retry(attempts),
     }
-    if attempts > 1:
-        retry = {
-            "maxAttempts": attempts,
-            "initialBackoff": "0.2s",
-            "maxBackoff": "5s",
-            "backoffMultiplier": 2.5,
-            "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
-        }
-        # Uploads of weights are as large as the model: buffering them for a retry would double its memory.
-        upload = {"service": "xenolith.v1.GeneratorService", "method": "UpdateWeights"}
-        # Who asks for health wants to know of now, and asks again by themselves.
-        health = {"service": "grpc.health.v1.Health"}
-        config["methodConfig"] = [{"name": [upload, health]}, {"name": [{}], "retryPolicy": retry}]
-    return config

@@ -1,36 +1,91 @@
-"""What every client with an event loop does with a call."""
+"""A service's calls for programs with an event loop."""
 
 import asyncio
-import functools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Self, TypeVar
 
 import grpc
 import grpc.aio
 
-from xenolith.client.transport.calls import Collect, Exchange, Iterate, Unary, Upload
-from xenolith.client.transport.endpoint import Endpoint, call_metadata, may_reconnect
+from xenolith.client.transport.calls import Answered, Collect, Exchange, Iterate
+from xenolith.client.transport.endpoint import Endpoint
+from xenolith.client.transport.following import Following
 from xenolith.client.transport.options import Options, channel_options, credentials
+from xenolith.client.transport.retry import RetryPolicy
+from xenolith.client.transport.service_shared import POLL_S, ServiceBase
 from xenolith.errors import XenolithError
+from xenolith.v1 import oracle_pb2
 
-__all__ = ["Service", "collect", "iterate", "open_channel", "unary", "upload"]
+__all__ = ["AsyncService"]
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Service:
-    """The calls of one service at one address."""
+class AsyncService(ServiceBase[grpc.aio.Channel]):
+    """The calls of one service at one address; connecting happens at the first one. See `ServiceBase`."""
 
-    def __init__(self, endpoint: Endpoint, channel: grpc.aio.Channel, options: Options) -> None:
-        self._endpoint, self._channel, self._options = endpoint, channel, options
-        self._stub = endpoint.stub(channel)
+    def __init__(self, endpoint: Endpoint, options: Options, retry: RetryPolicy | None = None) -> None:
+        super().__init__(endpoint, _open_channel(endpoint.address, options), options, retry)
 
-    @property
-    def address(self) -> str:
-        """``host:port`` of the service."""
-        return self._endpoint.address
+    async def call(self, call: Answered[R], retry: RetryPolicy | None = None) -> R:
+        """Return the result of a call, made again as `retry` says; by default as the service's policy does.
+
+        Raises
+        ------
+        XenolithError
+            What it ended with.
+        """
+        return await self.repeat(lambda: self._attempt(call), retry)
+
+    async def repeat(self, attempt: Callable[[], Awaitable[R]], retry: RetryPolicy | None = None) -> R:
+        """Return the result of the first attempt that succeeds."""
+        absence = self._absence(retry)
+        while True:
+            try:
+                result = await attempt()
+            except XenolithError as error:
+                pause = absence.pause_after(error)
+            else:
+                absence.over()
+                return result
+            await asyncio.sleep(pause)
+
+    async def stream(self, call: Iterate[R]) -> AsyncIterator[R]:
+        """Yield answers as they come; a stream that breaks is taken up again where the call says how."""
+        absence = self._absence(self.watching)
+        while True:
+            try:
+                with self._answers(call, call.request) as answers:
+                    async for message in answers:
+                        absence.over()
+                        yield call.parse(message)
+                        if call.resume:
+                            call.resume(call.request, message)
+                return
+            except XenolithError as error:
+                if call.resume is None:
+                    raise
+                pause = absence.pause_after(error)
+            await asyncio.sleep(pause)
+
+    async def exchange(self, call: Exchange[R]) -> AsyncIterator[R]:
+        """Yield the answers to a stream of requests."""
+
+        async def requests() -> AsyncIterator[Any]:
+            async for item in call.items:
+                yield call.encode(item)
+
+        with self._answers(call, requests()) as answers:
+            async for message in answers:
+                yield call.parse(message)
+
+    async def follow(self, following: Following) -> AsyncIterator[oracle_pb2.Operation]:
+        """Yield an operation as it is now and at every look, the last time when it has ended."""
+        while (look := following.next_look()) is not None:
+            operation = await self.call(look, self.watching)
+            following.seen(operation)
+            yield operation
 
     async def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Return once the service says that it serves.
@@ -41,7 +96,7 @@ class Service:
             If it has not after `timeout_s` seconds.
         """
         end = time.monotonic() + timeout_s
-        check = self._endpoint.health(self._channel)
+        check = self._endpoint.health(self.channel)
         last: XenolithError | None = None
         while time.monotonic() < end:
             try:
@@ -51,118 +106,31 @@ class Service:
                 last = None
             except XenolithError as error:
                 last = error  # not there yet
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(POLL_S)
         raise self._endpoint.not_ready(timeout_s, last)
 
-    async def _unary(self, call: Unary[R]) -> R:
-        with self._endpoint.errors(call.method):
-            method = self._method(call.method)
-            response = await method(call.request, timeout=call.timeout_s, metadata=self._metadata())
-        return call.parse(response)
+    async def close(self) -> None:
+        """Close the connection; calls at work are cancelled."""
+        await self.channel.close()
 
-    async def _upload(self, call: Upload[R]) -> R:
-        with self._endpoint.errors(call.method):
-            method = self._method(call.method)
-            response = await method(iter(call.requests()), timeout=call.timeout_s, metadata=self._metadata())
-        return call.parse(response)
+    async def __aenter__(self) -> Self:
+        return self
 
-    async def _collect(self, call: Collect[R]) -> R:
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _attempt(self, call: Answered[R]) -> R:
+        if not isinstance(call, Collect):
+            with self._endpoint.errors(call.method):
+                return call.parse(await self._start(call, call.sent()))
         collector = call.collector()
-        with self._endpoint.errors(call.method):
-            stream = self._method(call.method)(
-                call.request, timeout=call.timeout_s, metadata=self._metadata()
-            )
-            try:
-                async for message in stream:
-                    collector.add(message)
-            finally:
-                stream.cancel()
+        with self._answers(call, call.sent()) as answers:
+            async for message in answers:
+                collector.add(message)
         return collector.finish()
 
-    async def _iterate(self, call: Iterate[R]) -> AsyncIterator[R]:
-        broken_since: float | None = None
-        while True:
-            try:
-                with self._endpoint.errors(call.method):
-                    method = self._method(call.method)
-                    stream = method(call.request, timeout=call.timeout_s, metadata=self._metadata())
-                    try:
-                        async for message in stream:
-                            broken_since = None
-                            yield call.parse(message)
-                            if call.resume:
-                                call.resume(call.request, message)
-                    finally:
-                        stream.cancel()
-                return
-            except XenolithError as error:
-                broken_since = broken_since or time.monotonic()
-                if not may_reconnect(call, error, time.monotonic() - broken_since, self._options):
-                    raise
-                await asyncio.sleep(0.5)
 
-    async def _exchange(self, call: Exchange[R]) -> AsyncIterator[R]:
-        async def requests() -> AsyncIterator[Any]:
-            async for item in call.items:
-                yield call.encode(item)
-
-        with self._endpoint.errors(call.method):
-            stream = self._method(call.method)(requests(), timeout=call.timeout_s, metadata=self._metadata())
-            try:
-                async for message in stream:
-                    yield call.parse(message)
-            finally:
-                stream.cancel()
-
-    def _method(self, name: str) -> Any:
-        return getattr(self._stub, name)
-
-    def _metadata(self) -> tuple[tuple[str, str], ...]:
-        return call_metadata(self._options)
-
-
-def unary(build: Callable[P, Unary[R]]) -> Callable[Concatenate[Any, P], Awaitable[R]]:
-    """Return the method that makes the call `build` gives: one request, one answer."""
-
-    @functools.wraps(build)
-    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
-        return self._unary(build(*args, **kwargs))
-
-    return method  # type: ignore[return-value]  # wraps() shows the checker no self
-
-
-def upload(build: Callable[P, Upload[R]]) -> Callable[Concatenate[Any, P], Awaitable[R]]:
-    """Return the method that makes the call `build` gives: a stream of requests, one answer."""
-
-    @functools.wraps(build)
-    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
-        return self._upload(build(*args, **kwargs))
-
-    return method  # type: ignore[return-value]  # wraps() shows the checker no self
-
-
-def collect(build: Callable[P, Collect[R]]) -> Callable[Concatenate[Any, P], Awaitable[R]]:
-    """Return the method that makes the call `build` gives: one request, an answer in pieces."""
-
-    @functools.wraps(build)
-    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> Awaitable[R]:
-        return self._collect(build(*args, **kwargs))
-
-    return method  # type: ignore[return-value]  # wraps() shows the checker no self
-
-
-def iterate(build: Callable[P, Iterate[R]]) -> Callable[Concatenate[Any, P], AsyncIterator[R]]:
-    """Return the method that makes the call `build` gives: one request, a stream of answers."""
-
-    @functools.wraps(build)
-    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
-        return self._iterate(build(*args, **kwargs))
-
-    return method  # type: ignore[return-value]  # wraps() shows the checker no self
-
-
-def open_channel(address: str, options: Options) -> grpc.aio.Channel:
-    """Return a channel to an address; connecting happens at the first call."""
+def _open_channel(address: str, options: Options) -> grpc.aio.Channel:
     secret = credentials(options)
     if secret is None:
         return grpc.aio.insecure_channel(address, options=channel_options(options, address))

@@ -1,0 +1,56 @@
+"""States of operations and runs: their names, and which are an end."""
+
+from typing import Any
+
+from xenolith.errors import InvalidArgumentError
+from xenolith.v1 import oracle_pb2, trainer_pb2
+
+__all__ = ["OPERATION_ENDED", "RUN_ENDED", "operation_state_name", "run_state_name", "run_state_number"]
+
+OPERATION_ENDED: frozenset[int] = frozenset(
+    {
+        oracle_pb2.OPERATION_STATE_SUCCEEDED,
+        oracle_pb2.OPERATION_STATE_FAILED,
+        oracle_pb2.OPERATION_STATE_CANCELLED,
+    }
+)
+"""States in which an operation does nothing any more."""
+
+RUN_ENDED: frozenset[int] = frozenset(
+    {
+        trainer_pb2.RUN_STATE_SUCCEEDED,
+        trainer_pb2.RUN_STATE_FAILED,
+        trainer_pb2.RUN_STATE_STOPPED,
+        trainer_pb2.RUN_STATE_INTERRUPTED,
+    }
+)
+"""States in which a run does nothing any more."""
+
+_RUN, _OPERATION = "RUN_STATE_", "OPERATION_STATE_"
+
+
+def operation_state_name(number: int) -> str:
+    """Return the name of an operation's state, such as ``RUNNING``; a later contract's keeps its number."""
+    known = oracle_pb2.OperationState.DESCRIPTOR.values_by_number.get(number)
+    return known.name.removeprefix(_OPERATION) if known else f"STATE_{number}"
+
+
+def run_state_name(number: int) -> str:
+    """Return the name of a run's state, such as ``RUNNING``; a later contract's keeps its number."""
+    known = trainer_pb2.RunState.DESCRIPTOR.values_by_number.get(number)
+    return known.name.removeprefix(_RUN) if known else f"STATE_{number}"
+
+
+def run_state_number(name: str) -> Any:
+    """Return the number of a run's state from its name, in any case.
+
+    Raises
+    ------
+    InvalidArgumentError
+        No state has that name; lists those there are.
+    """
+    try:
+        return trainer_pb2.RunState.Value(f"{_RUN}{name.upper()}")
+    except ValueError:
+        known = ", ".join(run_state_name(number) for number in trainer_pb2.RunState.values() if number)
+        raise InvalidArgumentError(f"there is no state {name!r}; there are {known}") from None
