@@ -17,9 +17,9 @@ from trainer_svc.rollouts.conditions import Conditions
 from trainer_svc.rollouts.draws import evaluation_seeds
 from trainer_svc.seeds import derive_seed
 from trainer_svc.services.policy_link import PolicyLink
-from trainer_svc.services.samples import Samples
 from trainer_svc.services.scoring import Relaxed, Scorer
 from xenolith.analysis import AuditReport
+from xenolith.client import Samples
 from xenolith.contract.evaluations import put_estimate
 from xenolith.crystal import CrystalBatch
 from xenolith.headlines import RELAXED_HEADLINES, grade_means

@@ -14,8 +14,8 @@ from trainer_svc.rollouts.conditions import Conditions
 from trainer_svc.rollouts.draws import group_counts, member_seeds
 from trainer_svc.seeds import derive_seed
 from trainer_svc.services.policy_link import PolicyLink
-from trainer_svc.services.samples import Samples
 from trainer_svc.services.scoring import Scored, Scorer, components_of
+from xenolith.client import Samples
 from xenolith.v1 import generator_pb2
 
 __all__ = ["Collected", "Emphasis", "RolloutPipeline"]

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import structlog
 
-from trainer_svc.services.patience import Patience
 from trainer_svc.services.remote import Oracle
+from xenolith.client.transport.following import Following
+from xenolith.contract.states import OPERATION_ENDED
 from xenolith.errors import CancelledError, NotFoundError, UnavailableError, XenolithError, error_class_of
 from xenolith.v1 import oracle_pb2
 
@@ -14,16 +15,9 @@ __all__ = ["LongScoring"]
 
 log = structlog.get_logger(__name__)
 
-_WAIT_S = 30
-"""How long one look at the progress waits, seconds."""
+_LOOK_S = 30.0
+"""Longest time between two looks at the progress, seconds."""
 _FAILURES = 3
-_ENDED = frozenset(
-    {
-        oracle_pb2.OPERATION_STATE_SUCCEEDED,
-        oracle_pb2.OPERATION_STATE_FAILED,
-        oracle_pb2.OPERATION_STATE_CANCELLED,
-    }
-)
 
 
 class LongScoring:
@@ -31,16 +25,14 @@ class LongScoring:
 
     Parameters
     ----------
-    oracle, patience
-        Who measures, and for when it is away.
+    oracle
+        Who measures.
     on_progress
         Told the stage, the structures finished and those in all.
     """
 
-    def __init__(
-        self, oracle: Oracle, patience: Patience, on_progress: Callable[[str, int, int], None]
-    ) -> None:
-        self._oracle, self._patience, self._on_progress = oracle, patience, on_progress
+    def __init__(self, oracle: Oracle, on_progress: Callable[[str, int, int], None]) -> None:
+        self._oracle, self._on_progress = oracle, on_progress
 
     async def score(self, request: oracle_pb2.ScoreRequest) -> oracle_pb2.ScoreResponse:
         """Return the scores of a batch, of an earlier submission of the same batch if there is one.
@@ -56,8 +48,8 @@ class LongScoring:
             submission = oracle_pb2.SubmitScoreRequest(
                 request=request, idempotency_key=f"trainer-{content}-{attempt}"
             )
-            operation = await self._patience.call("oracle", lambda s=submission: self._oracle.submit(s))  # type: ignore[misc]
-            fresh = operation.state not in _ENDED
+            operation = await self._oracle.submit(submission)
+            fresh = operation.state not in OPERATION_ENDED
             try:
                 operation = await self._ended(operation)
             except NotFoundError:
@@ -75,12 +67,9 @@ class LongScoring:
 
     async def _ended(self, operation: oracle_pb2.Operation) -> oracle_pb2.Operation:
         """Follow an operation to its end."""
-        while operation.state not in _ENDED:
-            self._on_progress("scoring", operation.structures_done, operation.structures_total)
-            request = oracle_pb2.WaitOperationRequest(operation_id=operation.id)
-            request.timeout.FromSeconds(_WAIT_S)
-            operation = await self._patience.call("oracle", lambda r=request: self._oracle.wait(r))  # type: ignore[misc]
-        self._on_progress("scoring", operation.structures_done, operation.structures_total)
+        async for now in self._oracle.follow(Following(operation.id, look_s=_LOOK_S)):
+            self._on_progress("scoring", now.structures_done, now.structures_total)
+            operation = now
         return operation
 
 

@@ -13,9 +13,8 @@ from generator_svc.networks.conditions import ConditionsConfig
 from generator_svc.networks.denoiser import Denoiser, denoiser_config
 from generator_svc.networks.lora import LoraConfig
 from trainer_svc.errors import SourceChangedError
-from trainer_svc.services.patience import Patience
 from trainer_svc.services.remote import Generator
-from trainer_svc.services.samples import Samples
+from xenolith.client import Samples
 from xenolith.contract.chunks import ReceivedWeights
 from xenolith.errors import FailedPreconditionError
 from xenolith.v1 import generator_pb2
@@ -26,21 +25,17 @@ __all__ = ["PolicyLink", "build_denoiser", "learnt_conditions", "tensors_of", "v
 class PolicyLink:
     """Keeps a generator on the trainer's weights, also across the generator's restarts."""
 
-    def __init__(
-        self, generator: Generator, patience: Patience, source: generator_pb2.GeneratorServiceDescribeResponse
-    ) -> None:
+    def __init__(self, generator: Generator, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
         """Bind a generator.
 
         Parameters
         ----------
         generator
             Samples.
-        patience
-            For when it is away.
         source
             Its description when the run began; another bundle is refused from then on.
         """
-        self._generator, self._patience, self._source = generator, patience, source
+        self._generator, self._source = generator, source
         self._base: _Weights | None = None
         self._published = _Weights(version="", tensors={})
 
@@ -89,7 +84,7 @@ class PolicyLink:
         request.expected_bundle_digest = self._source.bundle_digest
         for _ in range(3):
             try:
-                return await self._patience.call("generator", lambda: self._generator.sample(request))
+                return await self._generator.sample(request)
             except FailedPreconditionError as error:
                 refusal = error
                 await self._restore(error)
@@ -97,7 +92,7 @@ class PolicyLink:
 
     async def _restore(self, refusal: FailedPreconditionError) -> None:
         """Push our weights again: a restarted generator serves its bundle's own policy."""
-        now = await self._patience.call("generator", self._generator.describe)
+        now = await self._generator.describe()
         if now.bundle_digest != self._source.bundle_digest:
             raise SourceChangedError(
                 f"the generator now serves bundle {now.bundle_name} {now.bundle_digest[:12]}, the run"
@@ -130,7 +125,7 @@ class PolicyLink:
             header.base_policy_version = self._base.version
             config = json.loads(self._source.denoiser_config_json)
             header.config_json = json.dumps(config | {"adapter": asdict(weights.adapter)})
-        await self._patience.call("generator", lambda: self._generator.push(header, weights.tensors))
+        await self._generator.push(header, weights.tensors)
 
 
 @dataclass(frozen=True, kw_only=True)

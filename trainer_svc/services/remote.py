@@ -1,123 +1,64 @@
-"""Generator and oracle as the trainer calls them: contract messages in, typed errors out."""
+"""Generator and oracle as the trainer calls them: messages in and out, patient while they are away."""
 
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, TypeVar
 
-import grpc
-import grpc.aio
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
-from trainer_svc.services.samples import Samples, assemble
-from xenolith.client.transport.options import Options, channel_options, credentials
-from xenolith.contract.chunks import ReceivedWeights, WeightsReceiver, send_weights
-from xenolith.contract.errors import error_from_call
-from xenolith.contract.metadata import RUN_ID_KEY
-from xenolith.v1 import generator_pb2, generator_pb2_grpc, oracle_pb2, oracle_pb2_grpc
+from xenolith.client import Options, Samples, generator_calls, oracle_calls, weight_calls
+from xenolith.client.transport.calls import message_call
+from xenolith.client.transport.endpoint import Endpoint
+from xenolith.client.transport.retry import AWAY, DOUBTFUL, ENDING, RetryPolicy
+from xenolith.client.transport.service_async import AsyncService
+from xenolith.contract.chunks import ReceivedWeights
+from xenolith.v1 import generator_pb2, oracle_pb2
 
-__all__ = ["Generator", "Oracle", "Services"]
+__all__ = ["Generator", "Oracle", "Services", "patience"]
 
-T = TypeVar("T")
-Metadata = tuple[tuple[str, str], ...]
+log = structlog.get_logger(__name__)
 
-
-class _Service:
-    name: ClassVar[str]
-    """What errors call it."""
-
-    def __init__(self, address: str, channel: grpc.aio.Channel, metadata: Metadata, timeout_s: float) -> None:
-        self._address, self._timeout, self._metadata = address, timeout_s, metadata
-        self._bind(channel)
-
-    def _bind(self, channel: grpc.aio.Channel) -> None:
-        raise NotImplementedError
-
-    @property
-    def _options(self) -> dict[str, Any]:
-        return {"timeout": self._timeout, "metadata": self._metadata}
-
-    async def _typed(self, method: str, call: Awaitable[T]) -> T:
-        try:
-            return await call
-        except grpc.aio.AioRpcError as error:
-            raise error_from_call(error, service=self.name, address=self._address, method=method) from error
+_TIMEOUT_S = 600.0
 
 
-class Generator(_Service):
+class Generator(AsyncService):
     """A generator service."""
-
-    name = "generator"
-
-    def _bind(self, channel: grpc.aio.Channel) -> None:
-        self._stub = generator_pb2_grpc.GeneratorServiceStub(channel)
 
     async def describe(self) -> generator_pb2.GeneratorServiceDescribeResponse:
         """Ask what is loaded."""
-        request = generator_pb2.GeneratorServiceDescribeRequest()
-        return await self._typed("Describe", self._stub.Describe(request, **self._options))
+        return await self.call(generator_calls.describe())
 
     async def sample(self, request: generator_pb2.SampleRequest) -> Samples:
         """Sample; the result is in the order of the request."""
-
-        async def collect() -> list[generator_pb2.SampleResponse]:
-            return [message async for message in self._stub.Sample(request, **self._options)]
-
-        messages = await self._typed("Sample", collect())
-        return assemble(messages, len(request.num_atoms) or request.num_samples)
+        return await self.call(generator_calls.sampling(request))
 
     async def weights(self, policy_version: str = "") -> ReceivedWeights:
         """Read the weights of a version, verified; whichever is loaded by default."""
-        request = generator_pb2.GetWeightsRequest(
-            kind=generator_pb2.WEIGHTS_KIND_FULL, expected_policy_version=policy_version
-        )
-
-        async def collect() -> ReceivedWeights:
-            receiver = WeightsReceiver()
-            async for message in self._stub.GetWeights(request, **self._options):
-                receiver.add(message)
-            return receiver.finish()
-
-        return await self._typed("GetWeights", collect())
+        return await self.call(weight_calls.get_weights(expected_policy_version=policy_version))
 
     async def push(
         self, header: generator_pb2.WeightsHeader, tensors: Mapping[str, NDArray[np.generic]]
     ) -> generator_pb2.UpdateWeightsResponse:
         """Replace the policy."""
-
-        async def messages() -> AsyncIterator[generator_pb2.UpdateWeightsRequest]:
-            for message in send_weights(generator_pb2.UpdateWeightsRequest, header, tensors):
-                yield message
-
-        return await self._typed("UpdateWeights", self._stub.UpdateWeights(messages(), **self._options))
+        return await self.call(weight_calls.uploading(header, tensors))
 
 
-class Oracle(_Service):
+class Oracle(AsyncService):
     """An oracle service."""
-
-    name = "oracle"
-
-    def _bind(self, channel: grpc.aio.Channel) -> None:
-        self._stub = oracle_pb2_grpc.OracleServiceStub(channel)
 
     async def describe(self) -> oracle_pb2.OracleServiceDescribeResponse:
         """Ask what can be measured."""
-        request = oracle_pb2.OracleServiceDescribeRequest()
-        return await self._typed("Describe", self._stub.Describe(request, **self._options))
+        return await self.call(oracle_calls.describe())
 
     async def score(self, request: oracle_pb2.ScoreRequest) -> oracle_pb2.ScoreResponse:
         """Measure a batch."""
-        return await self._typed("Score", self._stub.Score(request, **self._options))
+        return await self.call(message_call("Score", request, _TIMEOUT_S))
 
     async def submit(self, request: oracle_pb2.SubmitScoreRequest) -> oracle_pb2.Operation:
         """Have a batch measured that takes long."""
-        answer = await self._typed("SubmitScore", self._stub.SubmitScore(request, **self._options))
-        return answer.operation
-
-    async def wait(self, request: oracle_pb2.WaitOperationRequest) -> oracle_pb2.Operation:
-        """Wait for its end, or for as long as the request says."""
-        answer = await self._typed("WaitOperation", self._stub.WaitOperation(request, **self._options))
+        answer = await self.call(message_call("SubmitScore", request, _TIMEOUT_S))
         return answer.operation
 
 
@@ -131,26 +72,64 @@ class Services:
     """``host:port``."""
     options: Options = field(default_factory=Options)
     """Security, the same for both."""
-    timeout_s: float = 600.0
+    timeout_s: float = _TIMEOUT_S
     """Deadline of a call, seconds."""
 
     @asynccontextmanager
-    async def connect(self, run_name: str = "") -> AsyncIterator[tuple[Generator, Oracle]]:
-        """Open channels to both services; connecting happens at the first call."""
-        async with self._channel(self.generator) as generator, self._channel(self.oracle) as oracle:
-            yield (
-                Generator(self.generator, generator, self._metadata(run_name), self.timeout_s),
-                Oracle(self.oracle, oracle, self._metadata(run_name), self.timeout_s),
-            )
+    async def connect(self, run_name: str, retry: RetryPolicy) -> AsyncIterator[tuple[Generator, Oracle]]:
+        """Open channels to both services; connecting happens at the first call.
 
-    def _channel(self, address: str) -> grpc.aio.Channel:
-        # The trainer's own patience decides about repetition, hence one attempt.
-        options = channel_options(replace(self.options, attempts=1), address)
-        secrets = credentials(self.options)
-        if secrets is None:
-            return grpc.aio.insecure_channel(address, options=options)
-        return grpc.aio.secure_channel(address, secrets, options=options)
+        Parameters
+        ----------
+        run_name
+            Run that the calls belong to; empty for none.
+        retry
+            For when a service is away; see `patience`.
+        """
+        # The policy decides about repetition, hence one attempt of gRPC's own.
+        options = replace(self.options, attempts=1, run_id=run_name, timeout_s=self.timeout_s)
+        async with (
+            Generator(Endpoint(name="generator", address=self.generator), options, retry) as generator,
+            Oracle(Endpoint(name="oracle", address=self.oracle), options, retry) as oracle,
+        ):
+            yield generator, oracle
 
-    def _metadata(self, run_name: str) -> tuple[tuple[str, str], ...]:
-        run = ((RUN_ID_KEY, run_name),) if run_name else ()
-        return (*run, ("authorization", f"Bearer {self.options.token}")) if self.options.token else run
+
+def patience(
+    limit_s: float,
+    *,
+    on_wait: Callable[[str], None] = lambda _: None,
+    on_return: Callable[[], None] = lambda: None,
+) -> RetryPolicy:
+    """Return how a run waits for a service that is away: it outlives restarts of the services it calls.
+
+    Every call of a run may be made again: sampling and scoring are functions of their request, and an update
+    of weights replaces the same version by itself. Nobody cancels such a call, so one that was cancelled, or
+    took too long, says that its service ended.
+
+    Parameters
+    ----------
+    limit_s
+        How long one absence may last, seconds.
+    on_wait
+        Told once per absence, in words for the user.
+    on_return
+        Told once the service answers again.
+    """
+
+    def waiting(words: str) -> None:
+        log.warning(words)
+        on_wait(words)
+
+    def back() -> None:
+        log.info("service is back")
+        on_return()
+
+    return RetryPolicy(
+        limit_s=limit_s,
+        away=(*AWAY, *ENDING),
+        doubtful=DOUBTFUL,
+        advice="start it again, then resume the run",
+        on_wait=waiting,
+        on_return=back,
+    )

@@ -13,7 +13,6 @@ from trainer_svc.errors import SourceChangedError
 from trainer_svc.rewards import RewardSpec
 from trainer_svc.rewards.measurements import Measurements, measurements_from
 from trainer_svc.services.long_scoring import LongScoring
-from trainer_svc.services.patience import Patience
 from trainer_svc.services.remote import Oracle
 from xenolith.contract.columns import component_of_column
 from xenolith.contract.components import COMPARING_COMPONENTS, DEFAULT_COMPONENTS
@@ -65,7 +64,6 @@ class Scorer:
     def __init__(
         self,
         oracle: Oracle,
-        patience: Patience,
         settings: dict[str, Any],
         *,
         on_progress: Callable[[str, int, int], None] = lambda *_: None,
@@ -76,15 +74,13 @@ class Scorer:
         ----------
         oracle
             Measures.
-        patience
-            For when it is away.
         settings
             The contract's ScoreSettings in JSON form.
         on_progress
             Told the stage, the structures finished and those in all, where scoring takes long.
         """
-        self._oracle, self._patience = oracle, patience
-        self._long = LongScoring(oracle, patience, on_progress)
+        self._oracle = oracle
+        self._long = LongScoring(oracle, on_progress)
         self._takes_long: bool | None = None
         self._settings = json_format.ParseDict(settings, oracle_pb2.ScoreSettings())
         self._scale: oracle_pb2.ScoreProvenance | None = None
@@ -104,7 +100,7 @@ class Scorer:
 
     async def headline(self) -> tuple[int, ...]:
         """Components of an evaluation: what the headlines need, and graded metrics if the oracle has them."""
-        description = await self._patience.call("oracle", self._oracle.describe)
+        description = await self._oracle.describe()
         graded = oracle_pb2.COMPONENT_CONTINUOUS
         return (*DEFAULT_COMPONENTS, graded) if graded in description.components else DEFAULT_COMPONENTS
 
@@ -187,7 +183,7 @@ class Scorer:
         if await self._is_long():
             answer = await self._long.score(request)
         else:
-            answer = await self._patience.call("oracle", lambda: self._oracle.score(request))
+            answer = await self._oracle.score(request)
         steps = sum(score.relaxation.steps for score in answer.scores if score.HasField("relaxation"))
         self.calculator_evaluations += answer.stats.calculator_calls + steps
         return answer
@@ -195,7 +191,7 @@ class Scorer:
     async def _is_long(self) -> bool:
         """Whether the oracle's calculator takes longer than a call may last."""
         if self._takes_long is None:
-            can = await self._patience.call("oracle", self._oracle.describe)
+            can = await self._oracle.describe()
             wanted = self._settings.calculator_id
             chosen = [c for c in can.calculators if not wanted or c.id == wanted][:1]
             self._takes_long = can.supports_operations and any(c.long_running for c in chosen)

@@ -14,9 +14,8 @@ from trainer_svc.evaluation.evaluator import EvaluationPlan, Evaluator, to_proto
 from trainer_svc.rollouts.conditions import Conditions
 from trainer_svc.rollouts.draws import AtomCountPrior
 from trainer_svc.runs.checkpoints import Checkpoints
-from trainer_svc.services.patience import Patience
 from trainer_svc.services.policy_link import PolicyLink, tensors_of, version_of
-from trainer_svc.services.remote import Generator, Oracle
+from trainer_svc.services.remote import Generator, Oracle, patience
 from trainer_svc.services.scoring import Scorer
 from trainer_svc.training.manager import RunManager
 from xenolith.explain import explain
@@ -44,7 +43,7 @@ async def evaluate(
     settings, counts = _settings(request)
     if manager.turn.locked():
         raise RunStateError("a run is at work on the same generator; stop it or wait for its end")
-    async with manager.turn, manager.services.connect(request.run_name) as services:
+    async with manager.turn, manager.services.connect(request.run_name, patience(_PATIENCE_S)) as services:
         updates: asyncio.Queue[trainer_pb2.EvaluateResponse] = asyncio.Queue()
         work = asyncio.create_task(_work(request, settings, counts, manager, services, updates))
         try:
@@ -70,14 +69,13 @@ async def _work(
     updates: asyncio.Queue[trainer_pb2.EvaluateResponse],
 ) -> trainer_pb2.EvaluateResponse:
     generator, oracle = services
-    patience = Patience(_PATIENCE_S)
-    source = await patience.call("generator", generator.describe)
+    source = await generator.describe()
     sampler = _default_sampler(request, manager)
-    link = PolicyLink(generator, patience, source)
+    link = PolicyLink(generator, source)
     scorer = Scorer(
-        oracle, patience, json_format.MessageToDict(request.score_settings, preserving_proto_field_name=True)
+        oracle, json_format.MessageToDict(request.score_settings, preserving_proto_field_name=True)
     )
-    version, weights = await _weights(request, manager, generator, patience)
+    version, weights = await _weights(request, manager, generator)
     await link.publish(version, weights)
     prior = AtomCountPrior(source.atom_count_prior, counts, source.max_atoms)
     evaluator = Evaluator(Conditions.of(_conditions(request, manager), prior, source), link, scorer)
@@ -92,11 +90,11 @@ async def _work(
 
 
 async def _weights(
-    request: trainer_pb2.EvaluateRequest, manager: RunManager, generator: Generator, patience: Patience
+    request: trainer_pb2.EvaluateRequest, manager: RunManager, generator: Generator
 ) -> tuple[str, dict[str, Tensor]]:
     """Policy of a run's step, or the bundle's own."""
     if not request.run_name:
-        received = await patience.call("generator", lambda: generator.weights("base"))
+        received = await generator.weights("base")
         tensors = tensors_of(received)
         return version_of("base", 0, tensors), tensors
     checkpoints = Checkpoints(manager.directory(request.run_name).checkpoints, keep=1_000)

@@ -148,7 +148,7 @@ class Learner:
         if self.average is not None:
             follow(self.average, self.network, config.hold.decay_at(step))
         self.experience.add(
-            crystals, measured, rewards.plain, valued.wanted, torch.from_numpy(collected.samples.final)
+            crystals, measured, rewards.plain, valued.wanted, torch.from_numpy(collected.samples.latents)
         )
         return Learnt(rewards=rewards, advantages=advantages, update=update)
 
@@ -169,12 +169,13 @@ def _batch(collected: Collected, advantages: Advantages, learnt: ConditionsConfi
         each = [collected.conditions[group] for group in collected.groups]
         conditions = wanted_conditions(each, samples.crystals.num_atoms.tolist(), learnt)
     path = None
-    if samples.latents is not None and samples.old_log_probs is not None:
+    if samples.trajectory is not None:
         path = Path(
-            latents=torch.from_numpy(samples.latents), old_log_probs=torch.from_numpy(samples.old_log_probs)
+            latents=torch.from_numpy(samples.trajectory.latents),
+            old_log_probs=torch.from_numpy(samples.trajectory.old_log_probs),
         )
     return Batch(
-        latents=torch.from_numpy(samples.final),
+        latents=torch.from_numpy(samples.latents),
         num_atoms=torch.from_numpy(samples.crystals.num_atoms.astype(np.int64)),
         advantages=torch.from_numpy(advantages.values.astype(np.float32)),
         conditions=conditions,

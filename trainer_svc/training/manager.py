@@ -11,7 +11,7 @@ from trainer_svc.errors import RunStateError
 from trainer_svc.runs.checkpoints import Checkpoints
 from trainer_svc.runs.directory import RunDirectory, list_runs
 from trainer_svc.runs.run_log import RunLog
-from trainer_svc.services.remote import Services
+from trainer_svc.services.remote import Services, patience
 from trainer_svc.training.loop import StopRequested, Training
 from trainer_svc.training.setup import Preparation
 from xenolith.errors import XenolithError
@@ -21,6 +21,9 @@ from xenolith.v1 import trainer_pb2
 __all__ = ["RunManager"]
 
 log = structlog.get_logger(__name__)
+
+_PATIENCE_S = 1800.0
+"""How long a service may be away before the run fails; it can be resumed all the same."""
 
 
 class RunManager:
@@ -138,7 +141,8 @@ class RunManager:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(run_id=config.name)
         try:
-            async with self.turn, self.services.connect(config.name) as services:
+            waiting = patience(_PATIENCE_S, on_wait=run_log.waiting, on_return=run_log.working)
+            async with self.turn, self.services.connect(config.name, waiting) as services:
                 preparation = Preparation(self.directory(config.name), config, run_log, services, self.worker)
                 training = Training(preparation)
                 self._trainings[config.name] = training

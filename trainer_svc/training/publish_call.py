@@ -1,8 +1,8 @@
 """The PublishPolicy call: the generator samples with a policy of a run."""
 
 from trainer_svc.errors import RunStateError
-from trainer_svc.services.patience import Patience
 from trainer_svc.services.policy_link import PolicyLink, version_of
+from trainer_svc.services.remote import patience
 from trainer_svc.training.earlier_runs import policy_of_run
 from trainer_svc.training.manager import RunManager
 from xenolith.v1 import trainer_pb2
@@ -25,11 +25,11 @@ async def publish_policy(
     """
     if manager.turn.locked():
         raise RunStateError("a run is at work on the same generator; stop it or wait for its end")
-    async with manager.turn, manager.services.connect(request.run_name) as (generator, _):
-        patience = Patience(_PATIENCE_S)
-        source = await patience.call("generator", generator.describe)
+    waiting = patience(_PATIENCE_S)
+    async with manager.turn, manager.services.connect(request.run_name, waiting) as (generator, _):
+        source = await generator.describe()
         name = f"{request.run_name}/{request.step}" if request.HasField("step") else request.run_name
         step, weights = policy_of_run(manager.root, name, source.bundle_digest)
         version = version_of(request.run_name, step, weights)
-        await PolicyLink(generator, patience, source).publish(version, weights)
+        await PolicyLink(generator, source).publish(version, weights)
         return trainer_pb2.PublishPolicyResponse(policy_version=version, step=step)

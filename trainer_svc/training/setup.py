@@ -16,7 +16,6 @@ from trainer_svc.runs.checkpoints import Checkpoints, TrainingState
 from trainer_svc.runs.directory import RunDirectory
 from trainer_svc.runs.run_log import RunLog
 from trainer_svc.runs.versions import software_versions, source_versions
-from trainer_svc.services.patience import Patience
 from trainer_svc.services.policy_link import PolicyLink, build_denoiser, tensors_of, version_of
 from trainer_svc.services.remote import Generator, Oracle
 from trainer_svc.services.scoring import Scorer
@@ -29,8 +28,6 @@ from xenolith.v1 import generator_pb2
 
 __all__ = ["Parts", "Preparation"]
 
-_PATIENCE_S = 1800.0
-"""How long a service may be away before the run fails; it can be resumed all the same."""
 _KEPT_CHECKPOINTS = 3
 
 
@@ -75,7 +72,6 @@ class Preparation:
         self.directory, self.config, self.log, self.worker = directory, config, log_, worker
         self.checkpoints = Checkpoints(directory.checkpoints, _KEPT_CHECKPOINTS)
         self._generator, self._oracle = services
-        self._patience = Patience(_PATIENCE_S, on_wait=log_.waiting, on_return=log_.working)
 
     async def prepare(self) -> Parts:
         """Ask both services what they are, restore the last checkpoint, and put the run together.
@@ -87,8 +83,8 @@ class Preparation:
         ConfigError
             A service does not offer what the configuration asks for.
         """
-        source = await self._patience.call("generator", self._generator.describe)
-        measures = await self._patience.call("oracle", self._oracle.describe)
+        source = await self._generator.describe()
+        measures = await self._oracle.describe()
         self._check_source(source)
         check_offers(self.config, measures)
         write_json(
@@ -98,13 +94,12 @@ class Preparation:
             await self._fetch_base(source)
         _, base = self.checkpoints.weights(0)
         learner, state = await self.worker.run(self._restore, source, base)
-        link = PolicyLink(self._generator, self._patience, source)
+        link = PolicyLink(self._generator, source)
         # Named in all calls: no other property can fail a structure, and its predictor is part of the scale.
         wanted = properties_of(self.config.reward)
         named = {"properties": list(wanted)} if wanted else {}
         scorer = Scorer(
             self._oracle,
-            self._patience,
             {**named, **self.config.score_settings},
             on_progress=self.log.progress,
         )
@@ -149,7 +144,7 @@ class Preparation:
             _, weights = policy_of_run(self.directory.path.parent, self.config.from_run, source.bundle_digest)
         else:
             wanted = self.config.base_policy_version or "base"
-            received = await self._patience.call("generator", lambda: self._generator.weights(wanted))
+            received = await self._generator.weights(wanted)
             weights = tensors_of(received)
         learner = Learner(self.config, build_denoiser(source.denoiser_config_json, weights))
         version = version_of(self.config.name, 0, weights)

@@ -26,6 +26,7 @@ __all__ = [
     "encode",
     "iter_samples",
     "sample",
+    "sampling",
 ]
 
 
@@ -70,8 +71,8 @@ class SampleOptions:
     return_embeddings: bool = False
     """Whether to return embeddings."""
     expected_policy_version: str = ""
-    """Fail unless this policy is loaded; ``"base"`` is the bundle's own, whatever is loaded. A policy of a run
-    is named by what ``trainer.publish_policy`` returns."""
+    """Fail unless this policy is loaded; ``"base"`` is the bundle's own, whatever is loaded. One of a run is
+    named by what ``trainer.publish_policy`` returns."""
     expected_bundle_digest: str = ""
     """Fail unless this bundle is loaded."""
     max_samples_per_message: int = 0
@@ -91,13 +92,21 @@ class WatchedSampleOptions(SampleOptions):
 @takes(WatchedSampleOptions)
 def sample(options: WatchedSampleOptions) -> Collect[Samples]:
     """Sample crystals; the arguments are the fields of `SampleOptions`, and `on_progress`."""
-    request = _sample_request(options)
-    total = request.num_samples
+    return sampling(_sample_request(options), options.on_progress, options.timeout_s)
+
+
+def sampling(
+    request: generator_pb2.SampleRequest,
+    on_progress: Callable[[int, int], None] | None = None,
+    timeout_s: float | None = None,
+) -> Collect[Samples]:
+    """Return the call that samples what a message asks for, in its order."""
+    total = len(request.num_atoms) or request.num_samples
     return Collect(
         method="Sample",
         request=request,
-        collector=lambda: SamplesCollector(total, options.on_progress),
-        timeout_s=options.timeout_s,
+        collector=lambda: SamplesCollector(total, on_progress),
+        timeout_s=timeout_s,
         default_s=300 + 5 * total,
     )
 

@@ -10,7 +10,7 @@ from xenolith.client.transport.calls import Collect, Upload, takes
 from xenolith.contract.chunks import ReceivedWeights, WeightsReceiver, send_weights
 from xenolith.v1 import generator_pb2
 
-__all__ = ["UpdateOptions", "get_weights", "update_weights"]
+__all__ = ["UpdateOptions", "get_weights", "update_weights", "uploading"]
 
 _FULL = generator_pb2.WEIGHTS_KIND_FULL
 _ADAPTER = generator_pb2.WEIGHTS_KIND_ADAPTER
@@ -50,11 +50,20 @@ def update_weights(options: UpdateOptions) -> Upload[generator_pb2.UpdateWeights
         bundle_digest=options.bundle_digest,
         config_json=options.config_json,
     )
+    return uploading(header, options.tensors, options.timeout_s)
+
+
+def uploading(
+    header: generator_pb2.WeightsHeader,
+    tensors: Mapping[str, npt.NDArray[np.generic]],
+    timeout_s: float | None = None,
+) -> Upload[generator_pb2.UpdateWeightsResponse]:
+    """Return the call that sends weights under a header as it is."""
     return Upload(
         method="UpdateWeights",
-        requests=lambda: send_weights(generator_pb2.UpdateWeightsRequest, header, options.tensors),
+        requests=lambda: send_weights(generator_pb2.UpdateWeightsRequest, header, tensors),
         parse=lambda r: r,
-        timeout_s=options.timeout_s,
+        timeout_s=timeout_s,
         default_s=300,
     )
 

@@ -5,6 +5,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,7 @@ from oracle_svc.pools.calculator_pool import CalculatorPool
 from oracle_svc.service.operations import OperationSettings
 from oracle_svc.service.servicer import OracleService
 from oracle_svc.service.startup import describe
-from trainer_svc.services.patience import Patience
-from trainer_svc.services.remote import Services
+from trainer_svc.services.remote import Services, patience
 from trainer_svc.services.scoring import Scored, Scorer
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.serving import ServingSettings, threaded_server
@@ -87,9 +87,9 @@ def test_a_long_scoring_survives_the_oracles_restart_and_is_asked_for_once(servi
         begun.set()
 
     async def scored(address: str, restart: Callable[[], None]) -> list[Scored]:
-        async with Services(generator="127.0.0.1:1", oracle=address).connect() as (_, oracle):
-            patience = Patience(60.0, first_pause_s=0.05, longest_pause_s=0.2)
-            scorer = Scorer(oracle, patience, {}, on_progress=on_progress)
+        waiting = replace(patience(60.0), first_pause_s=0.05, longest_pause_s=0.2)
+        async with Services(generator="127.0.0.1:1", oracle=address).connect("", waiting) as (_, oracle):
+            scorer = Scorer(oracle, {}, on_progress=on_progress)
             await scorer.warm(copper(2))  # nothing: it would take as long as the scoring
             work = asyncio.create_task(scorer.score(copper(3), COMPONENTS))
             await begun.wait()

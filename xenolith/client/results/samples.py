@@ -53,6 +53,45 @@ class Samples(Sequence[Crystal]):
         """Policy that sampled."""
         return self.provenance.policy_version
 
+    @classmethod
+    def concat(cls, parts: Sequence["Samples"]) -> "Samples":
+        """Append samples of one policy to one another; `indices` stay those of their own requests.
+
+        Raises
+        ------
+        InternalError
+            Their trajectories went through different timesteps.
+        """
+        return cls(
+            crystals=CrystalBatch.concat(part.crystals for part in parts),
+            latents=_join([part.latents for part in parts], (0, 0), np.float32),
+            seeds=_join([part.seeds for part in parts], (0,), np.uint64),
+            indices=_join([part.indices for part in parts], (0,), np.int64),
+            provenance=parts[0].provenance if parts else generator_pb2.GeneratorProvenance(),
+            embeddings=_embeddings([part.embeddings for part in parts]),
+            trajectory=_trajectory([part.trajectory for part in parts]),
+        )
+
+    def take(self, order: npt.NDArray[np.int64]) -> "Samples":
+        """Return the samples at these positions, in their order."""
+        offsets, way = self.crystals.offsets, self.trajectory
+        atoms = _join([np.arange(offsets[i], offsets[i + 1]) for i in order], (0,), np.int64)
+        return Samples(
+            crystals=self.crystals.take(order),
+            latents=self.latents[atoms],
+            seeds=self.seeds[order],
+            indices=self.indices[order],
+            provenance=self.provenance,
+            embeddings=None if self.embeddings is None else self.embeddings[order],
+            trajectory=None
+            if way is None
+            else Trajectory(
+                latents=way.latents[:, atoms],
+                timesteps=way.timesteps,
+                old_log_probs=way.old_log_probs[order],
+            ),
+        )
+
     def __len__(self) -> int:
         return len(self.crystals)
 
@@ -135,26 +174,15 @@ class SamplesCollector:
         InternalError
             If samples are missing, doubled, or of different policies.
         """
-        indices = _join([part.indices for part in self._parts], (0,), np.int64)
-        if sorted(indices.tolist()) != list(range(self._expected)):
+        samples = Samples.concat(self._parts)
+        if sorted(samples.indices.tolist()) != list(range(self._expected)):
             raise InternalError(
-                f"the generator answered {len(indices)} samples, {self._expected} were asked for"
+                f"the generator answered {len(samples)} samples, {self._expected} were asked for"
             )
         versions = {part.policy_version for part in self._parts}
         if len(versions) > 1:
             raise InternalError(f"the generator mixed policies in one answer: {', '.join(sorted(versions))}")
-        order = np.argsort(indices)
-        crystals = CrystalBatch.concat(part.crystals for part in self._parts)
-        atoms = _atoms_in_order(crystals, order)
-        return Samples(
-            crystals=crystals.take(order),
-            latents=_join([part.latents for part in self._parts], (0, 0), np.float32)[atoms],
-            seeds=_join([part.seeds for part in self._parts], (0,), np.uint64)[order],
-            indices=indices[order],
-            provenance=self._parts[0].provenance if self._parts else generator_pb2.GeneratorProvenance(),
-            embeddings=_optional([part.embeddings for part in self._parts], order),
-            trajectory=_trajectory([part.trajectory for part in self._parts], order, atoms),
-        )
+        return samples.take(np.argsort(samples.indices))
 
 
 def _floats(message: Any, field_path: str) -> Floats:
@@ -165,27 +193,19 @@ def _join(arrays: list[Any], empty: tuple[int, ...], dtype: type) -> Any:
     return np.concatenate(arrays) if arrays else np.empty(empty, dtype=dtype)
 
 
-def _optional(arrays: list[Floats | None], order: npt.NDArray[np.int64]) -> Floats | None:
+def _embeddings(arrays: list[Floats | None]) -> Floats | None:
     present = [array for array in arrays if array is not None]
-    return np.concatenate(present)[order] if present and len(present) == len(arrays) else None
+    return np.concatenate(present) if present and len(present) == len(arrays) else None
 
 
-def _trajectory(
-    parts: list[Trajectory | None], order: npt.NDArray[np.int64], atoms: npt.NDArray[np.int64]
-) -> Trajectory | None:
+def _trajectory(parts: list[Trajectory | None]) -> Trajectory | None:
     present = [part for part in parts if part is not None]
-    if not present:
+    if not present or len(present) != len(parts):
         return None
     if len({part.timesteps for part in present}) > 1:
         raise InternalError("the generator answered trajectories of different timesteps")
     return Trajectory(
-        latents=np.concatenate([part.latents for part in present], axis=1)[:, atoms],
+        latents=np.concatenate([part.latents for part in present], axis=1),
         timesteps=present[0].timesteps,
-        old_log_probs=np.concatenate([part.old_log_probs for part in present])[order],
+        old_log_probs=np.concatenate([part.old_log_probs for part in present]),
     )
-
-
-def _atoms_in_order(crystals: CrystalBatch, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the permutation of atoms that goes with a permutation of structures."""
-    pieces = [np.arange(crystals.offsets[i], crystals.offsets[i + 1]) for i in order]
-    return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)

@@ -7,7 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, Protocol, TypeAlias, TypeVar
 
-__all__ = ["Answered", "Collect", "Collector", "Exchange", "Iterate", "Unary", "Upload", "deadline", "takes"]
+__all__ = [
+    "Answered",
+    "Collect",
+    "Collector",
+    "Exchange",
+    "Iterate",
+    "Unary",
+    "Upload",
+    "deadline",
+    "message_call",
+    "takes",
+]
 
 C = TypeVar("C")
 O = TypeVar("O")  # noqa: E741  # the options
@@ -122,6 +133,11 @@ def deadline(call: _Call, of_all: float | None) -> float | None:
     usual = call.default_s if of_all is None or call.default_s is None else of_all
     chosen = usual if call.timeout_s is None else call.timeout_s
     return None if chosen is None or math.isinf(chosen) else chosen
+
+
+def message_call(method: str, request: Any, default_s: float | None) -> Unary[Any]:
+    """Return the call whose answer is wanted as it comes."""
+    return Unary(method=method, request=request, parse=lambda answer: answer, default_s=default_s)
 
 
 def takes(options: Callable[P, O]) -> Callable[[Callable[[O], C]], Callable[P, C]]:
