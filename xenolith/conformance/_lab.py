@@ -1,6 +1,6 @@
 """An oracle under examination: calls to it, each with a time limit, and the crystals it is asked about."""
 
-import time
+import math
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,23 +11,25 @@ from typing import Any
 import grpc
 
 from xenolith.client import Options
-from xenolith.client.transport.options import channel_options, credentials
+from xenolith.client.transport.endpoint import Endpoint
+from xenolith.client.transport.retry import RetryPolicy
+from xenolith.client.transport.service_sync import Service
 from xenolith.conformance._crystals import sample_crystals
 from xenolith.conformance._verdict import Failure, skip
 from xenolith.conformance._words import described
-from xenolith.contract.errors import error_from_call
-from xenolith.contract.metadata import REQUEST_ID_KEY
 from xenolith.contract.names import component_name
 from xenolith.contract.wire import batch_to_proto
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import DeadlineError, OverloadedError, XenolithError
-from xenolith.v1 import oracle_pb2, oracle_pb2_grpc
+from xenolith.v1 import oracle_pb2
 
 __all__ = ["Lab", "LabSettings"]
 
 _MANY, _FEW = 6, 2
-_ATTEMPTS = 8
 _QUICK_TIMEOUT_S, _SLOW_TIMEOUT_S = 60.0, 1800.0
+_TOLD_TO_COME_AGAIN = RetryPolicy(
+    limit_s=math.inf, away=(), doubtful=(OverloadedError,), doubtful_attempts=8, longest_pause_s=30.0
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +56,9 @@ class Lab:
     def __init__(self, settings: LabSettings) -> None:
         self.settings = settings
         self.last_request = ""
-        secrets = credentials(settings.options)
-        arguments = channel_options(settings.options, settings.target)
-        target = settings.target
-        self.channel = (
-            grpc.secure_channel(target, secrets, arguments)
-            if secrets
-            else grpc.insecure_channel(target, arguments)
-        )
-        self.stub = oracle_pb2_grpc.OracleServiceStub(self.channel)
+        self._endpoint = Endpoint(name="oracle", address=settings.target)
+        self._oracle = Service(self._endpoint, settings.options, _TOLD_TO_COME_AGAIN)
+        self.channel, self.stub = self._oracle.channel, self._oracle.stub
 
     def __enter__(self) -> "Lab":
         return self
@@ -74,7 +70,7 @@ class Lab:
 
     def close(self) -> None:
         """Close the connection."""
-        self.channel.close()
+        self._oracle.close()
 
     def forget(self) -> None:
         """Forget the last request: a new check begins."""
@@ -187,22 +183,17 @@ class Lab:
             What it ended with.
         """
         self.last_request = described(request)
-        for attempt in range(_ATTEMPTS):
-            try:
+
+        def attempt() -> Any:
+            # Without the method's name: an error is to say what the oracle said, and no more.
+            with self._endpoint.errors(""):
                 return method(request, timeout=timeout_s or self.timeout_s, metadata=self.metadata())
-            except grpc.RpcError as caught:
-                error = error_from_call(caught, service="oracle", address=self.settings.target)
-                if not isinstance(error, OverloadedError) or attempt == _ATTEMPTS - 1:
-                    raise error from caught
-                time.sleep(error.retry_after_s or 1.0)
-        raise AssertionError
+
+        return self._oracle.repeat(attempt)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return what goes with a call."""
-        entries = [(REQUEST_ID_KEY, f"conformance-{uuid.uuid4().hex[:12]}")]
-        if self.settings.options.token:
-            entries.append(("authorization", f"Bearer {self.settings.options.token}"))
-        return tuple(entries)
+        return self._oracle.metadata(f"conformance-{uuid.uuid4().hex[:12]}")
 
     def raw(self, method: str, data: bytes) -> grpc.StatusCode:
         """Send bytes as they are to a unary method; return the status the call ended with."""

@@ -47,7 +47,7 @@ class RetryPolicy:
     doubtful: tuple[type[XenolithError], ...] = ()
     """Errors that may be part of an absence, and are reported when they stay."""
     doubtful_attempts: int = 3
-    """Attempts that may end so."""
+    """How many attempts may end so; the last of them is reported."""
     first_pause_s: float = _FIRST_PAUSE_S
     """Seconds before the second attempt; each pause after it is longer."""
     longest_pause_s: float = _LONGEST_PAUSE_S

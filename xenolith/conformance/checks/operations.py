@@ -10,6 +10,7 @@ from xenolith.conformance._check import Collection, expect, skip
 from xenolith.conformance._compare import differences
 from xenolith.conformance._crystals import strained
 from xenolith.conformance._lab import Lab
+from xenolith.contract.states import OPERATION_ENDED
 from xenolith.errors import XenolithError
 from xenolith.v1 import crystal_pb2, oracle_pb2
 
@@ -21,7 +22,6 @@ _SUCCEEDED, _FAILED, _CANCELLED = (
     oracle_pb2.OPERATION_STATE_FAILED,
     oracle_pb2.OPERATION_STATE_CANCELLED,
 )
-_DONE = {_SUCCEEDED, _FAILED, _CANCELLED}
 _VALIDITY = oracle_pb2.COMPONENT_VALIDITY
 _PATIENCE_S = 5
 
@@ -53,7 +53,7 @@ def _wait(lab: Lab, operation: oracle_pb2.Operation) -> oracle_pb2.Operation:
     message = oracle_pb2.WaitOperationRequest(operation_id=operation.id)
     message.timeout.FromSeconds(_PATIENCE_S)
     done = 0
-    while operation.state not in _DONE:
+    while operation.state not in OPERATION_ENDED:
         expect(time.monotonic() < until, f"operation {operation.id} is not done after {lab.timeout_s:g} s")
         operation = lab.call(lab.stub.WaitOperation, message).operation
         expect(
