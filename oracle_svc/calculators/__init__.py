@@ -39,6 +39,8 @@ _OWN: Final = {
     "espresso": "oracle_svc.calculators.dft.espresso:EspressoCalculator",
     "vasp": "oracle_svc.calculators.dft.vasp:VaspCalculator",
 }
+_BY_ID: Final = {"chgnet-0.3.0": "chgnet"}
+"""Calculators that go by the id of their energies too."""
 _LONG = frozenset({"gpaw", "espresso", "vasp"})
 
 
@@ -79,17 +81,20 @@ def open_calculator(name: str, /, **settings: Any) -> Calculator:
     return calculator
 
 
-def prepare_calculator(name: str, settings: Mapping[str, Any]) -> None:
+def prepare_calculator(
+    name: str, settings: Mapping[str, Any], told: Callable[[str], None] | None = None
+) -> None:
     """Fetch what a calculator needs and this machine has not: once, before processes open it.
 
-    That is a published model, and an environment for libraries that clash with those here.
+    That is a published model, and an environment for libraries that clash with those here. `told` hears what
+    is installed; without it, it is logged.
 
     Raises
     ------
     ValueError
         It cannot be had.
     """
-    interpreter_of(name)
+    interpreter_of(name, told)
     model = name if name.startswith("mace-") else settings.get("model")
     if name in _OWN and name.startswith("mace") and model is not None:
         from oracle_svc.calculators.mace.fetch import fetch
@@ -98,6 +103,7 @@ def prepare_calculator(name: str, settings: Mapping[str, Any]) -> None:
 
 
 def _factory(name: str) -> Callable[..., Calculator]:
+    name = _BY_ID.get(name, name)
     if name in _OWN:
         module, attribute = _OWN[name].split(":")
         factory: Callable[..., Calculator] = getattr(import_module(module), attribute)

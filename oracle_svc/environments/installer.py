@@ -75,7 +75,8 @@ def _run(command: list[str], told: Told, variables: Mapping[str, str]) -> None:
     ) as process:
         for line in process.stdout or ():
             lines.append(line.rstrip())
-            told(line.rstrip())
+            if line.strip() and not line.startswith(" + "):  # what is there in the end is in the pins
+                told(line.rstrip())
     if process.returncode != 0:
         tail = "\n".join(lines[-_LAST_LINES:]) or "it said nothing"
         raise InstallationFailedError(f"{' '.join(command[:4])} ... failed:\n{tail}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -16,8 +15,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from oracle_svc.cache.store import Kind
+from oracle_svc.calculators import prepare_calculator
 from oracle_svc.known.hull import Hull
-from oracle_svc.known.reference.hull_folder import CalculatorHull, hull_calculator, read_hull
+from oracle_svc.known.reference.hull_folder import CalculatorHull, find_hull, hull_calculator, read_hull
 from oracle_svc.pools.calculator_pool import CalculatorPool
 from xenolith.errors import FailedPreconditionError
 
@@ -34,7 +34,8 @@ class AuditorSpec(BaseModel):
     settings: dict[str, Any] = Field(default_factory=dict)
     """Its settings."""
     hull: Path | None = None
-    """Folder of its hull (`hull_build`) or of a reference built with it; None: the one that ships, if any."""
+    """Folder of its hull (`hull_build`) or of a reference built with it; None: the one built
+    here or shipped, if any."""
 
 
 def specs_of(text: str) -> tuple[AuditorSpec, ...]:
@@ -81,7 +82,7 @@ class Auditor:
             "atoms_per_batch": atoms_per_batch,
             "structure_limit_s": structure_limit_s,
         }
-        self._folder = spec.hull or _shipped_hull(spec)
+        self._folder = spec.hull or find_hull(spec.calculator, spec.settings)
         self._pool: CalculatorPool | None = None
         self._read: CalculatorHull | None = None
         self._lock = Lock()
@@ -164,6 +165,8 @@ def open_auditors(
         "workers": workers, "atoms_per_batch": atoms_per_batch, "structure_limit_s": structure_limit_s
     }  # fmt: skip
     opened: list[Auditor] = []
+    for spec in specs_of(text):
+        prepare_calculator(spec.calculator, spec.settings)
     try:
         opened.extend(Auditor(spec, **options) for spec in specs_of(text))
         _distinct(opened)
@@ -179,9 +182,3 @@ def _distinct(auditors: Sequence[Auditor]) -> None:
     twice = [name for name in ids if ids.count(name) > 1]
     if twice:
         raise ValueError(f"audit: two calculators are called {twice[0]}")
-
-
-def _shipped_hull(spec: AuditorSpec) -> Path | None:
-    """The hull that ships with Xenolith for a calculator as it is by default."""
-    folder = Path(str(files("oracle_svc"))) / "hulls" / spec.calculator
-    return folder if folder.is_dir() and not spec.settings else None

@@ -74,7 +74,8 @@ def place_on_hull(batch: Batch) -> None:
     if hull is None:
         missing = Outcome(
             status=Status.NO_REFERENCE,
-            message="this oracle has no hull; start it with a --reference that has one",
+            message="this oracle has no hull that serves its calculator; start it with a --hull or"
+            " --reference that does",
         )
         for index in energies:
             batch.scores[index].outcomes[Component.STABILITY] = missing

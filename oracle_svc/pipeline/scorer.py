@@ -13,12 +13,13 @@ from oracle_svc.pipeline.records import Journal
 from oracle_svc.pipeline.resources import Resources
 from oracle_svc.pipeline.results import Component, Provenance, ScoredBatch, ScoreOptions
 from oracle_svc.pipeline.stages import run_stages
+from oracle_svc.pools.calculator_process import CalculatorIdentity
 from oracle_svc.relaxation.batch import obstacle as relaxation_obstacle
 from oracle_svc.status import Outcome
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import FailedPreconditionError
 
-__all__ = ["Scorer"]
+__all__ = ["Scorer", "foreign_hull"]
 
 
 class Scorer:
@@ -128,7 +129,8 @@ class Scorer:
             if not self.resources.properties.infos:
                 missing = "this oracle has none; start it with --properties"
         elif component is Component.STABILITY:
-            missing = self._foreign_hull(reference)
+            identity = self.resources.calculators.identity
+            missing = None if reference is None else foreign_hull(reference, identity)
         elif component not in {Component.VALIDITY, Component.UNIQUENESS} and reference is None:
             missing = "this oracle has no reference; start it with --reference"
         return missing
@@ -151,25 +153,6 @@ class Scorer:
         if not (options.properties or Component.PROPERTIES in options.components):
             return {}
         return {info.name: info.digest for info in self.resources.properties.chosen(options.properties)}
-
-    def _foreign_hull(self, reference: Reference | None) -> str | None:
-        """Why energies of this calculator cannot be put on the reference's hull, or None.
-
-        A hull that a calculator made serves that calculator alone; an imported one serves its scheme.
-        """
-        identity = self.resources.calculators.identity
-        if reference is None or reference.hull is None:
-            return None
-        if reference.calculator_digest == identity.settings_digest:
-            return None
-        if reference.hull_is_declared and reference.hull_scheme == identity.scheme:
-            return None
-        return (
-            f"the hull of the reference {reference.id} was computed by {reference.calculator_id}, scheme"
-            f" {reference.hull_scheme!r} ({reference.calculator_digest[:12] or 'imported'}), this oracle's"
-            f" calculator is {identity.id}, scheme {identity.scheme!r} ({identity.settings_digest[:12]});"
-            " start it with a reference of the same calculator, or an imported one of the same scheme"
-        )
 
     def _provenance(self, options: ScoreOptions, reference: Reference | None) -> Provenance:
         resources, identity = self.resources, self.resources.calculators.identity
@@ -222,3 +205,23 @@ class Scorer:
                 for auditor in resources.chosen_auditors(options.audit_calculator_ids)
             }
         return settings
+
+
+def foreign_hull(reference: Reference, identity: CalculatorIdentity) -> str | None:
+    """Return why energies of a calculator cannot be put on a reference's hull, or None.
+
+    A hull that a calculator made serves that calculator alone; an imported one serves its scheme.
+    """
+    if reference.hull is None:
+        return None
+    if reference.calculator_digest == identity.settings_digest:
+        return None
+    if reference.hull_is_declared and reference.hull_scheme == identity.scheme:
+        return None
+    return (
+        f"the hull of the reference {reference.id} was computed by {reference.calculator_id}, scheme"
+        f" {reference.hull_scheme!r} ({reference.calculator_digest[:12] or 'imported'}), this oracle's"
+        f" calculator is {identity.id}, scheme {identity.scheme!r} ({identity.settings_digest[:12]});"
+        " start it with its own hull (--hull; xenolith judge builds one), with --hull none for energies"
+        " alone, or with a reference of the same calculator or imported of the same scheme"
+    )

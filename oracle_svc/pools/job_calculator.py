@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from oracle_svc.calculators.base import Evaluation
 from oracle_svc.pools.calculator_pool import CalculatorPool
 from oracle_svc.pools.jobs.settings import JobSettings
-from xenolith.crystal import CrystalBatch
+from oracle_svc.pools.pooled_calculator import PooledCalculator
 
 __all__ = ["JobCalculator"]
 
 
-class JobCalculator:
+class JobCalculator(PooledCalculator):
     """Evaluates each structure as a job; an oracle with the same state folder finds the results.
 
     Parameters
@@ -39,19 +38,8 @@ class JobCalculator:
         limit_s: float = 14400.0,
     ) -> None:
         jobs = JobSettings(folder=state / "jobs", options={})
-        self._pool = CalculatorPool(
-            calculator=name, settings=settings, workers=jobs_at_once, structure_limit_s=limit_s, jobs=jobs
+        super().__init__(
+            CalculatorPool(
+                calculator=name, settings=settings, workers=jobs_at_once, structure_limit_s=limit_s, jobs=jobs
+            )
         )
-        identity = self._pool.identity
-        self.id, self.version, self.scheme = identity.id, identity.version, identity.scheme
-        self.licence, self.elements = identity.licence, identity.elements
-        self.embedding_size, self.settings_digest = identity.embedding_size, identity.settings_digest
-        self.offers_forces, self.offers_stress = identity.offers_forces, identity.offers_stress
-
-    def evaluate(self, batch: CrystalBatch, *, with_forces: bool = False) -> Evaluation:
-        """Evaluate every structure."""
-        return self._pool.evaluate(batch, with_forces=with_forces)
-
-    def close(self) -> None:
-        """End jobs at work."""
-        self._pool.close()

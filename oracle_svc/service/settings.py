@@ -42,6 +42,12 @@ class OracleSettings(ProcessSettings):
     calculator_settings: Json[dict[str, Any]] = Field(
         default_factory=dict, description="its settings, as a JSON object"
     )
+    hull: str = Field(
+        "auto",
+        description="hull of the calculator: a folder; auto: the reference's where that serves this"
+        " calculator, else the calculator's own, built here or shipped; any: the same, and energies alone"
+        " without one; none: energies alone",
+    )
     cache: Annotated[str, StackVariable("XENOLITH_CACHE")] = Field(
         default_factory=_default_cache,
         description="sqlite:///FILE, redis://HOST:PORT/DB, or none",

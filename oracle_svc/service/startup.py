@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,17 +14,19 @@ from oracle_svc.crystals.amd_engines import open_amd_engine
 from oracle_svc.crystals.validity import ValidityLimits
 from oracle_svc.known.novelty.matcher import PairMatcher
 from oracle_svc.known.reference.folder import Reference
+from oracle_svc.known.reference.hull_folder import CalculatorHull, find_hull, read_hull, with_hull
 from oracle_svc.known.reference.manifest import MANIFEST
 from oracle_svc.pipeline.auditors import open_auditors
 from oracle_svc.pipeline.resources import Resources
-from oracle_svc.pipeline.scorer import Scorer
-from oracle_svc.pools.calculator_pool import CalculatorPool
+from oracle_svc.pipeline.scorer import Scorer, foreign_hull
+from oracle_svc.pools.calculator_pool import CalculatorIdentity, CalculatorPool
 from oracle_svc.pools.jobs import JobSettings
 from oracle_svc.properties.shelf import PropertyShelf
 from oracle_svc.service.operations import OperationSettings
 from oracle_svc.service.servicer import OracleService
 from oracle_svc.service.settings import OracleSettings
 from xenolith.bundle import find_bundle
+from xenolith.errors import FailedPreconditionError
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["describe", "open_service"]
@@ -62,6 +65,11 @@ def open_service(settings: OracleSettings) -> OracleService:
         relaxation_limit_s=settings.relaxation_limit_s or (_JOB_LIMIT_S if jobs else _RELAXATION_LIMIT_S),
         jobs=jobs,
     )
+    try:
+        references = _on_hull(settings, references, calculators.identity)
+    except BaseException:
+        calculators.close()
+        raise
     resources = Resources(
         calculators=calculators,
         references=references,
@@ -101,6 +109,43 @@ def open_service(settings: OracleSettings) -> OracleService:
     except BaseException:
         scorer.close()
         raise
+
+
+def _on_hull(
+    settings: OracleSettings, references: Sequence[Reference], identity: CalculatorIdentity
+) -> list[Reference]:
+    """The references, with the hull that the settings name for this calculator.
+
+    Raises
+    ------
+    BadReferenceError
+        The hull cannot be read.
+    FailedPreconditionError
+        It is another calculator's.
+    """
+    if settings.hull == "none":
+        return [with_hull(reference, None) for reference in references]
+    if settings.hull not in {"auto", "any"}:
+        own = _own_hull(Path(settings.hull), identity)
+        return [with_hull(reference, own) for reference in references]
+    if not any(foreign_hull(known, identity) for known in references):
+        return list(references)
+    folder = find_hull(settings.calculator, settings.calculator_settings)
+    if folder is None and settings.hull == "auto":
+        return list(references)
+    own = None if folder is None else _own_hull(folder, identity)
+    log.info("the calculator's own hull is used", hull="none" if own is None else own.id, folder=str(folder))
+    return [with_hull(known, own) if foreign_hull(known, identity) else known for known in references]
+
+
+def _own_hull(folder: Path, identity: CalculatorIdentity) -> CalculatorHull:
+    own = read_hull(folder)
+    if own.calculator_digest != identity.settings_digest:
+        raise FailedPreconditionError(
+            f"the hull in {folder} is of {own.calculator_id} ({own.calculator_digest[:12]}), not of"
+            f" {identity.id} ({identity.settings_digest[:12]}): build its own, xenolith judge --help"
+        )
+    return own
 
 
 def _jobs(settings: OracleSettings) -> JobSettings | None:

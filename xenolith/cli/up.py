@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from xenolith.cli.oracle.calculator import add_calculator, calculator_environment
 from xenolith.cli.output import add_json, console, write_json
 from xenolith.stack import SERVICES, Stack, StackSettings
 
@@ -30,6 +31,7 @@ def add_parser(commands: Any) -> None:
         "--stack-dir", type=Path, default=Path("xenolith-stack"), help="folder of logs and cache"
     )
     parser.add_argument("--cache", default="", help="cache of the oracle: sqlite:///FILE, redis://..., none")
+    add_calculator(parser)
     for name in SERVICES:
         parser.add_argument(f"--{name}-module", metavar="MODULE", help=f"run this instead of {name}_svc")
         if name != "trainer":
@@ -41,7 +43,7 @@ def add_parser(commands: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     """Start, report, wait."""
     out = console(given.json)
-    stack = Stack(_settings(given), on_event=lambda line: out.print(line, markup=False))
+    stack = Stack(_settings(given, out), on_event=lambda line: out.print(line, markup=False))
     with stack:
         # Whatever interrupts from here on, also while the lines are written, is the wish to stop.
         try:
@@ -54,7 +56,7 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(given: argparse.Namespace) -> StackSettings:
+def _settings(given: argparse.Namespace, out: Any) -> StackSettings:
     if unknown := set(given.services) - set(SERVICES):
         raise ValueError(f"there is no service {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
     elsewhere = {name: address for name in SERVICES if (address := getattr(given, name, None))}
@@ -69,4 +71,5 @@ def _settings(given: argparse.Namespace) -> StackSettings:
         modules={name: m for name in SERVICES if (m := getattr(given, f"{name}_module"))},
         addresses=elsewhere,
         prefer_default_ports=True,
+        environment=calculator_environment(given, out) if "oracle" in chosen else {},
     )

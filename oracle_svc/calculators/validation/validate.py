@@ -27,6 +27,7 @@ from oracle_svc.calculators.base import Calculator
 from oracle_svc.calculators.validation.bench import Bench, CalculatorUnfitError
 from oracle_svc.calculators.validation.checks import CHECKS
 from oracle_svc.calculators.validation.probes import probes
+from oracle_svc.environments import interpreter_of
 from xenolith.crystal import Crystal
 
 __all__ = ["Finding", "ValidationReport", "main", "validate_calculator"]
@@ -129,6 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--energy-tolerance", type=float, default=1e-4, help="eV/atom")
     parser.add_argument("--force-tolerance", type=float, default=2e-2, help="eV/Angstrom")
     given = parser.parse_args(arguments)
+    if (there := interpreter_of(given.name)).python != sys.executable:
+        own = list(sys.argv[1:] if arguments is None else arguments)
+        return there.run("oracle_svc.calculators.validation.validate", own)
     try:
         calculator = open_calculator(given.name, **given.settings)
     except ValueError as error:

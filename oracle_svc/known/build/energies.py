@@ -40,7 +40,7 @@ def compute_energies(
     shards = []
     for begin in range(0, len(table), SHARD_SIZE):
         rows = np.arange(begin, min(begin + SHARD_SIZE, len(table)))
-        path = folder / f"{begin // SHARD_SIZE:05d}.parquet"
+        path = folder / _shard(begin)
         ids = [table.ids[row] for row in rows]
         if not path.exists():
             evaluation = calculator.evaluate(table.batch.take(rows))
@@ -49,6 +49,16 @@ def compute_energies(
         if progress is not None:
             progress(int(rows[-1]) + 1, len(table))
     return pa.concat_tables(shards)
+
+
+def missing_rows(size: int, folder: Path) -> list[tuple[int, int]]:
+    """Return the parts of a table of so many structures that `folder` does not hold yet, as ranges."""
+    begins = range(0, size, SHARD_SIZE)
+    return [(b, min(b + SHARD_SIZE, size)) for b in begins if not (folder / _shard(b)).exists()]
+
+
+def _shard(begin: int) -> str:
+    return f"{begin // SHARD_SIZE:05d}.parquet"
 
 
 def _rows(ids: list[str], evaluation: Evaluation, digest: str) -> pa.Table:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,21 +20,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from oracle_svc.calculators import open_calculator
 from oracle_svc.calculators.base import Calculator
 from oracle_svc.crystals.elements import element_name
-from oracle_svc.known.build.energies import Progress, compute_energies
+from oracle_svc.known.build.energies import Progress, compute_energies, missing_rows
 from oracle_svc.known.hull import HullEntry, composition_of, covered, reduce_to_vertices
 from oracle_svc.known.reference.folder import Reference
 from oracle_svc.known.reference.hull_folder import write_hull
 from oracle_svc.known.reference.manifest import HULL
 from oracle_svc.known.reference.structures import StructureTable, read_structures
+from oracle_svc.pools.pooled_calculator import open_pooled
 from oracle_svc.status import Status
 from xenolith.bundle import sha256
+from xenolith.crystal import Crystal, CrystalBatch
+from xenolith.serving import usable_cores
 
-__all__ = ["HullPlan", "build_hull", "main"]
+__all__ = ["MATERIALS_PROJECT", "HullPlan", "build_hull", "main", "seconds_left", "tables_of"]
 
-_MATERIALS_PROJECT = (
+MATERIALS_PROJECT = (
     "structures of the Materials Project (materialsproject.org), "
     "A. Jain et al., APL Materials 1, 011002 (2013)"
 )
@@ -54,8 +57,11 @@ class HullPlan:
     vertices_of: Path | None = None
     """Reference whose hull's vertices alone are evaluated: a third of the work, but phases that only the new
     calculator finds stable are missed, so that its hull lies too high."""
+    simplest: int | None = None
+    """Of each table, only this many structures, those of fewest elements first: for a rehearsal. A hull of these
+    lies too high."""
     licence: str = "CC-BY-4.0"
-    attribution: str = ""
+    attribution: str = MATERIALS_PROJECT
 
 
 def build_hull(plan: HullPlan, calculator: Calculator, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -69,12 +75,13 @@ def build_hull(plan: HullPlan, calculator: Calculator, *, progress: Progress | N
     ValueError
         If a table cannot be read, or not one structure could be evaluated.
     """
-    chosen = _vertex_ids(plan.vertices_of)
     entries: list[HullEntry] = []
-    failed = 0
-    for path in plan.structures:
-        table = _chosen(read_structures(path), chosen)
-        rows = compute_energies(table, calculator, plan.work / path.stem, progress=progress)
+    failed, before, total = 0, 0, sum(len(table) for table in tables_of(plan).values())
+    for path, table in tables_of(plan).items():
+        rows = compute_energies(
+            table, calculator, plan.work / path.stem, progress=_onwards(progress, before, total)
+        )
+        before += len(table)
         found = _entries(table, rows)
         failed += len(table) - len(found)
         entries.extend(found)
@@ -94,6 +101,49 @@ def build_hull(plan: HullPlan, calculator: Calculator, *, progress: Progress | N
     return write_hull(plan.out, vertices=vertices, calculator=calculator, name=plan.name, source=source)
 
 
+def tables_of(plan: HullPlan) -> dict[Path, StructureTable]:
+    """Return the structures that a plan evaluates, by the file that they come from.
+
+    Raises
+    ------
+    ValueError
+        A table cannot be read.
+    """
+    chosen = _vertex_ids(plan.vertices_of)
+    return {
+        path: _simplest(_chosen(read_structures(path), chosen), plan.simplest) for path in plan.structures
+    }
+
+
+def seconds_left(plan: HullPlan, calculator: Calculator, *, sample: int = 24) -> tuple[int, int, float]:
+    """Return how many structures a plan has, how many are left to evaluate, and about how long those take, seconds.
+
+    A few of those left are timed, after one that wakes the calculator.
+    """
+    left: list[Crystal] = []
+    tables = tables_of(plan)
+    for path, table in tables.items():
+        for begin, end in missing_rows(len(table), plan.work / path.stem):
+            left.extend(table.batch.take(np.arange(begin, end)))
+    total = sum(len(table) for table in tables.values())
+    if not left:
+        return total, 0, 0.0
+    order = np.random.default_rng(0).permutation(len(left))
+    calculator.evaluate(CrystalBatch.from_crystals([left[order[0]]]))
+    timed = [left[row] for row in order[:sample]]
+    began = time.monotonic()
+    calculator.evaluate(CrystalBatch.from_crystals(timed))
+    elapsed = time.monotonic() - began
+    # Work grows with atoms, and cells differ in size.
+    atoms = sum(crystal.num_atoms for crystal in left) / sum(crystal.num_atoms for crystal in timed)
+    return total, len(left), elapsed * atoms
+
+
+def _onwards(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """Progress of one table, told as that of all."""
+    return None if progress is None else lambda done, _total: progress(before + done, total)
+
+
 def _vertex_ids(reference: Path | None) -> frozenset[str] | None:
     if reference is None:
         return None
@@ -104,6 +154,14 @@ def _chosen(table: StructureTable, ids: frozenset[str] | None) -> StructureTable
     if ids is None:
         return table
     rows = np.array([row for row, name in enumerate(table.ids) if name in ids], dtype=np.int64)
+    return StructureTable(ids=tuple(table.ids[row] for row in rows), batch=table.batch.take(rows))
+
+
+def _simplest(table: StructureTable, most: int | None) -> StructureTable:
+    if most is None or len(table) <= most:
+        return table
+    kinds = np.array([len(set(crystal.numbers.tolist())) for crystal in table.batch])
+    rows = np.sort(np.argsort(kinds, kind="stable")[:most])
     return StructureTable(ids=tuple(table.ids[row] for row in rows), batch=table.batch.take(rows))
 
 
@@ -128,8 +186,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the hull")
     parser.add_argument("--name", required=True, help="short name of the entries, such as mp2024")
+    parser.add_argument(
+        "--workers", type=int, default=usable_cores(), help="processes; default: one per core"
+    )
     parser.add_argument("--licence", default="CC-BY-4.0", help="SPDX id of the data's licence")
-    parser.add_argument("--attribution", default=_MATERIALS_PROJECT, help="whom to name")
+    parser.add_argument("--attribution", default=MATERIALS_PROJECT, help="whom to name")
     given = parser.parse_args(arguments)
     plan = HullPlan(
         structures=tuple(given.structures),
@@ -140,8 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         licence=given.licence,
         attribution=given.attribution,
     )
-    calculator = open_calculator(given.calculator, **given.calculator_settings)
-    info = build_hull(plan, calculator, progress=_report)
+    with open_pooled(given.calculator, given.calculator_settings, workers=given.workers) as calculator:
+        info = build_hull(plan, calculator, progress=_report)
     sys.stderr.write(f"{plan.out}: hull {info['hull']['id']}, {info['hull']['vertices']} vertices\n")
     return 0
 

@@ -11,8 +11,10 @@ A reference folder (`reference`) will do too: it holds the hull of the calculato
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,15 @@ from oracle_svc.known.reference.folder import BadReferenceError, Reference
 from oracle_svc.known.reference.manifest import MANIFEST as REFERENCE_MANIFEST
 from xenolith.bundle import sha256
 
-__all__ = ["CalculatorHull", "hull_calculator", "read_hull", "write_hull"]
+__all__ = [
+    "CalculatorHull",
+    "find_hull",
+    "hull_calculator",
+    "hulls_folder",
+    "read_hull",
+    "with_hull",
+    "write_hull",
+]
 
 _FORMAT = 1
 _MANIFEST, _VERTICES = "hull.json", "hull.parquet"
@@ -44,6 +54,40 @@ class CalculatorHull:
     """`settings_digest` of that calculator."""
     calculator: Mapping[str, Any]
     """What it says of itself: id, version, scheme, licence, elements, settings_digest."""
+
+
+def hulls_folder() -> Path:
+    """Where hulls that were built here are: `XENOLITH_HULLS`, else `xenolith/hulls` in the user's data."""
+    if given := os.environ.get("XENOLITH_HULLS"):
+        return Path(given)
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "xenolith" / "hulls"
+
+
+def find_hull(calculator: str, settings: Mapping[str, Any]) -> Path | None:
+    """Return the hull of a calculator by name: one built here, else the one that ships; None without one.
+
+    Only a calculator as it is by default has one: settings may change its energies.
+    """
+    if settings:
+        return None
+    shipped = Path(str(files("oracle_svc"))) / "hulls" / calculator
+    built = hulls_folder() / calculator
+    return next((folder for folder in (built, shipped) if (folder / _MANIFEST).is_file()), None)
+
+
+def with_hull(reference: Reference, own: CalculatorHull | None) -> Reference:
+    """Return a reference with the same known structures and another calculator's hull, or none.
+
+    Embeddings of the reference's own calculator are left behind.
+    """
+    info = {name: value for name, value in reference.info.items() if name != "embedding"}
+    info["calculator"] = None if own is None else dict(own.calculator)
+    info["hull"] = None if own is None else {"id": own.id}
+    other = Reference(reference.path, info)
+    if own is not None:
+        other.__dict__["hull"] = own.hull  # where its own property keeps what it has read
+    return other
 
 
 def read_hull(folder: Path) -> CalculatorHull:

@@ -7,6 +7,7 @@ from typing import Any
 
 from xenolith.analysis import AuditReport, compare, opinions_of, picture
 from xenolith.analysis.audit_report import CLAIMS
+from xenolith.cli.oracle.calculator import prepare, settings_of
 from xenolith.cli.oracle.scores_table import show_notes
 from xenolith.cli.oracle.scoring import add_periodic, score_with_progress
 from xenolith.cli.output import add_json, console, number, table, write_json
@@ -52,7 +53,7 @@ def run(given: argparse.Namespace) -> int:
     """Score, compare, report; the status is 1 if nothing could be compared."""
     out = console(given.json)
     items = _items(given)
-    environment = {} if addresses_of(given) else {"XENOLITH_ORACLE_AUDIT": _auditor(given)}
+    environment = {} if addresses_of(given) else {"XENOLITH_ORACLE_AUDIT": _auditor(given, out)}
     with services(given, "oracle", out, environment=environment) as client:
         offered = [info.id for info in client.oracle.describe().audit_calculators]
         # An oracle started here has the one that was asked for, whatever its id is.
@@ -103,11 +104,9 @@ def _items(given: argparse.Namespace) -> list[Item]:
     return items
 
 
-def _auditor(given: argparse.Namespace) -> str:
-    try:
-        settings = json.loads(given.calculator_settings)
-    except ValueError as error:
-        raise InvalidArgumentError(f"--calculator-settings is not JSON: {error}") from error
+def _auditor(given: argparse.Namespace, out: Any) -> str:
+    settings = settings_of(given)
+    prepare(given.calculator, settings, out)
     spec = {"calculator": given.calculator, "settings": settings}
     if given.hull is not None:
         spec["hull"] = str(given.hull.resolve())

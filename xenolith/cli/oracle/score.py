@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from xenolith.cli.oracle.calculator import add_calculator, calculator_environment
 from xenolith.cli.oracle.operation import follow_operation
 from xenolith.cli.oracle.scores_table import show_scores
 from xenolith.cli.oracle.scoring import add_out, add_periodic, check_out, score_with_progress, write_out
@@ -32,7 +33,7 @@ def add_parser(commands: Any) -> None:
         default=",".join(DEFAULT_COMPONENT_NAMES),
         help="what to measure, comma-separated",
     )
-    parser.add_argument("--calculator", default="", help="calculator id; default: the oracle's first")
+    add_calculator(parser)
     parser.add_argument("--relax", action="store_true", help="relax, and report relaxed values too")
     add_out(parser)
     parser.add_argument(
@@ -51,13 +52,15 @@ def run(given: argparse.Namespace) -> int:
     check_out(given.out)
     items = read_paths(given.paths, periodic=given.periodic)
     _expect_any(items)
-    settings: dict[str, Any] = {"calculator_id": given.calculator}
+    # An oracle started here has the calculator that was asked for, whatever its id is.
+    settings: dict[str, Any] = {"calculator_id": given.calculator if given.oracle else ""}
     if given.relax:
         settings["relax"] = {}
     if given.submit and not given.oracle:
         raise InvalidArgumentError("--submit needs an oracle that stays: --oracle HOST:PORT")
     how = {"components": given.components.split(","), "settings": settings}
-    with services(given, "oracle", out) as client:
+    environment = {} if given.oracle else calculator_environment(given, out)
+    with services(given, "oracle", out, environment=environment) as client:
         if given.submit:
             return _submit(given, client, items, how, out)
         if _takes_long(client):
