@@ -1,4 +1,4 @@
-"""A calculator in worker processes where a calculator is expected: for hulls, which are built outside an oracle."""
+"""Worker processes where a calculator is expected: for hulls, which are built outside an oracle."""
 
 from __future__ import annotations
 

@@ -133,9 +133,9 @@ def _on_hull(
     folder = find_hull(settings.calculator, settings.calculator_settings)
     if folder is None and settings.hull == "auto":
         return list(references)
-    own = None if folder is None else _own_hull(folder, identity)
-    log.info("the calculator's own hull is used", hull="none" if own is None else own.id, folder=str(folder))
-    return [with_hull(known, own) if foreign_hull(known, identity) else known for known in references]
+    found = None if folder is None else _own_hull(folder, identity)
+    log.info("the calculator's own hull is used", hull="none" if found is None else found.id)
+    return [with_hull(known, found) if foreign_hull(known, identity) else known for known in references]
 
 
 def _own_hull(folder: Path, identity: CalculatorIdentity) -> CalculatorHull:

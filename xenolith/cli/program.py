@@ -16,8 +16,8 @@ from xenolith.errors import XenolithError
 __all__ = ["main"]
 
 _COMMANDS = (
-    quickstart, up, generate, score, audit, judge, operation, train, evaluate, report, bundle, reference, data,
-    pretrain, conformance,
+    quickstart, up, generate, score, audit, judge, operation, train, evaluate, report, bundle, reference,
+    data, pretrain, conformance,
 )  # fmt: skip
 _INTERRUPTED = 130
 

@@ -58,8 +58,8 @@ class HullPlan:
     """Reference whose hull's vertices alone are evaluated: a third of the work, but phases that only the new
     calculator finds stable are missed, so that its hull lies too high."""
     simplest: int | None = None
-    """Of each table, only this many structures, those of fewest elements first: for a rehearsal. A hull of these
-    lies too high."""
+    """Of each table, only this many structures, those of fewest elements first: for a rehearsal. A hull of
+    these lies too high."""
     licence: str = "CC-BY-4.0"
     attribution: str = MATERIALS_PROJECT
 
@@ -116,7 +116,7 @@ def tables_of(plan: HullPlan) -> dict[Path, StructureTable]:
 
 
 def seconds_left(plan: HullPlan, calculator: Calculator, *, sample: int = 24) -> tuple[int, int, float]:
-    """Return how many structures a plan has, how many are left to evaluate, and about how long those take, seconds.
+    """Return how many structures a plan has, how many are left, and about how long those take, seconds.
 
     A few of those left are timed, after one that wakes the calculator.
     """

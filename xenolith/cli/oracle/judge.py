@@ -27,8 +27,8 @@ def add_parser(commands: Any) -> None:
         description="Fetch what a calculator needs, put it to the rules that every calculator keeps, say how"
         " long its hull takes, build it, and serve. What was done before is not done again: stop it at any"
         " time, and run it again to go on.",
-        epilog="Where the published file of a model cannot be fetched, the message says which file to get; give"
-        " it with --model-file. Afterwards: xenolith score FILES --calculator NAME, xenolith audit RUN"
+        epilog="Where the published file of a model cannot be fetched, the message says which file to get;"
+        " give it with --model-file. Afterwards: xenolith score FILES --calculator NAME, xenolith audit RUN"
         " --calculator NAME.",
     )
     parser.add_argument("calculator", metavar="NAME", help="such as sevennet-l3i5, mace-mpa-0 or mace")
@@ -56,8 +56,8 @@ def add_parser(commands: Any) -> None:
         "--rehearse",
         type=int,
         metavar="N",
-        help="take only N structures of each table, those of fewest elements: tries the way, its hull lies too"
-        " high (needs --out)",
+        help="take only N structures of each table, those of fewest elements: tries the way, its hull lies"
+        " too high (needs --out)",
     )
     parser.add_argument("--estimate", action="store_true", help="say how long it takes, and build nothing")
     parser.add_argument("--serve", action="store_true", help="start an oracle with it, and stay until Ctrl-C")
@@ -97,7 +97,8 @@ def run(given: argparse.Namespace) -> int:
         )
         total, left, seconds = seconds_left(plan, calculator)
         out.print(
-            f"{total} structures, {total - left} of them done; about {_duration(seconds)} on {workers} processes"
+            f"{total} structures, {total - left} of them done;"
+            f" about {_duration(seconds)} on {workers} processes"
         )
         told: dict[str, Any] = {
             "calculator": calculator.id, "structures": total, "left": left, "seconds": round(seconds, 1)
