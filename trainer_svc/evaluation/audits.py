@@ -1,14 +1,17 @@
 """Second opinions on an evaluation: what other calculators say of the samples that the oracle scored."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from trainer_svc.rewards.measurements import Measurements
 from trainer_svc.services.scoring import Scorer
-from xenolith.analysis import AuditReport, Opinion, compare
-from xenolith.contract.names import status_name
-from xenolith.crystal import Crystal, CrystalBatch
+from xenolith.analysis import AuditReport, compare, opinions_of
+from xenolith.client import Scores
+from xenolith.client.results.score_messages import scores_from_proto
+from xenolith.convert import Item
+from xenolith.crystal import CrystalBatch
 from xenolith.v1 import oracle_pb2, trainer_pb2
 
 __all__ = ["audits_of", "summary_of"]
@@ -30,17 +33,9 @@ async def audits_of(
         return ()
     answer = await scorer.second_opinions(crystals, ids)
     scored_by = answer.provenance.calculator_id
+    scores = _judged(crystals, measured, answer)
     return tuple(
-        compare(
-            [
-                _opinion(crystal, measured, index, score, name)
-                for index, (crystal, score) in enumerate(zip(crystals, answer.scores, strict=True))
-                if measured.column("valid")[index] == 1.0
-            ],
-            calculator=name,
-            scoring_calculator=scored_by,
-        )
-        for name in ids
+        compare(opinions_of(scores, name), calculator=name, scoring_calculator=scored_by) for name in ids
     )
 
 
@@ -58,21 +53,27 @@ def summary_of(report: AuditReport) -> trainer_pb2.AuditSummary:
     )
 
 
-def _opinion(
-    crystal: Crystal, measured: Measurements, index: int, score: oracle_pb2.StructureScore, name: str
-) -> Opinion:
-    audit = next((found for found in score.audits if found.calculator_id == name), oracle_pb2.Audit())
-    numbers, counts = np.unique(crystal.numbers, return_counts=True)
-    energy, above = measured.column("energy_per_atom")[index], measured.column("e_above_hull")[index]
-    problem = "" if audit.HasField("energy_per_atom") else status_name(audit.status)
-    return Opinion(
-        source=str(index),
-        formula=crystal.formula,
-        composition=dict(zip(numbers.tolist(), counts.tolist(), strict=True)),
-        energy=float(energy) if np.isfinite(energy) else None,
-        above_hull=float(above) if np.isfinite(above) else None,
-        audit_energy=audit.energy_per_atom if audit.HasField("energy_per_atom") else None,
-        audit_above_hull=audit.e_above_hull if audit.HasField("e_above_hull") else None,
-        creative=bool(measured.column("unique")[index] == 1.0 and measured.column("novel")[index] == 1.0),
-        problem=problem,
+def _judged(crystals: CrystalBatch, measured: Measurements, answer: oracle_pb2.ScoreResponse) -> Scores:
+    """Return what the auditors answered beside what the oracle measured of the same structures."""
+    items = [Item(source=str(index), crystal=crystal) for index, crystal in enumerate(crystals)]
+    audited = scores_from_proto(items, answer)
+
+    def known(name: str, index: int) -> float | None:
+        value = measured.column(name)[index]
+        return float(value) if np.isfinite(value) else None
+
+    return replace(
+        audited,
+        scores=tuple(
+            replace(
+                score,
+                formula=crystal.formula,
+                valid=known("valid", index) == 1.0,
+                unique=known("unique", index) == 1.0,
+                novel=known("novel", index) == 1.0,
+                energy_per_atom=known("energy_per_atom", index),
+                e_above_hull=known("e_above_hull", index),
+            )
+            for index, (crystal, score) in enumerate(zip(crystals, audited, strict=True))
+        ),
     )
