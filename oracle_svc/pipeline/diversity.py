@@ -42,9 +42,7 @@ def measure_diversity(batch: Batch) -> None:
             batch.scores[index].outcomes[component] = _NOTHING_KNOWN
         return
     if Component.COMPOSITION_DIVERSITY in batch.options.components:
-        values = _contributions(
-            resources.spaces_of(reference).compositions, _compositions(batch, batch.form_of)
-        )
+        values = _contributions(reference.composition_space, _compositions(batch, batch.form_of))
         for index, value in zip(batch.form_of, values, strict=True):
             batch.scores[index].composition_diversity = value
             batch.scores[index].outcomes[Component.COMPOSITION_DIVERSITY] = _OK

@@ -14,7 +14,6 @@ from oracle_svc.crystals.amd import DEFAULT_K, DEFAULT_TOLERANCE, amd_vectors
 from oracle_svc.crystals.amd_engines import NATIVE, AmdEngine
 from oracle_svc.crystals.validity import ValidityLimits
 from oracle_svc.known.diversity.contributions import FeatureSpace
-from oracle_svc.known.diversity.spaces import DiversitySpaces
 from oracle_svc.known.novelty.known_index import GivenCrystals
 from oracle_svc.known.novelty.matcher import PairMatcher
 from oracle_svc.known.reference.folder import Reference
@@ -92,7 +91,6 @@ class Resources:
             reference.prepare()
             if reference.hull is not None:  # replicas exchange hulls of chemical systems through the cache
                 reference.hull.share(cache, reference.digest)
-        self._spaces = {reference.id: DiversitySpaces(reference) for reference in self.references}
         self._known: OrderedDict[str, tuple[GivenCrystals, tuple[str, ...]]] = OrderedDict()
         self._lock = Lock()
 
@@ -169,16 +167,11 @@ class Resources:
             and reference.calculator_digest == self.calculators.identity.settings_digest
         )
 
-    def spaces_of(self, reference: Reference) -> DiversitySpaces:
-        """Return the spaces in which diversity is measured against a reference."""
-        return self._spaces[reference.id]
-
     def structure_space(self, reference: Reference | None) -> FeatureSpace | None:
         """Return the space of structure diversity; None without known structures."""
         if reference is None or not len(reference):
             return None
-        spaces = self.spaces_of(reference)
-        return spaces.embeddings if self.compares_embeddings(reference) else spaces.amd
+        return reference.embedding_space if self.compares_embeddings(reference) else reference.amd_space
 
 
 def _known_crystals(batch: CrystalBatch, engine: AmdEngine) -> tuple[GivenCrystals, tuple[str, ...]]:

@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from oracle_svc.calculators.base import digest_of
 from oracle_svc.crystals.amd import DEFAULT_K
+from oracle_svc.known.diversity.contributions import AMD_ORDERS, FeatureSpace, amd_features
 from oracle_svc.known.hull import Hull, HullEntry
 from oracle_svc.known.novelty.amd_store import AmdStore
 from oracle_svc.known.novelty.known_index import KnownIndex, KnownStructures
@@ -211,6 +212,29 @@ class Reference:
         )
 
     @cached_property
+    def composition_space(self) -> FeatureSpace:
+        """The space in which diversity of compositions is measured.
+
+        This and the other spaces are made when they are first asked for, since those of a million structures
+        take memory, and then serve every oracle that uses the reference.
+        """
+        return FeatureSpace.from_compositions(self._composition_features())
+
+    @cached_property
+    def embedding_space(self) -> FeatureSpace | None:
+        """The space of the embeddings of the calculator; None where there are none."""
+        embeddings = self.embeddings
+        if not embeddings.shape[1]:
+            return None
+        return FeatureSpace.from_embeddings(embeddings, name=f"embedding:{self.calculator_id}")
+
+    @cached_property
+    def amd_space(self) -> FeatureSpace:
+        """The space of AMD and composition, for oracles whose calculator gives no such embeddings."""
+        features = amd_features(self.amd_entries(AMD_ORDERS))
+        return FeatureSpace.from_amd(features, self._composition_features())
+
+    @cached_property
     def index(self) -> KnownIndex:
         """Finds known structures.
 
@@ -253,6 +277,10 @@ class Reference:
         if not self.info.get("calculator"):
             return None
         return KnownSource(**{name: self._source(name) for name in KnownSource.__dataclass_fields__})
+
+    def _composition_features(self) -> np.ndarray:
+        """(M, 118) `composition_vectors` of the known structures."""
+        return np.sqrt(self.compositions[:, 1:])
 
     def _source(self, name: str) -> str:
         return str((self.info.get("calculator") or {}).get(name, ""))

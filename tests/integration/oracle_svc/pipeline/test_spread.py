@@ -54,3 +54,9 @@ def test_its_energies_are_still_not_put_on_the_hull_of_another_calculator(plain_
     batch = CrystalBatch.from_crystals([crystals["NaCl-rocksalt"]])
     with pytest.raises(FailedPreconditionError, match="computed by chgnet"):
         plain_oracle.score(batch, ScoreOptions(), stop=lambda: False)
+
+
+def test_oracles_of_one_reference_share_its_spaces(make_scorer, plain_oracle, reference):
+    one, other = make_scorer().resources, make_scorer().resources
+    assert one.structure_space(reference) is other.structure_space(reference)
+    assert plain_oracle.resources.structure_space(reference) is not one.structure_space(reference)
