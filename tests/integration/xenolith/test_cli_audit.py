@@ -78,6 +78,11 @@ def test_it_says_what_survives_and_what_does_not(oracle: str, capsys: Any) -> No
     assert json.loads(capsys.readouterr().out) == found
 
 
+def test_files_may_be_named_by_their_absolute_paths(oracle: str) -> None:
+    folder = str(Path("cifs").resolve())
+    assert main(["audit", folder, "--calculator", "second", "--oracle", oracle]) == 0
+
+
 def test_a_run_is_audited_by_its_candidates(oracle: str, capsys: Any) -> None:
     folder = Path("runs") / "mine"
     folder.mkdir(parents=True)

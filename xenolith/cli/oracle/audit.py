@@ -88,8 +88,9 @@ def _items(given: argparse.Namespace) -> list[Item]:
     """Structures of paths and runs; a run's are the candidates that it claims."""
     paths = []
     for path in given.paths:
-        folder = Path(path) if (Path(path) / _CANDIDATES).is_file() else given.runs / path
-        if Path(path).exists() and folder != Path(path):
+        is_run = (Path(path) / _CANDIDATES).is_file()
+        folder = Path(path) if is_run else given.runs / path
+        if Path(path).exists() and not is_run:
             paths.append(path)
         elif (folder / _CANDIDATES).is_file():
             paths.append(str(folder / _CANDIDATES))
