@@ -1,4 +1,16 @@
-"""One run from start to end: base evaluation, steps, tuned evaluation, summary, report."""
+"""One run from start to end: base evaluation, steps, tuned evaluation, summary, report.
+
+The loop is the only place that knows all the parts of a run, and none of them knows the loop:
+
+- `training.setup` puts the parts together, anew or from the last checkpoint;
+- `rollouts` draws, samples and scores the structures of a step, through `services`;
+- `training.learner` values them (`rewards`), compares them (`algorithms`) and updates the policy;
+- `services.policy_link` pushes the new weights to the generator;
+- `runs` keeps events, TensorBoard's numbers, candidates and checkpoints;
+- `evaluation` measures a policy on fresh samples;
+- `training.stopping` says whether to go on;
+- `report` writes the page at the end.
+"""
 
 import time
 
