@@ -51,6 +51,8 @@ def run(given: argparse.Namespace) -> int:
             out.print("all services serve; Ctrl-C stops them")
             threading.Event().wait()
         except KeyboardInterrupt:
+            # A console that was interrupted in the middle of a line keeps all that follows to itself.
+            out = console(given.json)
             out.print("stopping")
     out.print("stopped")
     return 0

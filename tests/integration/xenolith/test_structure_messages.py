@@ -9,10 +9,13 @@ from examples.example_oracle.oracle import ExampleOracle
 from xenolith.analysis import score_in_pieces
 from xenolith.client import Client
 from xenolith.contract.structure_messages import StructureMessage
+from xenolith.convert import Item
 from xenolith.crystal import Crystal
+from xenolith.errors import ReadError
 from xenolith.serving import ServingSettings, threaded_server
 from xenolith.v1 import crystal_pb2, oracle_pb2
 
+UNREADABLE = Item(source="torn.cif", problem=ReadError("torn.cif: holds no crystal"))
 COPPER = Crystal(lattice=np.array([[0, 1.8, 1.8], [1.8, 0, 1.8], [1.8, 1.8, 0]]), numbers=[29],
                  frac_coords=[[0, 0, 0]])  # fmt: skip
 
@@ -56,7 +59,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[Client]:
 
 @pytest.mark.parametrize("client", [True], indirect=True)
 def test_pieces_name_both_structures_as_their_caller_counts(client: Client) -> None:
-    members = [COPPER, "no such file.cif", COPPER, COPPER, COPPER, COPPER]
+    members = [COPPER, UNREADABLE, COPPER, COPPER, COPPER, COPPER]
     scores = score_in_pieces(client, members, components=["validity"], piece=3)
     pairs = {0: 2, 2: 0, 3: 4, 4: 5, 5: 3}
     for index, other in pairs.items():
@@ -65,10 +68,10 @@ def test_pieces_name_both_structures_as_their_caller_counts(client: Client) -> N
         assert relaxation is not None
         told = [scores[index].message, relaxation.message, scores[index].audits[0].message]
         assert told == [message] * 3
-    assert "no such file.cif" in scores[1].message
+    assert "torn.cif" in scores[1].message
 
 
 @pytest.mark.parametrize("client", [False], indirect=True)
 def test_an_oracle_without_parts_has_the_structures_own_number_right(client: Client) -> None:
-    scores = client.oracle.score(["no such file.cif", COPPER, COPPER], components=["validity"])
+    scores = client.oracle.score([UNREADABLE, COPPER, COPPER], components=["validity"])
     assert [score.message.partition(":")[0] for score in scores[1:]] == ["structure 1", "structure 2"]

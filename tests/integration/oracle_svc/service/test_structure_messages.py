@@ -20,10 +20,12 @@ from xenolith.cli.oracle.scores_table import show_scores
 from xenolith.client import Client
 from xenolith.convert import Item, as_items
 from xenolith.crystal import Crystal
+from xenolith.errors import ReadError
 from xenolith.serving import ServingSettings, threaded_server
 
 BY_MATCHER = {"sameness": {"metric": "SAMENESS_METRIC_STRUCTURE_MATCHER"}}
 JUDGED = ("validity", "uniqueness")
+UNREADABLE = Item(source="torn.cif", problem=ReadError("torn.cif: holds no crystal"))
 
 
 def hanging(seed: int) -> Crystal:
@@ -62,7 +64,7 @@ def undecided(index: int, other: int) -> str:
 
 
 def test_a_pair_without_a_verdict_is_named_as_its_caller_counts(client, crystals):
-    members = [hanging(1), "no such file.cif", crystals["LiF-rocksalt"], hanging(2)]
+    members = [hanging(1), UNREADABLE, crystals["LiF-rocksalt"], hanging(2)]
     scores = client.oracle.score(as_items(members), components=JUDGED, settings=BY_MATCHER)
     assert (scores[0].message, scores[3].message) == (undecided(0, 3), undecided(3, 0))
     reordered = client.oracle.score(as_items(members[::-1][1:]), components=JUDGED, settings=BY_MATCHER)
@@ -90,7 +92,7 @@ def test_a_terminal_shows_files_instead_of_numbers(client):
 
 
 def test_what_relaxation_says_counts_as_the_caller_does(client, crystals):
-    members = ["no such file.cif", crystals["Na-fcc"], crystals["SrTiO3"]]
+    members = [UNREADABLE, crystals["Na-fcc"], crystals["SrTiO3"]]
     settings = {"relax": {"max_steps": 1, "fmax": 1e-6}}
     scores = score_in_pieces(client, members, components=("stability",), settings=settings, piece=2)
     for index in (1, 2):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from xenolith import Crystal, CrystalBatch
-from xenolith.client.oracle_calls import score_request
+from xenolith.client.oracle_calls import ScoreOptions
 from xenolith.convert import (
     as_batch,
     as_crystal,
@@ -177,10 +177,11 @@ def test_known_crystals_that_cannot_be_read_are_an_error(tmp_path: Path) -> None
     (tmp_path / "torn.cif").write_text("data_torn\n_cell_length_a ?\n")
     items = as_items(perovskite())
     with pytest.raises(ReadError, match=r"torn\.cif"):
-        score_request(items, known=[perovskite(), tmp_path / "torn.cif"])
+        ScoreOptions(crystals=items, known=[perovskite(), tmp_path / "torn.cif"]).request(items)
     with pytest.raises(NotFoundError, match="nonexistent"):
-        score_request(items, known="/nonexistent.cif")
-    assert len(score_request(items, known=[perovskite()]).known.num_atoms) == 1
+        ScoreOptions(crystals=items, known="/nonexistent.cif").request(items)
+    request = ScoreOptions(crystals=items, known=[perovskite()]).request(items)
+    assert len(request.known.num_atoms) == 1
 
 
 def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
