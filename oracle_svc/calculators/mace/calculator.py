@@ -23,6 +23,7 @@ from oracle_svc.calculators.mace.graph import sparse_graph
 from oracle_svc.calculators.mace.library import MaceLibrary
 from oracle_svc.calculators.mace.model import CONFIG, WEIGHTS, load_model
 from oracle_svc.calculators.mace.network import MaceNetwork, unsupported
+from oracle_svc.calculators.packing import packed
 from oracle_svc.calculators.screen import screen
 from oracle_svc.crystals.neighbors import Neighbors, SearchTooLargeError, find_neighbors
 from oracle_svc.status import Status
@@ -129,7 +130,7 @@ class MaceCalculator:
             batch.num_atoms, self.embedding_size, forces=with_forces, stress=with_forces
         )
         most = _EDGES_PER_PASS["cpu" if self._device.type == "cpu" else "elsewhere"]
-        for group in _pack(list(self._prepare(batch, builder)), most):
+        for group in packed(list(self._prepare(batch, builder)), _edges, most):
             self._evaluate_group(group, builder, with_forces)
         return builder.build()
 
@@ -206,15 +207,5 @@ def _head_index(heads: list[str], wanted: str | None) -> int:
     return heads.index(wanted)
 
 
-def _pack(items: list[_Item], most: int) -> Iterator[list[_Item]]:
-    group: list[_Item] = []
-    edges = 0
-    for item in items:
-        size = len(item.bonds.distance)
-        if group and edges + size > most:
-            yield group
-            group, edges = [], 0
-        group.append(item)
-        edges += size
-    if group:
-        yield group
+def _edges(item: _Item) -> int:
+    return len(item.bonds.distance)

@@ -17,6 +17,7 @@ import torch
 
 from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
 from oracle_svc.calculators.mp2020 import MP2020_SCHEME, correction_per_atom
+from oracle_svc.calculators.packing import packed
 from oracle_svc.calculators.screen import screen
 from oracle_svc.calculators.sevennet.checkpoint import SHA256
 from oracle_svc.calculators.sevennet.network import SevennetNetwork, edge_vectors
@@ -72,7 +73,7 @@ class SevennetCalculator:
     def evaluate(self, batch: CrystalBatch, *, with_forces: bool = False) -> Evaluation:
         """Return energies (eV/atom), corrected and raw, and, if asked, forces and stress."""
         builder = EvaluationBuilder(batch.num_atoms, 0, forces=with_forces, stress=with_forces)
-        for group in _packed(self._prepare(batch, builder, with_forces), _EDGES_PER_PASS[with_forces]):
+        for group in packed(self._prepare(batch, builder, with_forces), _edges, _EDGES_PER_PASS[with_forces]):
             self._evaluate_group(group, builder, with_forces)
         return builder.build()
 
@@ -140,16 +141,5 @@ def _forces_and_stress(item: _Item, by_edge: np.ndarray) -> tuple[np.ndarray, np
     return forces, edge_vectors(item.bonds).T @ by_edge / volume
 
 
-def _packed(items: Iterator[_Item], most: int) -> Iterator[list[_Item]]:
-    """Group items up to so many edges in one pass."""
-    group: list[_Item] = []
-    edges = 0
-    for item in items:
-        size = len(item.bonds.distance)
-        if group and edges + size > most:
-            yield group
-            group, edges = [], 0
-        group.append(item)
-        edges += size
-    if group:
-        yield group
+def _edges(item: _Item) -> int:
+    return len(item.bonds.distance)
