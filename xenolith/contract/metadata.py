@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["REQUEST_ID_KEY", "RUN_ID_KEY", "TOKEN_KEY", "bearer"]
+__all__ = ["REQUEST_ID_KEY", "RUN_ID_KEY", "TOKEN_KEY", "bearer", "token_of"]
 
 REQUEST_ID_KEY = "x-request-id"
 """Names one call in the log lines of client and service, and in errors."""
@@ -15,3 +15,8 @@ TOKEN_KEY = "authorization"  # noqa: S105  # the key, not the token
 def bearer(token: str) -> str:
     """Return how a token is written under `TOKEN_KEY`."""
     return f"Bearer {token}"
+
+
+def token_of(shown: str) -> str:
+    """Return the token of what was written under `TOKEN_KEY`; empty if there is none."""
+    return shown.removeprefix("Bearer ") if shown.startswith("Bearer ") else ""

@@ -16,14 +16,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from xenolith.errors import UnavailableError
-from xenolith.serving.interceptors import (
-    AroundInterceptor,
-    DecodingInterceptor,
-    admission,
-    authentication,
-    identity,
-    rich_errors,
-)
+from xenolith.serving.authentication import AuthenticationInterceptor
+from xenolith.serving.handlers import AroundInterceptor
+from xenolith.serving.idle import IdleInterceptor
+from xenolith.serving.interceptors import DecodingInterceptor, admission, identity, rich_errors
 from xenolith.serving.log import configure_logging
 from xenolith.serving.parent import parent_gone
 from xenolith.serving.settings import ServingSettings
@@ -128,8 +124,11 @@ async def running_server(
             *([AroundInterceptor(metrics.around())] if metrics else []),
             AroundInterceptor(identity()),
             AroundInterceptor(rich_errors()),
-            AroundInterceptor(authentication(settings.bearer_token())),
-            AroundInterceptor(admission(settings.max_in_flight, settings.retry_after_s, unlimited)),
+            AuthenticationInterceptor(settings.callers()),
+            AroundInterceptor(
+                admission(settings.max_in_flight, settings.retry_after_s, unlimited, settings.caller_slots)
+            ),
+            IdleInterceptor(settings.stream_idle_s),
             DecodingInterceptor(),
         ],
         options=_options(settings),
@@ -137,14 +136,19 @@ async def running_server(
     names = [_register(servicer, server) for servicer in servicers]
     checker = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checker, server)
-    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    if settings.reflection:
+        reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     port = _listen(server, settings)
     await server.start()
     for service in ["", *names]:
         await checker.set(service, health_pb2.HealthCheckResponse.SERVING)
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "[::]"} else settings.host  # noqa: S104  # compared only
     try:
-        with metrics.served(settings.host, settings.metrics_port or 0) if metrics else nullcontext() as at:
+        with (
+            metrics.served(settings.metrics_host, settings.metrics_port or 0)
+            if metrics
+            else nullcontext() as at
+        ):
             yield RunningServer(
                 address=f"{host}:{port}", port=port, server=server, health=checker, metrics_port=at
             )
@@ -176,24 +180,14 @@ def _register(servicer: object, server: grpc.aio.Server) -> str:
 def _listen(server: grpc.aio.Server, settings: ServingSettings) -> int:
     address = f"{settings.host}:{settings.port}"
     try:
-        if settings.tls_cert and settings.tls_key:
-            port = server.add_secure_port(address, _credentials(settings))
+        credentials = settings.credentials()
+        if credentials:
+            port = server.add_secure_port(address, credentials)
         else:
             port = server.add_insecure_port(address)
     except RuntimeError as error:
         raise UnavailableError(f"cannot listen on {address}: is the port taken? ({error})") from error
     return int(port)
-
-
-def _credentials(settings: ServingSettings) -> grpc.ServerCredentials:
-    if not settings.tls_cert or not settings.tls_key:
-        raise ValueError("TLS needs both certificate and key")
-    authority = settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None
-    return grpc.ssl_server_credentials(
-        [(settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())],
-        root_certificates=authority,
-        require_client_auth=authority is not None,
-    )
 
 
 def _options(settings: ServingSettings) -> list[tuple[str, int]]:
@@ -205,6 +199,9 @@ def _options(settings: ServingSettings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ]
+    if not settings.compression:
+        # A few kilobytes can unpack to the largest message there may be, before anybody is asked for a token.
+        options.append(("grpc.compression_enabled_algorithms_bitset", 1))
     if settings.max_connection_age_s:
         options.append(("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)))
         options.append(("grpc.max_connection_age_grace_ms", int(settings.grace_s * 1000)))

@@ -1,21 +1,21 @@
 """Everything that happens around a call, whatever the service: the interceptors of a server, in their order.
 
 A call passes them from the outside in: `identity` takes its ids, `rich_errors` turns what it raises into a
-status, `authentication` asks who it is, `admission` whether there is room, `DecodingInterceptor` whether its
-bytes are a message. Figures for Prometheus are outermost (`xenolith.serving.metrics`). A new one is a
-function that returns an `Around`, added to the list in `xenolith.serving.app`.
+status, `AuthenticationInterceptor` asks who it is and what he may call before a byte of the request is taken
+in, `admission` whether there is room, `IdleInterceptor` ends streams that fell silent, `DecodingInterceptor`
+makes a message of the bytes, or says that they are none. Figures for Prometheus are outermost
+(`xenolith.serving.metrics`). A new one is a function that returns an `Around`, added to the list in
+`xenolith.serving.app`.
 """
 
 import asyncio
-import hmac
-import inspect
 import math
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -24,23 +24,20 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from xenolith.contract.errors import status_from_error
-from xenolith.contract.metadata import REQUEST_ID_KEY, RUN_ID_KEY, TOKEN_KEY, bearer
+from xenolith.contract.metadata import REQUEST_ID_KEY, RUN_ID_KEY
 from xenolith.errors import (
-    AuthenticationError,
     InternalError,
     InvalidArgumentError,
     OverloadedError,
     UnimplementedError,
     XenolithError,
 )
+from xenolith.serving.authentication import caller
+from xenolith.serving.handlers import Around, CallInfo, remade, served_by
 
 __all__ = [
-    "Around",
-    "AroundInterceptor",
-    "CallInfo",
     "DecodingInterceptor",
     "admission",
-    "authentication",
     "identity",
     "is_infrastructure",
     "request_id",
@@ -57,38 +54,6 @@ _FAULTS = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DA
 
 _request_id: ContextVar[str] = ContextVar("xenolith_request_id", default="")
 _run_id: ContextVar[str] = ContextVar("xenolith_run_id", default="")
-
-
-class CallInfo(NamedTuple):
-    """What is known of a call before it is served."""
-
-    method: str
-    """Full name, such as ``/xenolith.v1.OracleService/Score``."""
-    metadata: dict[str, str]
-    """Text metadata by lower-case key; the last value of a repeated key."""
-
-
-Around = Callable[[CallInfo, Any], AbstractAsyncContextManager[None]]
-"""Given a call and its context, what to do before and after; raising refuses the call."""
-
-
-@dataclass(frozen=True)
-class AroundInterceptor(grpc.aio.ServerInterceptor):
-    """Runs every handler inside an async context manager."""
-
-    around: Around
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """Wrap the handler that `continuation` finds."""
-        handler = await continuation(details)
-        if handler is None:
-            return None
-        metadata = {key: value for key, value in details.invocation_metadata or () if isinstance(value, str)}
-        return _wrapped(handler, self.around, CallInfo(details.method, metadata))
 
 
 def is_infrastructure(method: str) -> bool:
@@ -164,60 +129,57 @@ async def _abort(context: Any, error: XenolithError) -> None:
     await context.abort(status.code, status.details, tuple(trailers))
 
 
-def authentication(token: str | None) -> Around:
-    """Require ``authorization: Bearer <token>`` on every call but health checks; None lets everybody in.
-
-    The token is compared in constant time and never logged.
-    """
-    expected = bearer(token or "").encode()
-
-    @asynccontextmanager
-    async def around(call: CallInfo, _context: Any) -> AsyncIterator[None]:
-        if token is not None and not call.method.startswith("/grpc.health."):
-            shown = call.metadata.get(TOKEN_KEY, "").encode()
-            if not hmac.compare_digest(shown, expected):
-                problem = "is wrong" if shown else "is missing"
-                raise AuthenticationError(f"the bearer token {problem}; set token=... in the client")
-        yield
-
-    return around
-
-
-def admission(max_in_flight: int, retry_after_s: float, unlimited: Collection[str] = ()) -> Around:
-    """Refuse calls beyond `max_in_flight` as RESOURCE_EXHAUSTED; health checks and `unlimited` ones pass.
+def admission(
+    max_in_flight: int, retry_after_s: float, unlimited: Collection[str] = (), caller_slots: int | None = None
+) -> Around:
+    """Refuse calls beyond a limit as RESOURCE_EXHAUSTED; health checks and `unlimited` ones pass.
 
     A full service says so at once, and when to come again, instead of making everybody wait.
+
+    Parameters
+    ----------
+    max_in_flight
+        Calls at once.
+    retry_after_s
+        Seconds after which a refused caller is to come again.
+    unlimited
+        Full names of methods that take no place.
+    caller_slots
+        Calls at once of one caller with a name, unless its token says another number; None: half of all.
     """
-    in_flight = 0
+    in_flight: Counter[str] = Counter()
+    usual = max(1, max_in_flight // 2) if caller_slots is None else caller_slots
 
     @asynccontextmanager
     async def around(call: CallInfo, _context: Any) -> AsyncIterator[None]:
-        nonlocal in_flight
         if is_infrastructure(call.method) or call.method in unlimited:
             yield
             return
-        if in_flight >= max_in_flight:
-            raise OverloadedError(
-                f"this service is serving its limit of {in_flight} calls; come again in {retry_after_s:g} s",
-                retry_after_s=retry_after_s,
-            )
-        in_flight += 1
+        who = caller()
+        name = who.name if who and not who.shared else ""
+        if in_flight.total() >= max_in_flight:
+            raise _full(f"this service is serving its limit of {max_in_flight} calls", retry_after_s)
+        slots = (who.slots or usual) if who and name else max_in_flight
+        if in_flight[name] >= slots:
+            raise _full(f"{name} has {slots} calls at work, all that it may have at once", retry_after_s)
+        in_flight[name] += 1
         try:
             yield
         finally:
-            in_flight -= 1
+            in_flight[name] -= 1
 
     return around
 
 
-class _Undecodable:
-    """Stands for a request whose bytes are no message."""
+def _full(fault: str, retry_after_s: float) -> OverloadedError:
+    return OverloadedError(f"{fault}; come again in {retry_after_s:g} s", retry_after_s=retry_after_s)
 
 
 class DecodingInterceptor(grpc.aio.ServerInterceptor):
     """Ends calls whose bytes are no message as INVALID_ARGUMENT, not as UNKNOWN with a traceback.
 
-    Takes the place of gRPC's own decoding. The innermost one, so that the others see its refusals.
+    Takes the place of gRPC's own decoding, which would come before all interceptors. The innermost one, so
+    that only bytes of those who were let in are decoded, and so that the others see its refusals.
     """
 
     async def intercept_service(
@@ -229,64 +191,21 @@ class DecodingInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(details)
         if handler is None or handler.request_deserializer is None:
             return handler
-        inner = _served_by(handler)
+        inner, decode = served_by(handler), handler.request_deserializer
         method = details.method.rpartition("/")[2]
         refusal = f"these bytes are no request of {method}: does the client know another version?"
 
-        def checked(request: Any) -> Any:
-            if isinstance(request, _Undecodable):
-                raise InvalidArgumentError(refusal)
-            return request
+        def decoded(data: bytes) -> Any:
+            try:
+                return decode(data)
+            except DecodeError:
+                raise InvalidArgumentError(refusal) from None
 
-        async def each(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async def each(requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
             async for request in requests:
-                yield checked(request)
+                yield decoded(request)
 
         def serve(request: Any, context: Any) -> Any:
-            return inner(each(request) if handler.request_streaming else checked(request), context)
+            return inner(each(request) if handler.request_streaming else decoded(request), context)
 
-        return _remade(handler, serve, _tolerant(handler.request_deserializer))
-
-
-def _tolerant(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    def tolerant(data: bytes) -> Any:
-        try:
-            return decode(data)
-        except DecodeError:
-            return _Undecodable()
-
-    return tolerant
-
-
-def _wrapped(handler: Any, around: Around, call: CallInfo) -> Any:
-    inner = _served_by(handler)
-
-    async def one(request: Any, context: Any) -> Any:
-        async with around(call, context):
-            return await inner(request, context)
-
-    async def many(request: Any, context: Any) -> AsyncIterator[Any]:
-        async with around(call, context):
-            answers = inner(request, context)
-            if inspect.isawaitable(answers):  # a handler that calls context.write itself
-                await answers
-                return
-            async for answer in answers:
-                yield answer
-
-    return _remade(handler, many if handler.response_streaming else one, handler.request_deserializer)
-
-
-def _served_by(handler: Any) -> Callable[[Any, Any], Any]:
-    """Method of the servicer that a handler calls."""
-    inner = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
-    return cast("Callable[[Any, Any], Any]", inner)
-
-
-def _remade(handler: Any, serve: Callable[[Any, Any], Any], decode: Callable[[bytes], Any] | None) -> Any:
-    """A handler of the same kind that calls `serve` with what `decode` makes of the bytes."""
-    kind = ("stream" if handler.request_streaming else "unary") + (
-        "_stream" if handler.response_streaming else "_unary"
-    )
-    make = getattr(grpc, f"{kind}_rpc_method_handler")
-    return make(serve, request_deserializer=decode, response_serializer=handler.response_serializer)
+        return remade(handler, serve, None)

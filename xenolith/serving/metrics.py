@@ -14,7 +14,8 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from xenolith.serving.interceptors import Around, CallInfo, is_infrastructure
+from xenolith.serving.handlers import Around, CallInfo
+from xenolith.serving.interceptors import is_infrastructure
 from xenolith.serving.metric_sample import MetricSample
 
 __all__ = ["Metrics"]

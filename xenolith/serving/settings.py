@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import grpc
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -22,6 +24,7 @@ from pydantic_settings import (
 )
 
 from xenolith.errors import InvalidArgumentError
+from xenolith.serving.callers import Callers, TokenFiles, single_token
 
 __all__ = ["ProcessSettings", "ServingSettings", "StackVariable", "add_arguments", "settings_from"]
 
@@ -172,6 +175,20 @@ class ServingSettings(ProcessSettings):
     grace_s: float = Field(20.0, ge=0, description="seconds that calls in flight get to finish after SIGTERM")
     max_in_flight: int = Field(32, ge=1, description="calls at once; more are asked to come again later")
     retry_after_s: float = Field(1.0, gt=0, description="seconds after which refused callers come again")
+    caller_slots: int | None = Field(
+        None,
+        ge=1,
+        description="calls at once of a caller whose token gives no slots; default: half of max_in_flight",
+    )
+    stream_idle_s: float = Field(
+        60.0,
+        gt=0,
+        description="seconds after which a stream ends whose caller sends nothing and waits for nothing",
+    )
+    compression: bool = Field(
+        False, description="accept compressed messages; a small one may unpack to max_message_mb"
+    )
+    reflection: bool = Field(True, description="tell callers with a token which methods there are")
     max_message_mb: int = Field(256, ge=4, description="largest message accepted, MiB")
     max_connection_age_s: float | None = Field(
         None,
@@ -182,6 +199,11 @@ class ServingSettings(ProcessSettings):
         None, description="bearer token that callers must send; prefer --token-file"
     )
     token_file: Path | None = Field(None, description="file holding that token")
+    tokens: Path | None = Field(
+        None,
+        description="TOML file, or folder of such files, with the tokens of several callers, their roles and"
+        " slots; read again when it changes (docs/security.md)",
+    )
     tls_cert: Path | None = Field(None, description="certificate chain (PEM); with --tls-key, serve over TLS")
     tls_key: Path | None = Field(None, description="private key (PEM)")
     tls_client_ca: Path | None = Field(
@@ -189,6 +211,9 @@ class ServingSettings(ProcessSettings):
     )
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="port of /metrics for Prometheus; 0 for any free one, default none"
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="address of /metrics; anybody who reaches it may read it"
     )
     log_format: Literal["console", "json"] = Field("console", description="how log lines are written")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
@@ -202,15 +227,63 @@ class ServingSettings(ProcessSettings):
             raise ValueError("tls_cert and tls_key go together")
         if self.tls_client_ca and not self.tls_cert:
             raise ValueError("tls_client_ca needs tls_cert and tls_key")
-        if self.token and self.token_file:
-            raise ValueError("give token or token_file, not both")
+        if len([given for given in (self.token, self.token_file, self.tokens) if given is not None]) > 1:
+            raise ValueError("give one of token, token_file and tokens, not both")
         return self
 
     def bearer_token(self) -> str | None:
-        """Return the token that callers must send, if one is set."""
+        """Return the token that all callers must send, if one is set.
+
+        Raises
+        ------
+        InvalidArgumentError
+            Its file cannot be read.
+        """
         if self.token_file:
-            return self.token_file.read_text().strip()
-        return self.token.get_secret_value() if self.token else None
+            return _content(self.token_file, "token_file").decode(errors="replace").strip()
+        return None if self.token is None else self.token.get_secret_value()
+
+    def callers(self) -> Callers | None:
+        """Return who may call; None: everybody.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A file cannot be read, a token is empty or an entry wrong.
+        """
+        if self.tokens:
+            return TokenFiles(self.tokens)
+        token = self.bearer_token()
+        return None if token is None else single_token(token)
+
+    def credentials(self) -> grpc.ServerCredentials | None:
+        """Return what the service proves its name with; None: it speaks plain text.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A file cannot be read, or key and certificate do not match.
+        """
+        if self.tls_cert is None or self.tls_key is None:
+            return None
+        key, certificate = _content(self.tls_key, "tls_key"), _content(self.tls_cert, "tls_cert")
+        authority = _content(self.tls_client_ca, "tls_client_ca") if self.tls_client_ca else None
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.tls_cert, self.tls_key)
+        except ssl.SSLError as error:
+            raise InvalidArgumentError(
+                f"tls_key: {self.tls_key} is not the key of {self.tls_cert} ({error.reason})"
+            ) from error
+        return grpc.ssl_server_credentials(
+            [(key, certificate)], root_certificates=authority, require_client_auth=authority is not None
+        )
+
+
+def _content(file: Path, name: str) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidArgumentError(f"{name}: {file} cannot be read: {error.strerror}") from error
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, port: int | None = None) -> argparse.ArgumentParser:
@@ -225,6 +298,10 @@ def settings_from(arguments: argparse.Namespace) -> ServingSettings:
     Raises
     ------
     InvalidArgumentError
-        If a value is wrong; names the field.
+        If a value or a file of it is wrong; names the field.
     """
-    return ServingSettings.read(arguments)
+    settings = ServingSettings.read(arguments)
+    # Before anything heavy is loaded: files of tokens and keys are right, or the process ends here.
+    settings.callers()
+    settings.credentials()
+    return settings

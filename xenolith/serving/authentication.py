@@ -1,0 +1,88 @@
+"""Who is let in, decided from a call's metadata before a byte of its request is taken in."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+import structlog
+
+from xenolith.contract.access import Access, access_of, may_call
+from xenolith.contract.metadata import TOKEN_KEY, token_of
+from xenolith.errors import AuthenticationError, PermissionDeniedError, XenolithError
+from xenolith.serving.callers import Caller, Callers
+from xenolith.serving.handlers import Around, CallInfo, call_info, wrapped
+
+__all__ = ["AuthenticationInterceptor", "caller"]
+
+_caller: ContextVar[Caller | None] = ContextVar("xenolith_caller", default=None)
+
+
+def caller() -> Caller | None:
+    """Return who makes the call being served; None where nobody has to show a token."""
+    return _caller.get()
+
+
+@dataclass(frozen=True)
+class AuthenticationInterceptor(grpc.aio.ServerInterceptor):
+    """Lets callers in by the table of `xenolith.contract.access`; a refused call's request is never received.
+
+    Parameters
+    ----------
+    callers
+        Those who are known, by ``authorization: Bearer <token>``; None lets everybody do everything. Tokens
+        are compared in constant time and never logged.
+    """
+
+    callers: Callers | None
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Return the handler that `continuation` finds, or one that refuses."""
+        handler = await continuation(details)
+        if handler is None or self.callers is None or access_of(details.method) is Access.EVERYONE:
+            return handler
+        call = call_info(details)
+        try:
+            known = self._let_in(call, self.callers)
+        except XenolithError as error:
+            return _refusing(error)
+        return wrapped(handler, _called_by(known), call)
+
+    def _let_in(self, call: CallInfo, callers: Callers) -> Caller:
+        shown = token_of(call.metadata.get(TOKEN_KEY, ""))
+        known = callers.find(shown)
+        if known is None:
+            problem = "is wrong" if shown else "is missing"
+            raise AuthenticationError(f"the bearer token {problem}; set token=... in the client")
+        if not may_call(known.roles, call.method):
+            raise PermissionDeniedError(
+                f"{call.method.rpartition('/')[2]} needs the role {access_of(call.method)}; {known.name} has"
+                f" {', '.join(sorted(known.roles))}"
+            )
+        return known
+
+
+def _refusing(error: XenolithError) -> Any:
+    """Return a handler that raises before it reads: of a stream nothing is received unasked."""
+
+    async def refuse(_requests: Any, _context: Any) -> None:
+        raise error
+
+    return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _called_by(known: Caller) -> Around:
+    @asynccontextmanager
+    async def around(_call: CallInfo, _context: Any) -> AsyncIterator[None]:
+        _caller.set(known)
+        structlog.contextvars.bind_contextvars(caller=known.name)
+        yield
+
+    return around
