@@ -18,7 +18,7 @@ _LEAST_GAP = 0.25
 """eV/atom: no disagreement below this is flagged, however well the two agree elsewhere."""
 _ODD = 4.0
 """Robust standard deviations from which on a disagreement is flagged."""
-_UNBELIEVABLE = -0.5
+UNBELIEVABLE_BELOW = -0.5
 """eV/atom above hull: the known phases are not that incomplete."""
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _ROUNDS = 3
@@ -92,7 +92,7 @@ def _disagreements(both: Sequence[Opinion], scored: np.ndarray, audited: np.ndar
         reason = ""
         if excess[row] > limit:
             reason = f"the auditor puts it {excess[row]:.2f} eV/atom further up than it does others"
-        elif min(scored[row], audited[row]) < _UNBELIEVABLE:
+        elif min(scored[row], audited[row]) < UNBELIEVABLE_BELOW:
             reason = f"{-min(scored[row], audited[row]):.2f} eV/atom below the hull is not to be believed"
         items.append(
             Disagreement(

@@ -10,17 +10,16 @@ from xenolith.analysis.audit_report import CLAIMS
 from xenolith.cli.oracle.calculator import prepare, settings_of
 from xenolith.cli.oracle.scores_table import show_notes
 from xenolith.cli.oracle.scoring import add_periodic, score_with_progress
+from xenolith.cli.oracle.structures import add_structures, read_structures
 from xenolith.cli.output import add_json, console, number, table, write_json
 from xenolith.cli.services import add_service_arguments, addresses_of, services
 from xenolith.contract.components import DEFAULT_COMPONENT_NAMES
-from xenolith.convert import Item, read_paths
-from xenolith.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
+from xenolith.errors import FailedPreconditionError
 from xenolith.headlines import headline
 
 __all__ = ["add_parser", "run"]
 
 _COMPONENTS = (*DEFAULT_COMPONENT_NAMES, "audit")
-_CANDIDATES = "candidates.extxyz"
 
 
 def add_parser(commands: Any) -> None:
@@ -31,9 +30,7 @@ def add_parser(commands: Any) -> None:
         description="Score structures and have a second calculator score them too, each on its own hull: "
         "rank correlation, shift, surviving mSUN claims, and the structures on which the two part.",
     )
-    parser.add_argument(
-        "paths", nargs="+", metavar="PATH|RUN", help="file or folder of structures, or a run: its candidates"
-    )
+    add_structures(parser)
     add_periodic(parser)
     parser.add_argument(
         "--calculator", default="chgnet-r2scan", help="the second calculator (default: chgnet-r2scan)"
@@ -52,7 +49,7 @@ def add_parser(commands: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     """Score, compare, report; the status is 1 if nothing could be compared."""
     out = console(given.json)
-    items = _items(given)
+    items = read_structures(given)
     environment = {} if addresses_of(given) else {"XENOLITH_ORACLE_AUDIT": _auditor(given, out)}
     with services(given, "oracle", out, environment=environment) as client:
         offered = [info.id for info in client.oracle.describe().audit_calculators]
@@ -82,27 +79,6 @@ def run(given: argparse.Namespace) -> int:
         if given.html:
             out.print(f"picture: {given.html}")
     return 0 if report.measured else 1
-
-
-def _items(given: argparse.Namespace) -> list[Item]:
-    """Structures of paths and runs; a run's are the candidates that it claims."""
-    paths = []
-    for path in given.paths:
-        is_run = (Path(path) / _CANDIDATES).is_file()
-        folder = Path(path) if is_run else given.runs / path
-        if Path(path).exists() and not is_run:
-            paths.append(path)
-        elif (folder / _CANDIDATES).is_file():
-            paths.append(str(folder / _CANDIDATES))
-        else:
-            raise NotFoundError(
-                f"{path} is no file or folder, and there are no candidates of such a run in {folder}"
-            )
-    items = read_paths(paths, periodic=given.periodic)
-    if all(item.problem for item in items):
-        problems = [str(item.problem) for item in items]
-        raise InvalidArgumentError("; ".join(problems[:5]) or "no structures given")
-    return items
 
 
 def _auditor(given: argparse.Namespace, out: Any) -> str:
