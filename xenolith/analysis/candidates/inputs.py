@@ -114,7 +114,7 @@ def _write_espresso(crystal: Crystal, folder: Path, moments: Sequence[float]) ->
         format_options={"coord_decimals": 10},
     )
     folder.mkdir(parents=True, exist_ok=True)
-    made.write_file(folder / "pw.in")
+    (folder / "pw.in").write_text(f"{made}\n", "utf-8")
     (folder / "README").write_text(
         "mpirun pw.x -in pw.in > pw.out\n"
         "Put the pseudopotentials of SSSP efficiency (PBE) into pseudo/, renamed as ATOMIC_SPECIES asks\n"
