@@ -15,8 +15,8 @@ from xenolith.v1 import trainer_pb2
 __all__ = ["config_from_proto", "config_to_proto"]
 
 _NORMALIZATION = "REWARD_NORMALIZATION_"
-_BESIDE_TERMS = ("invalid_reward", "suspicious_below", "creativity")
-_OF_ANY_SPEC = {"reward_combine": "combine", "elements": "elements"}
+_BESIDE_TERMS = ("invalid_reward", "suspicious_below")
+_OF_ANY_SPEC = {"reward_combine": "combine", "elements": "elements", "creativity": "creativity"}
 """Fields that change a spec, whether it is sent or shipped, with their names in it."""
 
 
@@ -42,7 +42,7 @@ def config_from_proto(message: trainer_pb2.RunConfig) -> RunConfig:
     if changes:
         reward = document.get("reward") or "discovery"
         table = load_spec(reward).model_dump(exclude_none=True) if isinstance(reward, str) else reward
-        document["reward"] = table | changes
+        document["reward"] = {**table, **changes, **_creativity(table, changes)}
     try:
         return validate_config(document)
     except ConfigError as error:
@@ -54,6 +54,12 @@ def _as_sent(violation: FieldViolation) -> FieldViolation:
     field = re.sub(r"^config\.reward\.terms", "config.reward_terms", violation.field)
     field = re.sub(r"^config\.reward\.combine", "config.reward_combine", field)
     return replace(violation, field=re.sub(r"^config\.reward\.", "config.", field))
+
+
+def _creativity(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    # What is unset is as the spec says, so that a shipped one can be given a memory alone.
+    given = changes.get("creativity")
+    return {} if given is None else {"creativity": table.get("creativity", {}) | given}
 
 
 def _shipped(spec: str) -> str:

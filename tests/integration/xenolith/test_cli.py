@@ -305,6 +305,22 @@ def test_quickstart_starts_its_own_run_and_again_shows_it(at: Any, capsys: Any) 
     assert "take another --name" in capsys.readouterr().err
 
 
+def test_quickstart_learns_by_awm_and_by_grpo_where_asked(at: Any) -> None:
+    trainer = Trainer()
+    address = at(trainer)
+    assert main(["quickstart", "--trainer", address]) == 0
+    assert main(["quickstart", "--algorithm", "grpo", "--name", "g", "--trainer", address]) == 0
+    assert main(["quickstart", "--algorithm", "nft", "--name", "n", "--trainer", address]) == 0
+    configs = {name: run.config for name, run in trainer.runs.items()}
+    learnt_by = {name: config.algorithm for name, config in configs.items()}
+    assert learnt_by == {"quickstart": "awm", "g": "grpo", "n": "nft"}
+    assert configs["g"].atom_counts.max == 6
+    assert not configs["n"].optimizer.HasField("kl_weight")  # nft has its own
+    for config in configs.values():
+        assert config.steps * config.groups * config.group_size <= 10_240
+        assert config.evaluation.atom_counts.max == 20
+
+
 def test_a_run_whose_trainer_was_lost_goes_on(at: Any, capsys: Any) -> None:
     assert main(["train", "--name", "lost", "--steps", "1", "--trainer", at(Trainer())]) == 0
     assert "going on with run lost after step 0" in capsys.readouterr().out

@@ -19,7 +19,10 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "quickstart",
         help="generate, score, train and report, in minutes on two cores",
-        description="Evaluate the shipped model, improve it by GRPO, evaluate again, write runs/quickstart.",
+        description=(
+            "Evaluate the shipped model, improve it by advantage-weighted matching, or --algorithm grpo,"
+            " evaluate again, write runs/quickstart."
+        ),
     )
     parser.add_argument("--name", help="name of the run (default: quickstart)")
     add_overrides(parser)
@@ -31,10 +34,15 @@ def add_parser(commands: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     """Start the run, or go on with it, and follow it to its report."""
     out = console(given.json)
-    preset = resources.files("xenolith.cli.trainer").joinpath("quickstart.toml").read_text()
-    config = config_from(given, tomllib.loads(preset))
+    config = config_from(given, _preset(given.algorithm))
     with services(given, "trainer", out) as client:
         return finish(given, client, _started(client, config, out), out)
+
+
+def _preset(algorithm: str | None) -> dict[str, Any]:
+    """Return the quickstart's own configuration for GRPO, which wants other settings, and for all others."""
+    file = "quickstart-grpo.toml" if algorithm == "grpo" else "quickstart.toml"
+    return tomllib.loads(resources.files("xenolith.cli.trainer").joinpath(file).read_text())
 
 
 def _started(client: Client, config: Any, out: Any) -> Run:

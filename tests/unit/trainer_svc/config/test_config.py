@@ -1,6 +1,7 @@
 """Run configuration: defaults, refusals, and the way over the wire and back."""
 
 import tomllib
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from trainer_svc.config.messages import config_from_proto, config_to_proto
 from trainer_svc.config.run_config import validate_config
 from trainer_svc.errors import ConfigError
+from xenolith.client import run_config
 from xenolith.files import read_toml
 from xenolith.v1 import trainer_pb2
 
@@ -113,3 +115,29 @@ def test_the_example_of_an_adapter_run_is_read():
     config = validate_config(read_toml(path))
     assert config.adapter.rank == 16
     assert config.adapter.alpha == 32.0
+
+
+@pytest.mark.parametrize(("preset", "algorithm"), [("quickstart", "awm"), ("quickstart-grpo", "grpo")])
+def test_the_quickstarts_own_configurations_are_taken(preset, algorithm):
+    text = resources.files("xenolith.cli.trainer").joinpath(f"{preset}.toml").read_text()
+    config = config_from_proto(run_config(tomllib.loads(text)))
+    assert config.algorithm == algorithm
+    assert config.evaluation.atom_counts.max == 20
+
+
+def test_creativity_changes_a_shipped_reward_and_leaves_the_rest_of_it():
+    message = trainer_pb2.RunConfig(name="a", reward_combine="conjunction")
+    message.creativity.memory = 0.25
+    plain = config_from_proto(trainer_pb2.RunConfig(name="a")).reward
+    changed = config_from_proto(message).reward
+    assert changed.creativity == plain.creativity.model_copy(update={"memory": 0.25})
+    assert changed.combine == "conjunction"
+    assert changed.terms == plain.terms
+
+
+def test_creativity_that_makes_no_sense_is_named_as_it_was_sent():
+    message = trainer_pb2.RunConfig(name="a")
+    message.creativity.memory = -1.0
+    with pytest.raises(ConfigError) as caught:
+        config_from_proto(message)
+    assert [violation.field for violation in caught.value.violations] == ["config.creativity.memory"]
