@@ -84,6 +84,9 @@ class EvaluationSettings(Model):
     """Steps between evaluations during the run, on seeds of their own, which choose the policy that the run
     ends with; 0: none, and it ends with the last one."""
     n_during: int = Field(default=64, ge=1)
+    min_unique: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Share of unique samples below which a policy yields to those above when one is chosen during the run;
+    None: mSUN alone decides. The more samples, the more of them repeat each other: it is for n_during."""
     seeds: tuple[int, ...] = ()
     """One round of n samples each, pooled; empty: one seed derived from the run's."""
     sampler: Sampler = Field(default_factory=Sampler)

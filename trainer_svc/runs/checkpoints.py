@@ -47,6 +47,8 @@ class TrainingState(BaseModel):
     """Distinct chemical systems per sample of every step since the run began or last backed off."""
     evaluations: list[tuple[int, float]] = []
     """Step and mSUN of each evaluation during the run."""
+    repetitive: list[int] = []
+    """Steps of those whose samples had fewer unique ones than the run asks for."""
     selection_calls: int = 0
     """Structures scored in them."""
     calculator_evaluations: int = 0
@@ -61,7 +63,8 @@ class TrainingState(BaseModel):
         if not self.evaluations:
             return self.step
         # Of equal ones the later: it has learnt more.
-        return max(self.evaluations, key=lambda found: (found[1], found[0]))[0]
+        ranked = [(step not in self.repetitive, msun, step) for step, msun in self.evaluations]
+        return max(ranked)[2]
 
 
 @dataclass(frozen=True, kw_only=True)

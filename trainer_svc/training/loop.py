@@ -131,6 +131,8 @@ class Training:
                 " with a --reference that has structures and a hull, or leave evaluation.every out"
             )
         state.evaluations.append((state.step, evaluated.estimates["msun"].value))
+        if settings.min_unique is not None and evaluated.estimates["unique"].value < settings.min_unique:
+            state.repetitive.append(state.step)
         state.selection_calls += evaluated.oracle_calls
         state.calculator_evaluations += evaluated.calculator_evaluations
         await self._worker.run(self._checkpoint, parts)
@@ -157,13 +159,15 @@ class Training:
         state, began, step = parts.state, time.monotonic(), parts.state.step + 1
         computed = parts.scorer.calculator_evaluations
         collected = await parts.pipeline.collect(step, parts.learner.experience.emphasis)
-        state.calculator_evaluations += parts.scorer.calculator_evaluations - computed
+        computed = parts.scorer.calculator_evaluations - computed
+        state.calculator_evaluations += computed
         collected_at = time.monotonic()
         event = await self._worker.run(self._learn, parts, collected, step)
         learnt_at = time.monotonic()
         await self._publish(parts)
         pushed_at = time.monotonic()
         event.policy_version = state.policy_version
+        event.calculator_evaluations = computed
         event.replayed = step in self._reported
         state.training_s += pushed_at - began
         timings = {

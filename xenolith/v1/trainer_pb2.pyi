@@ -325,7 +325,7 @@ class RangeTransform(_message.Message):
     def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., width: _Optional[float] = ...) -> None: ...
 
 class EvaluationSettings(_message.Message):
-    __slots__ = ("n", "every", "n_during", "seeds", "sampler", "relax", "audit_calculator_ids", "bootstrap", "atom_counts", "cleanup", "finishing")
+    __slots__ = ("n", "every", "n_during", "seeds", "sampler", "relax", "audit_calculator_ids", "bootstrap", "atom_counts", "cleanup", "finishing", "min_unique")
     N_FIELD_NUMBER: _ClassVar[int]
     EVERY_FIELD_NUMBER: _ClassVar[int]
     N_DURING_FIELD_NUMBER: _ClassVar[int]
@@ -337,6 +337,7 @@ class EvaluationSettings(_message.Message):
     ATOM_COUNTS_FIELD_NUMBER: _ClassVar[int]
     CLEANUP_FIELD_NUMBER: _ClassVar[int]
     FINISHING_FIELD_NUMBER: _ClassVar[int]
+    MIN_UNIQUE_FIELD_NUMBER: _ClassVar[int]
     n: int
     every: int
     n_during: int
@@ -348,7 +349,8 @@ class EvaluationSettings(_message.Message):
     atom_counts: AtomCounts
     cleanup: _generator_pb2.Cleanup
     finishing: _generator_pb2.Finishing
-    def __init__(self, n: _Optional[int] = ..., every: _Optional[int] = ..., n_during: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., relax: _Optional[_Union[_oracle_pb2.RelaxOptions, _Mapping]] = ..., audit_calculator_ids: _Optional[_Iterable[str]] = ..., bootstrap: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ..., cleanup: _Optional[_Union[_generator_pb2.Cleanup, _Mapping]] = ..., finishing: _Optional[_Union[_generator_pb2.Finishing, _Mapping]] = ...) -> None: ...
+    min_unique: float
+    def __init__(self, n: _Optional[int] = ..., every: _Optional[int] = ..., n_during: _Optional[int] = ..., seeds: _Optional[_Iterable[int]] = ..., sampler: _Optional[_Union[_generator_pb2.SamplerSettings, _Mapping]] = ..., relax: _Optional[_Union[_oracle_pb2.RelaxOptions, _Mapping]] = ..., audit_calculator_ids: _Optional[_Iterable[str]] = ..., bootstrap: _Optional[int] = ..., atom_counts: _Optional[_Union[AtomCounts, _Mapping]] = ..., cleanup: _Optional[_Union[_generator_pb2.Cleanup, _Mapping]] = ..., finishing: _Optional[_Union[_generator_pb2.Finishing, _Mapping]] = ..., min_unique: _Optional[float] = ...) -> None: ...
 
 class EarlyStopping(_message.Message):
     __slots__ = ("patience", "window", "min_delta", "min_unique", "max_training_s", "min_systems", "back_offs", "max_oracle_calls", "max_calculator_evaluations")
@@ -423,7 +425,7 @@ class Run(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[RunState, str]] = ..., message: _Optional[str] = ..., config: _Optional[_Union[RunConfig, _Mapping]] = ..., steps_done: _Optional[int] = ..., steps_total: _Optional[int] = ..., policy_version: _Optional[str] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., base: _Optional[_Union[Evaluation, _Mapping]] = ..., tuned: _Optional[_Union[Evaluation, _Mapping]] = ..., last_step: _Optional[_Union[StepEvent, _Mapping]] = ..., directory: _Optional[str] = ..., artifacts: _Optional[_Iterable[str]] = ..., bundle_name: _Optional[str] = ..., bundle_digest: _Optional[str] = ..., score_provenance: _Optional[_Union[_oracle_pb2.ScoreProvenance, _Mapping]] = ..., oracle_calls: _Optional[int] = ..., wall_s: _Optional[float] = ..., training_oracle_calls: _Optional[int] = ..., calculator_evaluations: _Optional[int] = ..., chosen_step: _Optional[int] = ...) -> None: ...
 
 class StepEvent(_message.Message):
-    __slots__ = ("step", "rollout_policy_version", "policy_version", "samples", "groups_dropped", "reward_mean", "reward_std", "terms", "ratio_deviation", "kl", "clip_fraction", "grad_norm", "loss", "learning_rate", "metrics", "timings", "oracle_calls", "cache_hits", "statuses", "warnings", "replayed", "kl_weight")
+    __slots__ = ("step", "rollout_policy_version", "policy_version", "samples", "groups_dropped", "reward_mean", "reward_std", "terms", "ratio_deviation", "kl", "clip_fraction", "grad_norm", "loss", "learning_rate", "metrics", "timings", "oracle_calls", "cache_hits", "statuses", "warnings", "replayed", "kl_weight", "calculator_evaluations")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -467,6 +469,7 @@ class StepEvent(_message.Message):
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_FIELD_NUMBER: _ClassVar[int]
     KL_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CALCULATOR_EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
     step: int
     rollout_policy_version: str
     policy_version: str
@@ -489,7 +492,8 @@ class StepEvent(_message.Message):
     warnings: _containers.RepeatedScalarFieldContainer[str]
     replayed: bool
     kl_weight: float
-    def __init__(self, step: _Optional[int] = ..., rollout_policy_version: _Optional[str] = ..., policy_version: _Optional[str] = ..., samples: _Optional[int] = ..., groups_dropped: _Optional[int] = ..., reward_mean: _Optional[float] = ..., reward_std: _Optional[float] = ..., terms: _Optional[_Iterable[_Union[RewardTermSummary, _Mapping]]] = ..., ratio_deviation: _Optional[float] = ..., kl: _Optional[float] = ..., clip_fraction: _Optional[float] = ..., grad_norm: _Optional[float] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., timings: _Optional[_Mapping[str, float]] = ..., oracle_calls: _Optional[int] = ..., cache_hits: _Optional[int] = ..., statuses: _Optional[_Mapping[str, int]] = ..., warnings: _Optional[_Iterable[str]] = ..., replayed: bool = ..., kl_weight: _Optional[float] = ...) -> None: ...
+    calculator_evaluations: int
+    def __init__(self, step: _Optional[int] = ..., rollout_policy_version: _Optional[str] = ..., policy_version: _Optional[str] = ..., samples: _Optional[int] = ..., groups_dropped: _Optional[int] = ..., reward_mean: _Optional[float] = ..., reward_std: _Optional[float] = ..., terms: _Optional[_Iterable[_Union[RewardTermSummary, _Mapping]]] = ..., ratio_deviation: _Optional[float] = ..., kl: _Optional[float] = ..., clip_fraction: _Optional[float] = ..., grad_norm: _Optional[float] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., metrics: _Optional[_Mapping[str, float]] = ..., timings: _Optional[_Mapping[str, float]] = ..., oracle_calls: _Optional[int] = ..., cache_hits: _Optional[int] = ..., statuses: _Optional[_Mapping[str, int]] = ..., warnings: _Optional[_Iterable[str]] = ..., replayed: bool = ..., kl_weight: _Optional[float] = ..., calculator_evaluations: _Optional[int] = ...) -> None: ...
 
 class RewardTermSummary(_message.Message):
     __slots__ = ("name", "raw_mean", "mean", "std", "measured", "failed")

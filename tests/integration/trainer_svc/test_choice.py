@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from trainer_svc.runs.checkpoints import TrainingState
 from xenolith.v1 import oracle_pb2
 from xenolith.v1 import trainer_pb2 as pb
 
@@ -91,6 +92,21 @@ def test_a_run_that_chooses_remembers_and_replays_resumes_bit_for_bit(lab, forwa
     assert whole["experience"]["replayed"]
     assert sum(whole["experience"]["formulas"].values()) > 0
     assert whole["experience"]["successes"]
+
+
+def test_a_policy_that_repeats_itself_yields_to_one_that_does_not():
+    found = [(0, 0.1), (2, 0.3), (4, 0.5), (6, 0.4)]
+    assert TrainingState(policy_version="a", evaluations=found).chosen_step == 4
+    assert TrainingState(policy_version="a", evaluations=found, repetitive=[4, 6]).chosen_step == 2
+    assert TrainingState(policy_version="a", evaluations=found, repetitive=[0, 2, 4, 6]).chosen_step == 4
+
+
+@pytest.mark.parametrize(("least", "repetitive"), [(0.0, []), (1.0, [0, 2, 4])])
+def test_a_run_notes_which_of_its_policies_repeat_themselves(lab, forward_run, tmp_path, least, repetitive):
+    forward_run.evaluation.every, forward_run.evaluation.n_during = 2, 40  # copies are certain
+    forward_run.evaluation.min_unique = least
+    lab(lambda lab: lab.run(forward_run))
+    assert state_of(tmp_path / "runs", 4)["repetitive"] == repetitive
 
 
 def test_a_collapse_goes_back_before_it_ends_the_run(lab, forward_run):
