@@ -140,7 +140,9 @@ def minimum_image(frac_padded: Tensor, metric: Tensor) -> tuple[Tensor, Tensor]:
     projected = difference @ metric[:, None]
     square = (projected * difference).sum(-1)
     cross = projected @ images.T
-    self_term = torch.einsum("kx,bxy,ky->bk", images, metric, images)
+    # Two factors at a time: of three, torch.einsum takes another order where opt_einsum is installed, with
+    # other last digits.
+    self_term = torch.einsum("bky,ky->bk", torch.einsum("kx,bxy->bky", images, metric), images)
     candidates = square[..., None] + 2 * cross + self_term[:, None, None, :]
     shortest, choice = candidates.min(dim=-1)
     return difference + images[choice], shortest.clamp_min(0).sqrt()

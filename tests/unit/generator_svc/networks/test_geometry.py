@@ -60,6 +60,20 @@ def test_minimum_image_agrees_with_pymatgen() -> None:
     np.testing.assert_allclose(distance[0].numpy(), expected, atol=1e-8)
 
 
+@pytest.mark.skipif(not torch.backends.opt_einsum.is_available(), reason="opt_einsum is not installed")
+def test_distances_are_the_same_to_the_last_bit_where_opt_einsum_is_installed() -> None:
+    cells = torch.rand(64, 3, 3, generator=torch.Generator().manual_seed(0)) * 5
+    frac, metric = (
+        cells.new_tensor(np.random.default_rng(0).random((64, 20, 3))),
+        cells @ cells.transpose(1, 2),
+    )
+    with torch.backends.opt_einsum.flags(enabled=True, strategy="auto"):
+        _, ordered = geometry.minimum_image(frac, metric)
+    with torch.backends.opt_einsum.flags(enabled=False, strategy=None):
+        _, plain = geometry.minimum_image(frac, metric)
+    assert torch.equal(ordered, plain)
+
+
 def test_phases_are_inverted_across_the_boundary() -> None:
     frac = torch.tensor([[0.999999, 0.0, 0.5]])
     back = geometry.phases_to_frac(geometry.phases(frac))
