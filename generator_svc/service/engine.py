@@ -20,8 +20,11 @@ from generator_svc.networks.ragged import Ragged
 from generator_svc.service.policy import Policy
 from generator_svc.storage.bundle import LoadedBundle
 from xenolith.crystal import Crystal, CrystalBatch
+from xenolith.errors import CancelledError
 from xenolith.v1 import crystal_pb2
 
+_PORTION = 256
+"""Structures encoded or decoded together."""
 ASSIGNED = "assign_elements"
 """Name in provenance of elements that were chosen to fit a composition or a chemical system."""
 
@@ -146,14 +149,31 @@ class Engine:
         num_atoms: np.ndarray,
         finishing: FinishPlan | None,
         cleanup: CleanupPlan,
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> Cleaned:
-        """Crystals of (T, latent_dim) normalised latents, finished and cleaned up as asked."""
+        """Crystals of (T, latent_dim) normalised latents, finished and cleaned up as asked.
+
+        Raises
+        ------
+        CancelledError : `cancelled` answered true between two portions.
+        """
         if not len(num_atoms):
             return clean(CrystalBatch.from_crystals([]), cleanup, self.relaxer)
-        ragged = Ragged(torch.from_numpy(num_atoms.astype(np.int64)).to(self.device))
-        values = torch.from_numpy(np.array(latents, dtype=np.float32)).to(self.device)
-        crystals = self._crystals(self.loaded.restore(values), ragged, finishing)
-        return clean(crystals, cleanup, self.relaxer)
+        first = np.concatenate([[0], np.cumsum(num_atoms)])
+        done = []
+        for part in portions(range(len(num_atoms))):
+            if cancelled():
+                raise CancelledError("the call was cancelled or its deadline passed")
+            counts = num_atoms[part[0] : part[-1] + 1]
+            ragged = Ragged(torch.from_numpy(counts.astype(np.int64)).to(self.device))
+            rows = latents[first[part[0]] : first[part[-1] + 1]]
+            values = torch.from_numpy(np.array(rows, dtype=np.float32)).to(self.device)
+            crystals = self._crystals(self.loaded.restore(values), ragged, finishing)
+            done.append(clean(crystals, cleanup, self.relaxer))
+        if len(done) == 1:
+            return done[0]
+        together = CrystalBatch.from_crystals([crystal for one in done for crystal in one.crystals])
+        return Cleaned(crystals=together, steps=tuple(dict.fromkeys(s for one in done for s in one.steps)))
 
     def _crystals(
         self,
@@ -203,6 +223,12 @@ class Engine:
         if lengths.max() > 1e3 or not abs(np.linalg.det(crystal.lattice)) > 1e-3 * lengths.prod():
             return crystal_pb2.STRUCTURE_STATUS_BAD_CELL, "has a singular or absurdly large cell"
         return crystal_pb2.STRUCTURE_STATUS_OK, ""
+
+
+def portions(rows: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield rows of a request in portions, between which a call can be cancelled."""
+    for start in range(0, len(rows), _PORTION):
+        yield rows[start : start + _PORTION]
 
 
 def to_batch(crystals: CrystalTensors) -> CrystalBatch:

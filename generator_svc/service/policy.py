@@ -15,9 +15,12 @@ import torch
 from generator_svc.networks.denoiser import Denoiser
 from generator_svc.networks.lora import LoraConfig, merge
 from generator_svc.storage.bundle import LoadedBundle
-from xenolith.contract.chunks import ReceivedWeights
+from xenolith.contract.chunks import ReceivedWeights, WeightsReceiver
 from xenolith.errors import FailedPreconditionError, invalid_field
 from xenolith.v1 import generator_pb2
+
+MAX_WEIGHT = 1e6
+"""Largest size of a weight; those of networks that compute are a few units."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,12 @@ class PolicyStore:
     def current(self) -> Policy:
         """The policy that samples now."""
         return self._current
+
+    def receiver(self) -> WeightsReceiver:
+        """Return what takes an update: none larger than all weights in the widest numbers."""
+        tensors = self._bundle.denoiser.state_dict()
+        size = sum(value.numel() for value in tensors.values())
+        return WeightsReceiver(max_bytes=8 * size, max_tensors=4 * len(tensors))
 
     def expect(self, version: str) -> Policy:
         """The current policy, if it has this version; an empty version stands for any.
@@ -167,6 +176,8 @@ def _adapted(base: Policy, weights: ReceivedWeights) -> Policy:
 def _finite(name: str, array: np.ndarray) -> torch.Tensor:
     if not np.isfinite(array).all():
         raise invalid_field("chunk.data", f"{name} holds NaN or infinity")
+    if array.size and np.abs(array).max() > MAX_WEIGHT:
+        raise invalid_field("chunk.data", f"{name} holds numbers beyond {MAX_WEIGHT:g}")
     return torch.from_numpy(array.astype(np.float32))
 
 
@@ -174,7 +185,7 @@ def _lora_config(config_json: str) -> LoraConfig:
     try:
         document: dict[str, Any] = json.loads(config_json)["adapter"]
         return LoraConfig(**{**document, "targets": tuple(document["targets"])})
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise invalid_field(
             "header.config_json", f'must hold {{"adapter": {{"rank", "alpha", "targets"}}}}: {error!r}'
         ) from error

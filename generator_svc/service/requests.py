@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from generator_svc.cleanup.plan import cleanup_plan
+from generator_svc.cleanup.plan import MAX_RELAX_STEPS, MAX_TOLERANCE, cleanup_plan
 from generator_svc.conditioning import check_conditions, fitting_atom_counts, formula, wanted_conditions
 from generator_svc.diffusion.sampler import SamplerSettings
-from generator_svc.finisher.plan import finish_plan
+from generator_svc.finisher.plan import MAX_FINISH_STEPS, finish_plan
 from generator_svc.networks.conditions import Conditions
 from generator_svc.service.engine import Engine, SamplePlan
+from xenolith.contract.bounds import check_bounded
+from xenolith.contract.wire import batch_from_proto
+from xenolith.crystal import CrystalBatch
 from xenolith.errors import FailedPreconditionError, invalid_field
 from xenolith.v1 import generator_pb2
 
@@ -21,8 +24,27 @@ MAX_GUIDANCE = 100.0
 """Largest guidance scale; useful ones are below 10."""
 MAX_SAMPLES = 10_000
 """Most samples in one request."""
+MAX_BATCH = 4096
+"""Most structures in a request to encode or decode."""
+MAX_MAGNITUDE = 1e4
+"""Largest size of a latent; those of crystals are a few units."""
 DEFAULT_CHUNK = 64
 """Samples computed together unless the request asks for fewer."""
+_LONGEST_NAME = 4_096
+
+
+LIMITS = {
+    "num_samples": MAX_SAMPLES,
+    "num_atoms": MAX_SAMPLES,
+    "sampler.steps": NUM_TIMESTEPS,
+    "sampler.guidance_scale": MAX_GUIDANCE,
+    "cleanup.relax_steps": MAX_RELAX_STEPS,
+    "cleanup.symmetrize_tolerance": MAX_TOLERANCE,
+    "finishing.steps": MAX_FINISH_STEPS,
+    "crystals.num_atoms": MAX_BATCH,
+    "latents": MAX_MAGNITUDE,
+}
+"""The most that requests may ask for, as Describe names it."""
 
 
 def sample_plan(request: generator_pb2.SampleRequest, engine: Engine) -> SamplePlan:
@@ -32,6 +54,7 @@ def sample_plan(request: generator_pb2.SampleRequest, engine: Engine) -> SampleP
     ------
     InvalidArgumentError, FailedPreconditionError
     """
+    check_bounded(request, entries=MAX_SAMPLES, characters=_LONGEST_NAME)
     _expect_bundle(request.expected_bundle_digest, engine)
     check_conditions(request.conditions, engine.loaded.denoiser.config.conditions, engine.elements)
     finishing = finish_plan(request.finishing, engine.finishing)
@@ -83,6 +106,7 @@ def sampler_settings(
 def decode_input(request: generator_pb2.DecodeRequest, latents: np.ndarray, engine: Engine) -> np.ndarray:
     """Check a DecodeRequest; returns its atom counts."""
     _expect_autoencoder(request.expected_autoencoder_digest, engine, required=True)
+    _check_batch("num_atoms", len(request.num_atoms))
     num_atoms = np.array(request.num_atoms, dtype=np.int64)
     width = engine.loaded.autoencoder.config.latent_dim
     _check_atom_counts(num_atoms, engine)
@@ -92,12 +116,23 @@ def decode_input(request: generator_pb2.DecodeRequest, latents: np.ndarray, engi
         )
     if not np.isfinite(latents).all():
         raise invalid_field("latents", "holds NaN or infinity")
+    if latents.size and np.abs(latents).max() > MAX_MAGNITUDE:
+        raise invalid_field("latents", f"holds numbers beyond {MAX_MAGNITUDE:g}")
     return num_atoms
 
 
-def expect_autoencoder(digest: str, engine: Engine) -> None:
-    """FAILED_PRECONDITION if another autoencoder than the wanted one is loaded."""
-    _expect_autoencoder(digest, engine, required=False)
+def encode_input(request: generator_pb2.EncodeRequest, engine: Engine) -> CrystalBatch:
+    """Check an EncodeRequest; returns its crystals."""
+    _expect_autoencoder(request.expected_autoencoder_digest, engine, required=False)
+    _check_batch("crystals.num_atoms", len(request.crystals.num_atoms))
+    return batch_from_proto(request.crystals)
+
+
+def _check_batch(field: str, count: int) -> None:
+    if count > MAX_BATCH:
+        raise invalid_field(
+            field, f"holds {count} structures, more than {MAX_BATCH}; send them in several requests"
+        )
 
 
 def _atom_counts(request: generator_pb2.SampleRequest, engine: Engine) -> np.ndarray:

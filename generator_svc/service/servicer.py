@@ -16,11 +16,12 @@ from generator_svc.cleanup.plan import cleanup_plan
 from generator_svc.diffusion.sampler import SamplerSettings
 from generator_svc.finisher.plan import FinishPlan, finish_plan
 from generator_svc.service import requests, responses
-from generator_svc.service.engine import Engine, SampledChunk, SamplePlan
+from generator_svc.service.engine import Engine, SampledChunk, SamplePlan, portions
 from generator_svc.service.policy import Policy, PolicyStore
-from xenolith.contract.chunks import WeightsReceiver, send_weights
-from xenolith.contract.wire import batch_from_proto, batch_to_proto, tensor_from_proto, tensor_to_proto
+from xenolith.contract.chunks import send_weights
+from xenolith.contract.wire import batch_to_proto, tensor_from_proto, tensor_to_proto
 from xenolith.crystal import CrystalBatch
+from xenolith.errors import CancelledError
 from xenolith.serving import Stop, Worker
 from xenolith.v1 import crystal_pb2, generator_pb2, generator_pb2_grpc
 
@@ -68,6 +69,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
             device=str(self.engine.device),
             default_finishing=responses.finishing(self.engine.finishing),
             finisher_digest=loaded.finisher_digest,
+            limits=requests.LIMITS,
         )
 
     async def Sample(
@@ -75,7 +77,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
     ) -> AsyncIterator[generator_pb2.SampleResponse]:
         """Stream finished samples."""
         policy = self.policies.at_hand(request.expected_policy_version)
-        plan = requests.sample_plan(request, self.engine)
+        plan = await asyncio.to_thread(requests.sample_plan, request, self.engine)
 
         def compute(stop: Stop) -> Iterator[generator_pb2.SampleResponse]:
             for chunk in self.engine.sample(policy, plan, stop.is_set):
@@ -88,19 +90,20 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         self, request: generator_pb2.EncodeRequest, context: Any
     ) -> generator_pb2.EncodeResponse:
         """Crystals to latents; unsound ones get a status and NaN."""
-        requests.expect_autoencoder(request.expected_autoencoder_digest, self.engine)
-        batch = batch_from_proto(request.crystals)
-        return await self.worker.run(self._encode, batch, request)
+        batch = await asyncio.to_thread(requests.encode_input, request, self.engine)
+        return await self.worker.run_stoppable(lambda stop: self._encode(batch, request, stop))
 
     async def Decode(
         self, request: generator_pb2.DecodeRequest, context: Any
     ) -> generator_pb2.DecodeResponse:
         """Latents to crystals."""
         latents = tensor_from_proto(request.latents, "latents")
-        num_atoms = requests.decode_input(request, latents, self.engine)
+        num_atoms = await asyncio.to_thread(requests.decode_input, request, latents, self.engine)
         cleanup = cleanup_plan(request.cleanup, can_relax=self.engine.relaxer is not None)
         finishing = finish_plan(request.finishing, self.engine.finishing)
-        cleaned = await self.worker.run(self.engine.decode, latents, num_atoms, finishing, cleanup)
+        cleaned = await self.worker.run_stoppable(
+            lambda stop: self.engine.decode(latents, num_atoms, finishing, cleanup, stop.is_set)
+        )
         return generator_pb2.DecodeResponse(
             crystals=batch_to_proto(cleaned.crystals),
             provenance=self._provenance(self.policies.current, None, finishing, cleaned.steps),
@@ -110,7 +113,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         self, request_iterator: AsyncIterator[generator_pb2.UpdateWeightsRequest], context: Any
     ) -> generator_pb2.UpdateWeightsResponse:
         """Replace the policy once everything has arrived and verified."""
-        receiver = WeightsReceiver()
+        receiver = self.policies.receiver()
         async for message in request_iterator:
             receiver.add(message)
             if message.WhichOneof("part") == "header":
@@ -144,7 +147,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
             yield message
 
     def _encode(
-        self, batch: CrystalBatch, request: generator_pb2.EncodeRequest
+        self, batch: CrystalBatch, request: generator_pb2.EncodeRequest, stop: Stop
     ) -> generator_pb2.EncodeResponse:
         checks = [self.engine.status(crystal) for crystal in batch]
         sound = [i for i, (status, _) in enumerate(checks) if status == crystal_pb2.STRUCTURE_STATUS_OK]
@@ -152,12 +155,14 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         latents = np.full((batch.total_atoms, autoencoder.latent_dim), np.nan, dtype=np.float32)
         log_variance = latents.copy()
         embeddings = np.full((len(batch), autoencoder.width), np.nan, dtype=np.float32)
-        if sound:
-            offsets = batch.offsets
-            rows = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in sound])
-            mean, variance, pooled = self.engine.encode([batch[i] for i in sound])
+        offsets = batch.offsets
+        for part in portions(sound):
+            if stop.is_set():
+                raise CancelledError("the call was cancelled or its deadline passed")
+            rows = np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in part])
+            mean, variance, pooled = self.engine.encode([batch[i] for i in part])
             latents[rows], log_variance[rows] = mean.cpu().numpy(), variance.cpu().numpy()
-            embeddings[sound] = pooled.cpu().numpy()
+            embeddings[part] = pooled.cpu().numpy()
         response = generator_pb2.EncodeResponse(
             statuses=[status for status, _ in checks],
             messages=[message for _, message in checks],

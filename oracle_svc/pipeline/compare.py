@@ -81,7 +81,7 @@ def _known(batch: Batch) -> list[KnownCrystals]:
     known: list[KnownCrystals] = [batch.reference] if batch.reference is not None else []
     if batch.options.known is None:
         return known
-    crystals, warnings = batch.resources.known_crystals(batch.options.known)
+    crystals, warnings = batch.resources.known_crystals(batch.options.known, batch.stop)
     batch.warnings.extend(warnings)
     return [*known, crystals]
 

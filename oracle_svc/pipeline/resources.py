@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
+
+import numpy as np
 
 from oracle_svc.cache import Cache
 from oracle_svc.cache.store import CrystalStore, Kind
@@ -21,6 +23,7 @@ from oracle_svc.pipeline.auditors import Auditor
 from oracle_svc.pipeline.descriptions import Recogniser
 from oracle_svc.pipeline.results import ScoreOptions
 from oracle_svc.pools.calculator_pool import CalculatorPool
+from oracle_svc.pools.worker_pool import WorkerStoppedError
 from oracle_svc.properties.shelf import PropertyShelf
 from oracle_svc.status import Status
 from xenolith.crystal import CrystalBatch
@@ -120,10 +123,17 @@ class Resources:
         names = " or ".join(reference.id for reference in self.references) or "none"
         raise FailedPreconditionError(f"this oracle's reference is {names}, not {name}")
 
-    def known_crystals(self, batch: CrystalBatch) -> tuple[GivenCrystals, tuple[str, ...]]:
+    def known_crystals(
+        self, batch: CrystalBatch, stop: Callable[[], bool] = lambda: False
+    ) -> tuple[GivenCrystals, tuple[str, ...]]:
         """Return the caller's own known crystals, named `known:<index>`, and warnings about unusable ones.
 
         The last few sets are kept: a run sends the same one with every batch.
+
+        Raises
+        ------
+        WorkerStoppedError
+            `stop` said so.
         """
         columns = (batch.num_atoms, batch.lattices, batch.numbers, batch.frac_coords)
         digest = hashlib.sha256(b"".join(column.tobytes() for column in columns)).hexdigest()
@@ -131,7 +141,7 @@ class Resources:
             if digest in self._known:
                 self._known.move_to_end(digest)
                 return self._known[digest]
-        made = _known_crystals(batch, self.amd_engine)
+        made = _known_crystals(batch, self.amd_engine, stop)
         with self._lock:
             self._known[digest] = made
             if len(self._known) > _KNOWN_KEPT:
@@ -174,8 +184,15 @@ class Resources:
         return reference.embedding_space if self.compares_embeddings(reference) else reference.amd_space
 
 
-def _known_crystals(batch: CrystalBatch, engine: AmdEngine) -> tuple[GivenCrystals, tuple[str, ...]]:
-    measured = amd_vectors(batch, vector=engine.vector)
+def _known_crystals(
+    batch: CrystalBatch, engine: AmdEngine, stop: Callable[[], bool]
+) -> tuple[GivenCrystals, tuple[str, ...]]:
+    def vector(lattice: np.ndarray, frac_coords: np.ndarray, k: int) -> np.ndarray:
+        if stop():
+            raise WorkerStoppedError("stopped by the caller")
+        return engine.vector(lattice, frac_coords, k)
+
+    measured = amd_vectors(batch, vector=vector)
     good = [index for index, status in enumerate(measured.statuses) if status is Status.OK]
     warnings = tuple(
         f"known:{index} is left out: {message}"

@@ -109,5 +109,12 @@ class OracleSettings(ProcessSettings):
     property_limit_s: float = Field(10.0, gt=0, description="seconds they may take for a structure")
     threads: int = Field(4, ge=1, description="batches scored side by side")
     max_atoms: int = Field(512, ge=1, description="most atoms in a structure; larger ones are TOO_LARGE")
+    max_known: int = Field(
+        20_000, ge=0, description="most structures that a request may give as known beside the reference's"
+    )
+    max_relax_steps: int = Field(5_000, ge=1, description="most steps that a request may ask of a relaxation")
+    max_retention_days: float = Field(
+        90.0, gt=0, description="most days for which a request may have its operation's result kept"
+    )
     max_batch: int = Field(4096, ge=1, description="most structures in a request")
     min_distance: float = Field(0.5, gt=0, description="smallest distance between two atoms, Angstrom")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from xenolith.bundle import find_bundle
 from xenolith.errors import FailedPreconditionError
 from xenolith.v1 import oracle_pb2
 
-__all__ = ["describe", "open_service"]
+__all__ = ["describe", "open_service", "request_limits"]
 
 log = structlog.get_logger(__name__)
 _LIMIT_S = 60.0
@@ -102,7 +102,11 @@ def open_service(settings: OracleSettings) -> OracleService:
     try:
         return OracleService(
             scorer,
-            describe(scorer, max_batch=settings.max_batch),
+            describe(
+                scorer,
+                max_batch=settings.max_batch,
+                limits=request_limits(settings, as_jobs=jobs is not None),
+            ),
             threads=settings.threads,
             operations=_operations(settings),
         )
@@ -192,10 +196,26 @@ def reference_paths(references: str) -> list[Path]:
     return [Path(name) if (Path(name) / MANIFEST).exists() else find_bundle(name).reference for name in names]
 
 
-def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescribeResponse:
+def request_limits(settings: OracleSettings, *, as_jobs: bool) -> dict[str, float]:
+    """Return the most that requests may ask for, by the field's path; a caller's patience is within ours."""
+    usual = (_JOB_LIMIT_S,) if as_jobs else (_LIMIT_S, _RELAXATION_LIMIT_S)
+    return {
+        "crystals.num_atoms": settings.max_batch,
+        "known.num_atoms": settings.max_known,
+        "settings.relax.max_steps": settings.max_relax_steps,
+        "settings.structure_timeout_s": max(
+            settings.structure_limit_s or usual[0], settings.relaxation_limit_s or usual[-1]
+        ),
+        "retention": settings.max_retention_days * 86400.0,
+    }
+
+
+def describe(
+    scorer: Scorer, *, max_batch: int, limits: Mapping[str, float] | None = None
+) -> oracle_pb2.OracleServiceDescribeResponse:
     """Return the answer to Describe."""
     resources = scorer.resources
-    identity, limits = resources.calculators.identity, resources.limits
+    identity, validity = resources.calculators.identity, resources.limits
     response = oracle_pb2.OracleServiceDescribeResponse(
         service_version=version("xenolith"),
         components=[f"COMPONENT_{component.name}" for component in scorer.components],
@@ -211,15 +231,15 @@ def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescr
                 settings=identity.settings,
             )
         ],
-        max_atoms=limits.max_atoms,
+        max_atoms=validity.max_atoms,
         max_batch=max_batch,
         validity_limits=oracle_pb2.ValidityLimits(
-            min_distance=limits.min_distance,
-            min_density=limits.min_density,
-            max_density=limits.max_density,
-            min_volume_per_atom=limits.min_volume_per_atom,
-            max_volume_per_atom=limits.max_volume_per_atom,
-            max_cell_condition=limits.max_cell_condition,
+            min_distance=validity.min_distance,
+            min_density=validity.min_density,
+            max_density=validity.max_density,
+            min_volume_per_atom=validity.min_volume_per_atom,
+            max_volume_per_atom=validity.max_volume_per_atom,
+            max_cell_condition=validity.max_cell_condition,
         ),
         audit_calculators=[
             oracle_pb2.CalculatorInfo(
@@ -242,6 +262,7 @@ def describe(scorer: Scorer, *, max_batch: int) -> oracle_pb2.OracleServiceDescr
             for info in resources.properties.infos.values()
         ],
         cache_backend=resources.store.cache.name.partition(":")[0],
+        limits=limits,
     )
     for reference in resources.references:
         response.references.add(

@@ -9,7 +9,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from xenolith.contract.wire import decoded, dtype_of, numpy_dtype
+from xenolith.contract.bounds import check_bounded
+from xenolith.contract.wire import decoded, dtype_of, numpy_dtype, shape_fault
 from xenolith.errors import DataLossError, FieldViolation, InvalidArgumentError
 from xenolith.v1 import crystal_pb2, generator_pb2
 
@@ -95,6 +96,8 @@ class WeightsReceiver:
 
     max_bytes: int = 2**33
     """Largest stream accepted, bytes."""
+    max_tensors: int = 100_000
+    """Most tensors in it."""
     header: generator_pb2.WeightsHeader | None = None
     """The header, once it has arrived: look at it early to refuse a stream before its bytes come."""
     _data: bytearray = field(default_factory=bytearray)
@@ -146,6 +149,10 @@ class WeightsReceiver:
         return ReceivedWeights(header=self.header, tensors=self._tensors(self.header), sha256=actual)
 
     def _open(self, header: generator_pb2.WeightsHeader) -> None:
+        # Counted first: every look at a tensor costs, and a header can name millions.
+        if len(header.tensors) > self.max_tensors:
+            raise _wrong("header.tensors", f"has {len(header.tensors)} entries, more than {self.max_tensors}")
+        check_bounded(header, entries=self.max_tensors)
         names = [spec.name for spec in header.tensors]
         if len(set(names)) != len(names):
             raise _wrong("header.tensors", "names a tensor twice")
@@ -176,8 +183,8 @@ class WeightsReceiver:
 
 
 def _nbytes(spec: crystal_pb2.TensorSpec) -> int:
-    if any(extent < 0 for extent in spec.shape):
-        raise _wrong("header.tensors", f"gives {spec.name} a negative extent")
+    if fault := shape_fault(spec.shape):
+        raise _wrong("header.tensors", f"gives {spec.name} a shape that {fault}")
     try:
         return math.prod(spec.shape) * numpy_dtype(spec.dtype).itemsize
     except KeyError:

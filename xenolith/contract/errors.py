@@ -16,15 +16,21 @@ __all__ = ["error_from_call", "operation_error", "status_from_error"]
 
 # What gRPC's own server says of a method that no servicer was registered for.
 _NO_SUCH_METHOD = "Method not found!"
+# An error travels in trailers, twice over and written out in ASCII. gRPC drops trailers beyond 8 to 16 KiB;
+# the client then sees RESOURCE_EXHAUSTED, which it takes for a wish to come again. Bytes of UTF-8:
+_LONGEST_MESSAGE, _LONGEST_FIELD, _LONGEST_DESCRIPTION, _MOST_VIOLATIONS = 1_200, 120, 300, 6
 
 
 def status_from_error(error: XenolithError, request_id: str | None = None) -> status_pb2.Status:
     """Return the status that carries `error` and its details; `request_id` fills in where it has none."""
-    status = status_pb2.Status(code=error.code.value[0], message=error.message)
+    status = status_pb2.Status(code=error.code.value[0], message=_short(error.message, _LONGEST_MESSAGE))
     if error.violations:
         bad = error_details_pb2.BadRequest()
-        for violation in error.violations:
-            bad.field_violations.add(field=violation.field, description=violation.description)
+        for violation in error.violations[:_MOST_VIOLATIONS]:
+            bad.field_violations.add(
+                field=_short(violation.field, _LONGEST_FIELD),
+                description=_short(violation.description, _LONGEST_DESCRIPTION),
+            )
         _pack(status, bad)
     if error.retry_after_s is not None:
         delay = duration_pb2.Duration()
@@ -39,8 +45,11 @@ def operation_error(error: XenolithError) -> oracle_pb2.OperationError:
     """Return the message of an error where no gRPC status can carry it: in a stream, in an operation."""
     return oracle_pb2.OperationError(
         code=error.code.value[0],
-        message=error.message,
-        field_violations={violation.field: violation.description for violation in error.violations},
+        message=_short(error.message, _LONGEST_MESSAGE),
+        field_violations={
+            _short(violation.field, _LONGEST_FIELD): _short(violation.description, _LONGEST_DESCRIPTION)
+            for violation in error.violations[:_MOST_VIOLATIONS]
+        },
     )
 
 
@@ -76,6 +85,15 @@ def error_from_call(
     if status is not None:
         _unpack(status, error)
     return error
+
+
+def _short(text: str, most: int) -> str:
+    """Return a text of at most so many bytes, its middle left out where it is longer."""
+    data = text.encode(errors="replace")
+    if len(data) <= most:
+        return data.decode()
+    head, tail = most * 2 // 3, most // 3 - 8
+    return f"{data[:head].decode(errors='ignore')} ... {data[-tail:].decode(errors='ignore')}"
 
 
 def _where(code: grpc.StatusCode, service: str, address: str, method: str) -> str:

@@ -1,9 +1,10 @@
 """Which score requests an oracle takes: what follows from the contract, and from what it says in Describe."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from xenolith.contract.bounds import check_bounded
 from xenolith.contract.components import DEFAULT_COMPONENTS
 from xenolith.contract.names import component_name
 from xenolith.errors import FailedPreconditionError, FieldViolation, UnimplementedError, invalid_field
@@ -12,6 +13,7 @@ from xenolith.v1 import oracle_pb2
 __all__ = ["check_score_request", "check_settings_digest", "components_of"]
 
 _VALIDITY, _STABILITY = oracle_pb2.COMPONENT_VALIDITY, oracle_pb2.COMPONENT_STABILITY
+_MOST_NAMES, _LONGEST_NAME = 256, 4_096
 _ANY_ALGORITHM = frozenset(oracle_pb2.RelaxAlgorithm.values())
 
 
@@ -59,6 +61,7 @@ def check_score_request(
     settings = request.settings
     _check_size(request, description)
     _check_numbers(settings)
+    _check_limits(request, description.limits)
     asked = components_of(request)
     served = description.components if components is None else components
     _check_served(request, asked, served)
@@ -103,6 +106,19 @@ def check_settings_digest(request: oracle_pb2.ScoreRequest, settings_digest: str
         )
 
 
+def _check_limits(request: oracle_pb2.ScoreRequest, limits: Mapping[str, float]) -> None:
+    """Refuse numbers and lists beyond what the oracle describes for them."""
+    settings = request.settings
+    asked = {
+        "settings.structure_timeout_s": settings.structure_timeout_s,
+        "settings.relax.max_steps": settings.relax.max_steps,
+        "known.num_atoms": len(request.known.num_atoms),
+    }
+    for field, value in asked.items():
+        if field in limits and value > limits[field]:
+            raise invalid_field(field, f"is {value:g}, more than {limits[field]:g}, this oracle's limit")
+
+
 def _check_size(
     request: oracle_pb2.ScoreRequest, description: oracle_pb2.OracleServiceDescribeResponse
 ) -> None:
@@ -111,6 +127,7 @@ def _check_size(
         raise invalid_field(
             "crystals.num_atoms", f"holds {count} structures, more than {most}; send them in several requests"
         )
+    check_bounded(request, entries=_MOST_NAMES, characters=_LONGEST_NAME, leave=("crystals", "known"))
 
 
 def _check_numbers(settings: oracle_pb2.ScoreSettings) -> None:

@@ -1,6 +1,7 @@
 """Crystals and arrays to and from their messages."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ __all__ = [
     "batch_to_proto",
     "dtype_of",
     "numpy_dtype",
+    "shape_fault",
     "tensor_from_proto",
     "tensor_to_proto",
 ]
@@ -27,6 +29,7 @@ _NUMPY: dict[int, np.dtype[np.generic]] = {
     crystal_pb2.DTYPE_UINT8: np.dtype("u1"),
     crystal_pb2.DTYPE_BOOL: np.dtype("?"),
 }
+_MOST_DIMENSIONS, _LARGEST_EXTENT = 16, 2**40
 _WIRE = {dtype: number for number, dtype in _NUMPY.items()}
 # numpy has no bfloat16: its bits travel as 16-bit words and are widened to float32 on arrival, which is
 # exact.
@@ -112,13 +115,25 @@ def tensor_from_proto(message: crystal_pb2.Tensor, field: str = "tensor") -> npt
     """
     if message.dtype != crystal_pb2.DTYPE_BFLOAT16 and message.dtype not in _NUMPY:
         raise invalid_field(f"{field}.dtype", f"element type {message.dtype} is unknown")
-    if any(extent < 0 for extent in message.shape):
-        raise invalid_field(f"{field}.shape", f"{list(message.shape)} has a negative extent")
+    if fault := shape_fault(message.shape):
+        raise invalid_field(f"{field}.shape", fault)
     dtype = numpy_dtype(message.dtype)
     expected = math.prod(message.shape) * dtype.itemsize
     if len(message.data) != expected:
         raise invalid_field(f"{field}.data", f"has {len(message.data)} bytes, shape and type need {expected}")
     return decoded(message.data, message.dtype, tuple(message.shape))
+
+
+def shape_fault(shape: Sequence[int]) -> str:
+    """Return what is wrong with the shape of an array in itself, empty if nothing is."""
+    if len(shape) > _MOST_DIMENSIONS:
+        return f"has {len(shape)} dimensions, more than {_MOST_DIMENSIONS}"
+    for extent in shape:
+        if extent < 0:
+            return f"has the negative extent {extent}"
+        if extent > _LARGEST_EXTENT:
+            return f"has the extent {extent}, more than {_LARGEST_EXTENT}"
+    return ""
 
 
 def decoded(data: bytes | memoryview, dtype: int, shape: tuple[int, ...]) -> npt.NDArray[np.generic]:

@@ -33,7 +33,14 @@ class GeneratorServiceDescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GeneratorServiceDescribeResponse(_message.Message):
-    __slots__ = ("service_version", "bundle_name", "bundle_digest", "autoencoder_digest", "policy_version", "max_atoms", "max_samples", "latent_dim", "embedding_dim", "num_timesteps", "default_sampler", "atom_count_prior", "elements", "condition_kinds", "condition_properties", "denoiser_config_json", "card_json", "device", "default_finishing", "finisher_digest")
+    __slots__ = ("service_version", "bundle_name", "bundle_digest", "autoencoder_digest", "policy_version", "max_atoms", "max_samples", "latent_dim", "embedding_dim", "num_timesteps", "default_sampler", "atom_count_prior", "elements", "condition_kinds", "condition_properties", "denoiser_config_json", "card_json", "device", "default_finishing", "finisher_digest", "limits")
+    class LimitsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     SERVICE_VERSION_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_NAME_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +61,7 @@ class GeneratorServiceDescribeResponse(_message.Message):
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_FINISHING_FIELD_NUMBER: _ClassVar[int]
     FINISHER_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     service_version: str
     bundle_name: str
     bundle_digest: str
@@ -74,7 +82,8 @@ class GeneratorServiceDescribeResponse(_message.Message):
     device: str
     default_finishing: Finishing
     finisher_digest: str
-    def __init__(self, service_version: _Optional[str] = ..., bundle_name: _Optional[str] = ..., bundle_digest: _Optional[str] = ..., autoencoder_digest: _Optional[str] = ..., policy_version: _Optional[str] = ..., max_atoms: _Optional[int] = ..., max_samples: _Optional[int] = ..., latent_dim: _Optional[int] = ..., embedding_dim: _Optional[int] = ..., num_timesteps: _Optional[int] = ..., default_sampler: _Optional[_Union[SamplerSettings, _Mapping]] = ..., atom_count_prior: _Optional[_Iterable[_Union[AtomCountProbability, _Mapping]]] = ..., elements: _Optional[_Iterable[int]] = ..., condition_kinds: _Optional[_Iterable[_Union[ConditionKind, str]]] = ..., condition_properties: _Optional[_Iterable[str]] = ..., denoiser_config_json: _Optional[str] = ..., card_json: _Optional[str] = ..., device: _Optional[str] = ..., default_finishing: _Optional[_Union[Finishing, _Mapping]] = ..., finisher_digest: _Optional[str] = ...) -> None: ...
+    limits: _containers.ScalarMap[str, float]
+    def __init__(self, service_version: _Optional[str] = ..., bundle_name: _Optional[str] = ..., bundle_digest: _Optional[str] = ..., autoencoder_digest: _Optional[str] = ..., policy_version: _Optional[str] = ..., max_atoms: _Optional[int] = ..., max_samples: _Optional[int] = ..., latent_dim: _Optional[int] = ..., embedding_dim: _Optional[int] = ..., num_timesteps: _Optional[int] = ..., default_sampler: _Optional[_Union[SamplerSettings, _Mapping]] = ..., atom_count_prior: _Optional[_Iterable[_Union[AtomCountProbability, _Mapping]]] = ..., elements: _Optional[_Iterable[int]] = ..., condition_kinds: _Optional[_Iterable[_Union[ConditionKind, str]]] = ..., condition_properties: _Optional[_Iterable[str]] = ..., denoiser_config_json: _Optional[str] = ..., card_json: _Optional[str] = ..., device: _Optional[str] = ..., default_finishing: _Optional[_Union[Finishing, _Mapping]] = ..., finisher_digest: _Optional[str] = ..., limits: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class AtomCountProbability(_message.Message):
     __slots__ = ("num_atoms", "probability")

@@ -89,7 +89,14 @@ class OracleServiceDescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class OracleServiceDescribeResponse(_message.Message):
-    __slots__ = ("service_version", "components", "calculators", "references", "properties", "max_atoms", "max_batch", "validity_limits", "cache_backend", "supports_operations", "audit_calculators")
+    __slots__ = ("service_version", "components", "calculators", "references", "properties", "max_atoms", "max_batch", "validity_limits", "cache_backend", "supports_operations", "audit_calculators", "limits")
+    class LimitsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     SERVICE_VERSION_FIELD_NUMBER: _ClassVar[int]
     COMPONENTS_FIELD_NUMBER: _ClassVar[int]
     CALCULATORS_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +108,7 @@ class OracleServiceDescribeResponse(_message.Message):
     CACHE_BACKEND_FIELD_NUMBER: _ClassVar[int]
     SUPPORTS_OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     AUDIT_CALCULATORS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     service_version: str
     components: _containers.RepeatedScalarFieldContainer[Component]
     calculators: _containers.RepeatedCompositeFieldContainer[CalculatorInfo]
@@ -112,7 +120,8 @@ class OracleServiceDescribeResponse(_message.Message):
     cache_backend: str
     supports_operations: bool
     audit_calculators: _containers.RepeatedCompositeFieldContainer[CalculatorInfo]
-    def __init__(self, service_version: _Optional[str] = ..., components: _Optional[_Iterable[_Union[Component, str]]] = ..., calculators: _Optional[_Iterable[_Union[CalculatorInfo, _Mapping]]] = ..., references: _Optional[_Iterable[_Union[ReferenceInfo, _Mapping]]] = ..., properties: _Optional[_Iterable[_Union[PropertyInfo, _Mapping]]] = ..., max_atoms: _Optional[int] = ..., max_batch: _Optional[int] = ..., validity_limits: _Optional[_Union[ValidityLimits, _Mapping]] = ..., cache_backend: _Optional[str] = ..., supports_operations: bool = ..., audit_calculators: _Optional[_Iterable[_Union[CalculatorInfo, _Mapping]]] = ...) -> None: ...
+    limits: _containers.ScalarMap[str, float]
+    def __init__(self, service_version: _Optional[str] = ..., components: _Optional[_Iterable[_Union[Component, str]]] = ..., calculators: _Optional[_Iterable[_Union[CalculatorInfo, _Mapping]]] = ..., references: _Optional[_Iterable[_Union[ReferenceInfo, _Mapping]]] = ..., properties: _Optional[_Iterable[_Union[PropertyInfo, _Mapping]]] = ..., max_atoms: _Optional[int] = ..., max_batch: _Optional[int] = ..., validity_limits: _Optional[_Union[ValidityLimits, _Mapping]] = ..., cache_backend: _Optional[str] = ..., supports_operations: bool = ..., audit_calculators: _Optional[_Iterable[_Union[CalculatorInfo, _Mapping]]] = ..., limits: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class CalculatorInfo(_message.Message):
     __slots__ = ("id", "version", "scheme", "elements", "supports_relaxation", "long_running", "licence", "settings")

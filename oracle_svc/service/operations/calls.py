@@ -12,12 +12,14 @@ from oracle_svc.service.operations.engine import OperationEngine, OperationSetti
 from oracle_svc.service.operations.owners import Owner
 from oracle_svc.service.operations.rows import OperationRow, State
 from oracle_svc.service.operations.store import OperationStore, QueueFullError
+from xenolith.contract.bounds import check_bounded
 from xenolith.errors import AlreadyExistsError, NotFoundError, OverloadedError, invalid_field
 from xenolith.serving import Worker
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["Operations"]
 
+_LONGEST_KEY = 256
 _FIRST_LOOK_S = 0.05
 _LONGEST_LOOK_S = 0.5
 _BEFORE_DEADLINE_S = 0.5
@@ -93,11 +95,15 @@ class Operations:
         return oracle_pb2.CancelOperationResponse(operation=operation)
 
     def _submit(self, request: oracle_pb2.SubmitScoreRequest) -> oracle_pb2.Operation:
+        check_bounded(request, characters=_LONGEST_KEY, leave=("request",))
         retention_s = self._settings.retention_s
         if request.HasField("retention"):
             retention_s = request.retention.ToNanoseconds() / 1e9
             if retention_s <= 0:
                 raise invalid_field("retention", f"is {retention_s:g} s; give a positive one, or none")
+            most = self._handler.description.limits
+            if "retention" in most and retention_s > most["retention"]:
+                raise invalid_field("retention", f"is {retention_s:g} s, more than {most['retention']:g} s")
         prepared = self._handler.prepare(request.request)
         content = request.request.SerializeToString(deterministic=True)
         row = OperationRow(
