@@ -8,7 +8,7 @@ from types import FrameType
 
 from xenolith.cli import up
 from xenolith.cli.generator import bundle, data, generate, pretrain
-from xenolith.cli.oracle import audit, candidates, conformance, judge, operation, reference, score
+from xenolith.cli.oracle import audit, candidates, conformance, disorder, judge, operation, reference, score
 from xenolith.cli.trainer import evaluate, quickstart, report, train
 from xenolith.cli.version import version
 from xenolith.errors import XenolithError
@@ -16,8 +16,8 @@ from xenolith.errors import XenolithError
 __all__ = ["main"]
 
 _COMMANDS = (
-    quickstart, up, generate, score, audit, candidates, judge, operation, train, evaluate, report, bundle,
-    reference, data, pretrain, conformance,
+    quickstart, up, generate, score, audit, candidates, disorder, judge, operation, train, evaluate, report,
+    bundle, reference, data, pretrain, conformance,
 )  # fmt: skip
 _INTERRUPTED = 130
 
