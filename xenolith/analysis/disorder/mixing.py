@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,13 +28,13 @@ class Bounds:
 
     most_shared: int = 8
     """Shared sites of the largest cell that is enumerated."""
-    orderings: int = 120
+    orderings: int = 60
     """Enumerated cells that are measured as they are."""
-    relaxed: int = 5
+    relaxed: int = 3
     """Of these, the lowest that are relaxed."""
     random_shared: int = 16
     """Shared sites of a quasi-random cell."""
-    random_cells: int = 3
+    random_cells: int = 2
     """Quasi-random cells, all of them relaxed."""
 
 
@@ -179,7 +179,7 @@ def _test(client: Client, source: str, crystal: Crystal, parent: DisorderedParen
 
 def _scores(client: Client, crystals: Sequence[Crystal], *, relax: bool) -> Sequence[Score]:
     items = [Item(source=str(index), crystal=crystal) for index, crystal in enumerate(crystals)]
-    settings = {"relax": {}} if relax else None
+    settings: dict[str, Any] | None = {"relax": {}} if relax else None
     # Few at once where they are relaxed: no call outlives its deadline.
     return score_in_pieces(
         client, items, components=("stability",), settings=settings, piece=8 if relax else 64
