@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from oracle_svc.cache.store import Record
-from oracle_svc.pipeline.auditors import Auditor
+from oracle_svc.pipeline.auditors import AnyAuditor, Auditor
 from oracle_svc.pipeline.batch import Batch
 from oracle_svc.pipeline.hull import HullPlace, places_on
 from oracle_svc.pipeline.measure import energy_records
+from oracle_svc.pipeline.remote_auditor import RemoteAuditor
 from oracle_svc.pipeline.results import Audit, Component
 from oracle_svc.status import Outcome, Status
+from xenolith.errors import FailedPreconditionError, XenolithError
 
 __all__ = ["ask_auditors"]
 
 _NOTHING = Outcome(status=Status.CALCULATOR_FAILED, message="no energy came back")
+_PORTION = 32
+"""Structures that are sent to another oracle at a time; in between, whether the caller has gone is asked."""
 
 
 def ask_auditors(batch: Batch) -> None:
@@ -33,10 +38,39 @@ def ask_auditors(batch: Batch) -> None:
                 score.outcomes[Component.AUDIT] = Outcome(status=opinion.status, message=message)
 
 
-def _opinions(batch: Batch, auditor: Auditor) -> list[Audit]:
+def _opinions(batch: Batch, auditor: AnyAuditor) -> list[Audit]:
     """Opinion of an auditor on each distinct crystal."""
     if not batch.forms:
         return []
+    return _asked(batch, auditor) if isinstance(auditor, RemoteAuditor) else _measured(batch, auditor)
+
+
+def _asked(batch: Batch, auditor: RemoteAuditor) -> list[Audit]:
+    """What another oracle answers. Should it fall silent, that is its opinion of all that is left."""
+    settings: dict[str, Any] = {"use_cache": batch.options.use_cache}
+    if batch.options.structure_limit_s is not None:
+        settings["structure_timeout_s"] = batch.options.structure_limit_s
+    opinions: list[Audit] = []
+    while len(opinions) < len(batch.forms):
+        batch.check_stop()
+        start = len(opinions)
+        rows = range(start, min(start + min(_PORTION, auditor.max_batch), len(batch.forms)))
+        try:
+            scores = auditor.ask(batch.crystals(rows), settings)
+        except FailedPreconditionError:
+            raise  # another scale than the one that this oracle declares
+        except XenolithError as error:
+            return opinions + [auditor.refusal(error)] * (len(batch.forms) - start)
+        opinions += [auditor.opinion(index, score) for index, score in enumerate(scores)]
+        batch.stats.cache_hits += scores.cache_hits
+        batch.stats.cache_misses += scores.cache_misses
+        batch.stats.calculator_calls += scores.calculator_calls
+        batch.warnings += [f"{auditor.id} at {auditor.address}: {warning}" for warning in scores.warnings]
+    return opinions
+
+
+def _measured(batch: Batch, auditor: Auditor) -> list[Audit]:
+    """What its energies and its hull say."""
     failures: dict[int, Outcome] = {}
 
     def compute(rows: list[int]) -> Iterator[Mapping[int, Record]]:

@@ -10,18 +10,19 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
 from oracle_svc.cache.store import Kind
 from oracle_svc.calculators import prepare_calculator
 from oracle_svc.known.hull import Hull
 from oracle_svc.known.reference.hull_folder import CalculatorHull, find_hull, hull_calculator, read_hull
+from oracle_svc.pipeline.remote_auditor import RemoteAuditor, RemoteAuditorSpec
 from oracle_svc.pools.calculator_pool import CalculatorPool
 from xenolith.errors import FailedPreconditionError
 
-__all__ = ["Auditor", "AuditorSpec", "open_auditors", "specs_of"]
+__all__ = ["AnyAuditor", "Auditor", "AuditorSpec", "open_auditors", "specs_of"]
 
 
 class AuditorSpec(BaseModel):
@@ -38,8 +39,21 @@ class AuditorSpec(BaseModel):
     here or shipped, if any."""
 
 
-def specs_of(text: str) -> tuple[AuditorSpec, ...]:
+def _kind(given: Any) -> str:
+    """Which of the two an object of the setting is."""
+    return "address" if isinstance(given, dict) and "address" in given else "calculator"
+
+
+_Spec = Annotated[
+    Annotated[AuditorSpec, Tag("calculator")] | Annotated[RemoteAuditorSpec, Tag("address")],
+    Discriminator(_kind),
+]
+
+
+def specs_of(text: str) -> tuple[AuditorSpec | RemoteAuditorSpec, ...]:
     """Return the auditors of a setting: `none`, names separated by commas, or a JSON list of objects.
+
+    A name with a colon is the address of an oracle.
 
     Raises
     ------
@@ -48,11 +62,15 @@ def specs_of(text: str) -> tuple[AuditorSpec, ...]:
     """
     if text.strip().startswith("["):
         try:
-            return tuple(TypeAdapter(list[AuditorSpec]).validate_python(json.loads(text)))
+            return tuple(TypeAdapter(list[_Spec]).validate_python(json.loads(text)))
         except (ValueError, ValidationError) as error:
             raise ValueError(f"audit: {error}") from error
     names = [part.strip() for part in text.split(",")]
-    return tuple(AuditorSpec(calculator=name) for name in names if name and name != "none")
+    return tuple(
+        RemoteAuditorSpec(address=name) if ":" in name else AuditorSpec(calculator=name)
+        for name in names
+        if name and name != "none"
+    )
 
 
 class Auditor:
@@ -151,24 +169,32 @@ class Auditor:
         return pool
 
 
+AnyAuditor = Auditor | RemoteAuditor
+"""A second calculator here, or one that another oracle runs."""
+
+
 def open_auditors(
     text: str, *, workers: int = 1, atoms_per_batch: int = 256, structure_limit_s: float = 60.0
-) -> tuple[Auditor, ...]:
-    """Open the auditors of a setting; see `specs_of` and `Auditor`.
+) -> tuple[AnyAuditor, ...]:
+    """Open the auditors of a setting; see `specs_of`, `Auditor` and `RemoteAuditor`.
 
     Raises
     ------
     ValueError
         The setting cannot be read, or two auditors have one id.
+    UnavailableError, FailedPreconditionError
+        An auditor at an address does not answer, or cannot judge.
     """
     options: dict[str, Any] = {
         "workers": workers, "atoms_per_batch": atoms_per_batch, "structure_limit_s": structure_limit_s
     }  # fmt: skip
-    opened: list[Auditor] = []
-    for spec in specs_of(text):
-        prepare_calculator(spec.calculator, spec.settings)
+    specs = specs_of(text)
+    for spec in specs:
+        if isinstance(spec, AuditorSpec):
+            prepare_calculator(spec.calculator, spec.settings)
+    opened: list[AnyAuditor] = []
     try:
-        opened.extend(Auditor(spec, **options) for spec in specs_of(text))
+        opened.extend(_opened(spec, options) for spec in specs)
         _distinct(opened)
     except BaseException:
         for auditor in opened:
@@ -177,7 +203,11 @@ def open_auditors(
     return tuple(opened)
 
 
-def _distinct(auditors: Sequence[Auditor]) -> None:
+def _opened(spec: AuditorSpec | RemoteAuditorSpec, options: dict[str, Any]) -> AnyAuditor:
+    return Auditor(spec, **options) if isinstance(spec, AuditorSpec) else RemoteAuditor(spec)
+
+
+def _distinct(auditors: Sequence[AnyAuditor]) -> None:
     ids = [auditor.id for auditor in auditors]
     twice = [name for name in ids if ids.count(name) > 1]
     if twice:

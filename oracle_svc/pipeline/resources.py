@@ -19,7 +19,7 @@ from oracle_svc.known.diversity.contributions import FeatureSpace
 from oracle_svc.known.novelty.known_index import GivenCrystals
 from oracle_svc.known.novelty.matcher import PairMatcher
 from oracle_svc.known.reference.folder import Reference
-from oracle_svc.pipeline.auditors import Auditor
+from oracle_svc.pipeline.auditors import AnyAuditor
 from oracle_svc.pipeline.descriptions import Recogniser
 from oracle_svc.pipeline.results import ScoreOptions
 from oracle_svc.pools.calculator_pool import CalculatorPool
@@ -61,6 +61,8 @@ class Resources:
     ------
     BadReferenceError
         A reference is not fit for use; see `Reference.prepare`.
+    FailedPreconditionError
+        An auditor with other settings has the scoring calculator's id.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Resources:
         matcher: PairMatcher,
         amd_engine: AmdEngine = NATIVE,
         properties: PropertyShelf | None = None,
-        auditors: Sequence[Auditor] = (),
+        auditors: Sequence[AnyAuditor] = (),
     ) -> None:
         identity = calculators.identity
         self.calculators = calculators
@@ -85,6 +87,10 @@ class Resources:
         self.auditors = {
             auditor.id: auditor for auditor in auditors if auditor.settings_digest != identity.settings_digest
         }
+        if identity.id in self.auditors:
+            raise FailedPreconditionError(
+                f"audit: {identity.id} is what this oracle scores with, and no second opinion; name another"
+            )
         self.store = CrystalStore(cache)
         self.recogniser = Recogniser(limits, identity.elements, cache)
         self.energy_kind = Kind(component="energy", digest=identity.settings_digest)
@@ -148,7 +154,7 @@ class Resources:
                 self._known.popitem(last=False)
         return made
 
-    def chosen_auditors(self, ids: Sequence[str]) -> tuple[Auditor, ...]:
+    def chosen_auditors(self, ids: Sequence[str]) -> tuple[AnyAuditor, ...]:
         """Return the auditors of these ids, all there are if there are none.
 
         Raises

@@ -97,8 +97,9 @@ class OracleSettings(ProcessSettings):
     )
     audit: str = Field(
         "chgnet-r2scan",
-        description="second calculators for audits: none, names separated by commas, or a JSON list of "
-        "{calculator, settings, hull}; each starts when first asked",
+        description="second calculators for audits: none, names or addresses (HOST:PORT) of other oracles "
+        "separated by commas, or a JSON list of {calculator, settings, hull} and {address, token_file, tls, "
+        "tls_ca, wait_s}; a name starts when first asked, an address is checked at the start",
     )
     properties: str = Field(
         "all",

@@ -67,6 +67,12 @@ def open_service(settings: OracleSettings) -> OracleService:
     )
     try:
         references = _on_hull(settings, references, calculators.identity)
+        auditors = open_auditors(
+            settings.audit,
+            workers=settings.workers,
+            atoms_per_batch=settings.atoms_per_batch,
+            structure_limit_s=settings.structure_limit_s or _LIMIT_S,
+        )
     except BaseException:
         calculators.close()
         raise
@@ -77,12 +83,7 @@ def open_service(settings: OracleSettings) -> OracleService:
         limits=ValidityLimits(max_atoms=settings.max_atoms, min_distance=settings.min_distance),
         matcher=PairMatcher(workers=settings.matcher_workers, pair_limit_s=settings.matcher_limit_s),
         amd_engine=open_amd_engine(settings.amd_engine),
-        auditors=open_auditors(
-            settings.audit,
-            workers=settings.workers,
-            atoms_per_batch=settings.atoms_per_batch,
-            structure_limit_s=settings.structure_limit_s or _LIMIT_S,
-        ),
+        auditors=auditors,
         properties=PropertyShelf(
             settings.properties,
             calculator_digest=calculators.identity.settings_digest,
