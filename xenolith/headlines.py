@@ -34,6 +34,7 @@ __all__ = [
     "Columns",
     "Grade",
     "Headline",
+    "Truths",
     "flags_of",
     "grade_means",
     "headline",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_svc.config.run_config import Cleanup, EvaluationSettings, Finishing, RolloutSampler
-from trainer_svc.evaluation.audits import audits_of, summary_of
+from trainer_svc.evaluation.audits import Audited, audits_of, summary_of
 from trainer_svc.evaluation.chemistry import chemistry_metrics
 from trainer_svc.evaluation.headline import estimates
 from trainer_svc.rewards.measurements import STATUS_PREFIX, Measurements
@@ -18,7 +18,6 @@ from trainer_svc.rollouts.draws import evaluation_seeds
 from trainer_svc.seeds import derive_seed
 from trainer_svc.services.policy_link import PolicyLink
 from trainer_svc.services.scoring import Relaxed, Scorer
-from xenolith.analysis import AuditReport
 from xenolith.client import Samples
 from xenolith.contract.evaluations import put_estimate
 from xenolith.crystal import CrystalBatch
@@ -97,7 +96,7 @@ class Evaluated:
     provenance: oracle_pb2.ScoreProvenance
     oracle_calls: int
     calculator_evaluations: int
-    audits: tuple[AuditReport, ...]
+    audits: tuple[Audited, ...]
     wall_s: float
     relaxed: "EvaluatedRelaxed | None" = None
 
@@ -109,6 +108,7 @@ class EvaluatedRelaxed:
     measured: Measurements
     estimates: dict[str, Estimate]
     relaxed: Relaxed
+    audits: tuple[Audited, ...]
 
 
 class Evaluator:
@@ -148,10 +148,8 @@ class Evaluator:
             relaxed = await self._relaxed(
                 samples.crystals, plan, plan.relax, lambda done: on_progress("relax", done, total)
             )
-        ids = plan.audit_calculator_ids
-        audits = await audits_of(self._scorer, samples.crystals, scored.measured, ids)
         return Evaluated(
-            audits=audits,
+            audits=await self._audits(samples.crystals, scored.measured, plan),
             calculator_evaluations=self._scorer.calculator_evaluations - before,
             policy_version=samples.policy_version,
             crystals=samples.crystals,
@@ -177,6 +175,24 @@ class Evaluator:
             measured=scored.measured,
             estimates=headline_estimates(scored.measured, plan, among=relaxed.ok),
             relaxed=relaxed,
+            audits=await self._audits(relaxed.crystals, scored.measured, plan, among=relaxed.ok),
+        )
+
+    async def _audits(
+        self,
+        crystals: CrystalBatch,
+        measured: Measurements,
+        plan: EvaluationPlan,
+        among: NDArray[np.bool_] | None = None,
+    ) -> tuple[Audited, ...]:
+        return await audits_of(
+            self._scorer,
+            crystals,
+            measured,
+            plan.audit_calculator_ids,
+            resamples=plan.resamples,
+            seed=_bootstrap_seed(plan),
+            among=among,
         )
 
     async def _sample(self, plan: EvaluationPlan, on_progress: Callable[[int], None]) -> Samples:
@@ -221,8 +237,11 @@ def headline_estimates(
     measured: Measurements, plan: EvaluationPlan, among: NDArray[np.bool_] | None = None
 ) -> dict[str, Estimate]:
     """Shares with intervals; the resampling is fixed by the plan, so equal data give equal intervals."""
-    seed = derive_seed(plan.seeds[0], "bootstrap")
-    return estimates(measured, resamples=plan.resamples, seed=seed, among=among)
+    return estimates(measured, resamples=plan.resamples, seed=_bootstrap_seed(plan), among=among)
+
+
+def _bootstrap_seed(plan: EvaluationPlan) -> int:
+    return derive_seed(plan.seeds[0], "bootstrap")
 
 
 def to_proto(evaluated: Evaluated) -> trainer_pb2.Evaluation:
@@ -246,7 +265,7 @@ def to_proto(evaluated: Evaluated) -> trainer_pb2.Evaluation:
     elements = chemistry_metrics(evaluated.crystals, evaluated.measured.column("valid") == 1.0)
     for name, value in (elements | grade_means(evaluated.measured)).items():
         message.metrics[name] = value
-    message.audits.extend(summary_of(report) for report in evaluated.audits)
+    message.audits.extend(summary_of(audit) for audit in evaluated.audits)
     for status in evaluated.measured.status:
         message.statuses[STATUS_PREFIX + status] += 1
     return message
@@ -256,6 +275,7 @@ def _add_relaxed(message: trainer_pb2.Evaluation, evaluated: EvaluatedRelaxed) -
     for metric in RELAXED_HEADLINES:
         if metric.name in evaluated.estimates:
             put_estimate(message.relaxed, metric.name, evaluated.estimates[metric.name])
+    message.relaxed.audits.extend(summary_of(audit) for audit in evaluated.audits)
     energies = evaluated.measured.column("e_above_hull")[evaluated.relaxed.ok]
     if np.isfinite(energies).any():
         message.metrics["relaxed_e_above_hull_median"] = float(np.nanmedian(energies))

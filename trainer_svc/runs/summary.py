@@ -4,7 +4,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from xenolith.contract.evaluations import estimate_of
+from xenolith.contract.evaluations import audit_figures, estimate_of
 from xenolith.headlines import HEADLINES
 from xenolith.v1 import trainer_pb2
 
@@ -19,6 +19,8 @@ def evaluation_summary(evaluation: trainer_pb2.Evaluation) -> dict[str, Any]:
         summary[metric.name] = estimate and estimate.value
         summary[f"{metric.name}_ci95"] = estimate and [estimate.low, estimate.high]
     summary["policy_version"] = evaluation.policy_version
+    summary["audit"] = audit_figures(evaluation.audits)
+    summary["relaxed_audit"] = audit_figures(evaluation.relaxed.audits)
     if evaluation.audits:
         summary["audits"] = [
             json_format.MessageToDict(audit, preserving_proto_field_name=True) for audit in evaluation.audits

@@ -1,23 +1,48 @@
 """Headline shares in an evaluation's message: in fields of their own, or in its map where they have none."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from xenolith.intervals import Estimate
 from xenolith.v1 import trainer_pb2
 
-__all__ = ["estimate_of", "put_estimate"]
+__all__ = ["AUDIT_SHARES", "audit_figures", "estimate_of", "put_estimate"]
 
-_Evaluation = trainer_pb2.Evaluation | trainer_pb2.RelaxedEvaluation
+_Evaluation = trainer_pb2.Evaluation | trainer_pb2.RelaxedEvaluation | trainer_pb2.AuditSummary
+
+AUDIT_SHARES = ("metastable", "msun", "agreement")
+"""Shares that a second calculator gives of an evaluation, by their fields in ``AuditSummary``."""
+
+
+def audit_figures(audits: Sequence[trainer_pb2.AuditSummary]) -> dict[str, Any] | None:
+    """Return what the first second calculator says, under the keys of ``summary.json``; None without one.
+
+    ``judge`` is its id; shares are in [0, 1], with their 95 % intervals as ``<name>_ci95``.
+    """
+    if not audits:
+        return None
+    audit = audits[0]
+    figures: dict[str, Any] = {"judge": audit.calculator_id}
+    for name in AUDIT_SHARES:
+        estimate = estimate_of(audit, name)
+        figures[name] = estimate and estimate.value
+        figures[f"{name}_ci95"] = estimate and [estimate.low, estimate.high]
+    rank = audit.rank_correlation if audit.HasField("rank_correlation") else None
+    return figures | {"rank_correlation": rank, "measured": audit.measured}
 
 
 def put_estimate(message: _Evaluation, name: str, estimate: Estimate) -> None:
     """Put a share, by its metric's name, where `estimate_of` finds it."""
-    place = getattr(message, name) if name in message.DESCRIPTOR.fields_by_name else message.shares[name]
+    place: Any = message
+    place = getattr(place, name) if name in message.DESCRIPTOR.fields_by_name else place.shares[name]
     place.value, place.low, place.high = estimate.value, estimate.low, estimate.high
 
 
 def estimate_of(message: _Evaluation, name: str) -> Estimate | None:
     """Return a share by its metric's name; None where it was not measured."""
+    place: Any = message
     if name in message.DESCRIPTOR.fields_by_name:
-        found = getattr(message, name) if message.HasField(name) else None
+        found = getattr(place, name) if place.HasField(name) else None
     else:
-        found = message.shares.get(name)
+        found = place.shares.get(name)
     return None if found is None else Estimate(value=found.value, low=found.low, high=found.high)

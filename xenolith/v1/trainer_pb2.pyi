@@ -587,7 +587,7 @@ class Estimate(_message.Message):
     def __init__(self, value: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
 class RelaxedEvaluation(_message.Message):
-    __slots__ = ("metastable", "stable", "sun", "msun", "shares")
+    __slots__ = ("metastable", "stable", "sun", "msun", "shares", "audits")
     class SharesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -600,15 +600,17 @@ class RelaxedEvaluation(_message.Message):
     SUN_FIELD_NUMBER: _ClassVar[int]
     MSUN_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
+    AUDITS_FIELD_NUMBER: _ClassVar[int]
     metastable: Estimate
     stable: Estimate
     sun: Estimate
     msun: Estimate
     shares: _containers.MessageMap[str, Estimate]
-    def __init__(self, metastable: _Optional[_Union[Estimate, _Mapping]] = ..., stable: _Optional[_Union[Estimate, _Mapping]] = ..., sun: _Optional[_Union[Estimate, _Mapping]] = ..., msun: _Optional[_Union[Estimate, _Mapping]] = ..., shares: _Optional[_Mapping[str, Estimate]] = ...) -> None: ...
+    audits: _containers.RepeatedCompositeFieldContainer[AuditSummary]
+    def __init__(self, metastable: _Optional[_Union[Estimate, _Mapping]] = ..., stable: _Optional[_Union[Estimate, _Mapping]] = ..., sun: _Optional[_Union[Estimate, _Mapping]] = ..., msun: _Optional[_Union[Estimate, _Mapping]] = ..., shares: _Optional[_Mapping[str, Estimate]] = ..., audits: _Optional[_Iterable[_Union[AuditSummary, _Mapping]]] = ...) -> None: ...
 
 class AuditSummary(_message.Message):
-    __slots__ = ("calculator_id", "measured", "rank_correlation", "mean_shift", "msun_survival", "basis", "msun_claims", "flagged")
+    __slots__ = ("calculator_id", "measured", "rank_correlation", "mean_shift", "msun_survival", "basis", "msun_claims", "flagged", "metastable", "msun", "agreement")
     CALCULATOR_ID_FIELD_NUMBER: _ClassVar[int]
     MEASURED_FIELD_NUMBER: _ClassVar[int]
     RANK_CORRELATION_FIELD_NUMBER: _ClassVar[int]
@@ -617,6 +619,9 @@ class AuditSummary(_message.Message):
     BASIS_FIELD_NUMBER: _ClassVar[int]
     MSUN_CLAIMS_FIELD_NUMBER: _ClassVar[int]
     FLAGGED_FIELD_NUMBER: _ClassVar[int]
+    METASTABLE_FIELD_NUMBER: _ClassVar[int]
+    MSUN_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_FIELD_NUMBER: _ClassVar[int]
     calculator_id: str
     measured: int
     rank_correlation: float
@@ -625,7 +630,10 @@ class AuditSummary(_message.Message):
     basis: str
     msun_claims: int
     flagged: int
-    def __init__(self, calculator_id: _Optional[str] = ..., measured: _Optional[int] = ..., rank_correlation: _Optional[float] = ..., mean_shift: _Optional[float] = ..., msun_survival: _Optional[float] = ..., basis: _Optional[str] = ..., msun_claims: _Optional[int] = ..., flagged: _Optional[int] = ...) -> None: ...
+    metastable: Estimate
+    msun: Estimate
+    agreement: Estimate
+    def __init__(self, calculator_id: _Optional[str] = ..., measured: _Optional[int] = ..., rank_correlation: _Optional[float] = ..., mean_shift: _Optional[float] = ..., msun_survival: _Optional[float] = ..., basis: _Optional[str] = ..., msun_claims: _Optional[int] = ..., flagged: _Optional[int] = ..., metastable: _Optional[_Union[Estimate, _Mapping]] = ..., msun: _Optional[_Union[Estimate, _Mapping]] = ..., agreement: _Optional[_Union[Estimate, _Mapping]] = ...) -> None: ...
 
 class StartRunRequest(_message.Message):
     __slots__ = ("config", "validate_only")

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from xenolith.v1 import trainer_pb2 as pb
 
 
@@ -33,6 +35,37 @@ def test_every_evaluation_is_audited_and_a_property_is_rewarded(lab, small_run, 
     assert "geometry-2" in page
     summary = json.loads((tmp_path / "runs" / "small" / "summary.json").read_text())
     assert summary["tuned"]["audits"][0]["calculator_id"] == "geometry-2"
+    for policy in ("base", "tuned"):
+        told = summary[policy]["audit"]
+        assert told["judge"] == "geometry-2"
+        # It places nothing below a tenth of an eV/atom; where the oracle does, the two part.
+        assert told["metastable"] == told["msun"] == 0.0
+        assert told["metastable_ci95"][0] == 0.0 < told["metastable_ci95"][1]
+        parted = summary[policy]["metastable"] * summary[policy]["n"]
+        assert told["agreement"] * told["measured"] == pytest.approx(told["measured"] - parted)
+        assert told["agreement_ci95"][0] <= told["agreement"] <= told["agreement_ci95"][1]
+        assert summary[policy]["relaxed_audit"] is None
+
+
+def test_the_judge_sees_relaxed_samples_too(lab, small_run, tmp_path):
+    small_run.steps = 1
+    small_run.evaluation.audit_calculator_ids.append("geometry-2")
+    small_run.evaluation.relax.max_steps = 5
+
+    async def scenario(lab):
+        return await lab.run(small_run)
+
+    run = lab(scenario)
+    assert run.state == pb.RUN_STATE_SUCCEEDED, run.message
+    summary = json.loads((tmp_path / "runs" / "small" / "summary.json").read_text())
+    for policy in ("base", "tuned"):
+        raw, relaxed = summary[policy]["audit"], summary[policy]["relaxed_audit"]
+        assert raw["judge"] == relaxed["judge"] == "geometry-2"
+        # The oracle relaxes all onto its hull, where its judge sees them an eV/atom up.
+        assert relaxed["metastable"] == relaxed["agreement"] == 0.0
+        assert 0 < relaxed["measured"] <= raw["measured"]
+    page = (tmp_path / "runs" / "small" / "report.html").read_text()
+    assert "tuned, relaxed" in page
 
 
 def test_what_the_oracle_does_not_offer_fails_the_run_before_its_first_step(lab, small_run):

@@ -103,3 +103,11 @@ def test_a_run_is_audited_by_its_candidates(oracle: str, capsys: Any) -> None:
 def test_what_cannot_be_audited_is_said(oracle: str, arguments: list[str], text: str, capsys: Any) -> None:
     assert main(["audit", *arguments, "--oracle", oracle]) == 1
     assert text in capsys.readouterr().err
+
+
+def test_scores_of_files_carry_the_opinions_that_were_asked_for(oracle, tmp_path):
+    assert main(["score", "cifs", "--oracle", oracle, "--audit", "second", "--json", "scores.json"]) == 0
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert [audit["calculator_id"] for score in scores for audit in score["audits"]] == ["second"] * len(
+        scores
+    )

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from xenolith.cli.oracle.auditors import add_auditors, auditor_environment, auditor_ids
 from xenolith.cli.oracle.calculator import add_calculator, calculator_environment
 from xenolith.cli.oracle.operation import follow_operation
 from xenolith.cli.oracle.scores_table import show_scores
@@ -34,6 +35,7 @@ def add_parser(commands: Any) -> None:
         help="what to measure, comma-separated",
     )
     add_calculator(parser)
+    add_auditors(parser)
     parser.add_argument("--relax", action="store_true", help="relax, and report relaxed values too")
     add_out(parser)
     parser.add_argument(
@@ -58,9 +60,14 @@ def run(given: argparse.Namespace) -> int:
         settings["relax"] = {}
     if given.submit and not given.oracle:
         raise InvalidArgumentError("--submit needs an oracle that stays: --oracle HOST:PORT")
-    how = {"components": given.components.split(","), "settings": settings}
-    environment = {} if given.oracle else calculator_environment(given, out)
+    components = given.components.split(",")
+    if given.audit and "audit" not in map(str.lower, components):
+        components.append("audit")
+    how = {"components": components, "settings": settings}
+    environment = {} if given.oracle else calculator_environment(given, out) | auditor_environment(given, out)
     with services(given, "oracle", out, environment=environment) as client:
+        if given.audit:
+            settings["audit_calculator_ids"] = auditor_ids(given, client)
         if given.submit:
             return _submit(given, client, items, how, out)
         if _takes_long(client):

@@ -5,11 +5,13 @@ from typing import Any
 
 from xenolith.cli.generator.cleanup import add_cleanup, cleanup_settings
 from xenolith.cli.generator.finishing import add_finishing, finishing_settings
+from xenolith.cli.oracle.auditors import add_auditors, auditor_environment, auditor_ids
 from xenolith.cli.output import add_json, console, table, write_json
 from xenolith.cli.progress import Progress
 from xenolith.cli.services import add_service_arguments, services
 from xenolith.cli.trainer.runs import rows
 from xenolith.client.results.runs import evaluation_dict, message_dict
+from xenolith.contract.evaluations import AUDIT_SHARES, estimate_of
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["add_parser", "run"]
@@ -27,13 +29,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("-n", type=int, default=1000, help="samples (default: 1000)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--relax", action="store_true", help="relax, and report relaxed metrics too")
-    parser.add_argument(
-        "--audit",
-        action="append",
-        default=[],
-        metavar="CALCULATOR",
-        help="have a second calculator of the oracle judge the samples, such as chgnet-r2scan",
-    )
+    add_auditors(parser)
     add_finishing(parser)
     add_cleanup(parser)
     add_service_arguments(parser, "generator", "oracle", "trainer")
@@ -49,9 +45,10 @@ def run(given: argparse.Namespace) -> int:
         settings["cleanup"] = cleanup
     if finishing := finishing_settings(given):
         settings["finishing"] = finishing
-    if given.audit:
-        settings["audit_calculator_ids"] = given.audit
-    with services(given, "trainer", out) as client, Progress(out) as progress:
+    environment = auditor_environment(given, out)
+    with services(given, "trainer", out, environment=environment) as client, Progress(out) as progress:
+        if given.audit:
+            settings["audit_calculator_ids"] = auditor_ids(given, client)
         evaluation = client.trainer.evaluate(
             given.name,
             step=given.step,
@@ -65,6 +62,8 @@ def run(given: argparse.Namespace) -> int:
         out.print(table(f"policy {evaluation.policy_version}", ["", "value [95 %]"], rows(evaluation)))
         for audit in evaluation.audits:
             out.print(_told(audit), markup=False)
+        for audit in evaluation.relaxed.audits:
+            out.print(f"relaxed: {_told(audit)}", markup=False)
     return 0
 
 
@@ -74,7 +73,10 @@ def _told(audit: trainer_pb2.AuditSummary) -> str:
     claims = f"{audit.msun_claims} mSUN claims"
     if audit.HasField("msun_survival"):
         claims = f"{audit.msun_survival:.0%} of {claims} survive"
-    return (
-        f"audit by {audit.calculator_id}: {audit.measured} structures, rank correlation {rank}, {claims}, "
-        f"{audit.flagged} flagged"
-    )
+    shares = [
+        f"{name} {share.value:.1%} [{share.low:.1%}, {share.high:.1%}]"
+        for name in AUDIT_SHARES
+        if (share := estimate_of(audit, name)) is not None
+    ]
+    told = [*shares, f"{audit.measured} structures", f"rank correlation {rank}", claims]
+    return f"audit by {audit.calculator_id}: {', '.join(told)}, {audit.flagged} flagged"

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from xenolith.cli.oracle.auditors import add_auditors, auditor_environment, auditor_ids
 from xenolith.cli.output import add_json, console, write_json
 from xenolith.cli.run_policies import policy_of_run
 from xenolith.cli.services import add_service_arguments, services
@@ -13,7 +14,16 @@ from xenolith.errors import InvalidArgumentError
 from xenolith.files import read_toml
 from xenolith.v1 import trainer_pb2
 
-__all__ = ["add_overrides", "add_parser", "config_from", "finish", "reward_fields", "run", "say_if_old"]
+__all__ = [
+    "add_overrides",
+    "add_parser",
+    "audit",
+    "config_from",
+    "finish",
+    "reward_fields",
+    "run",
+    "say_if_old",
+]
 
 
 def add_parser(commands: Any) -> None:
@@ -55,6 +65,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
         "--evaluate", type=int, metavar="N", help="samples of the evaluations before and after"
     )
     group.add_argument("--reward", metavar="SPEC", help="shipped reward spec, or TOML file with [[terms]]")
+    add_auditors(group)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -65,7 +76,10 @@ def run(given: argparse.Namespace) -> int:
             "--detach needs a trainer that stays: --trainer HOST:PORT, or 'xenolith up' first"
         )
     config = None if given.resume else config_from(given, read_toml(given.config) if given.config else {})
-    with services(given, "trainer", out) as client:
+    environment = auditor_environment(given, out)
+    with services(given, "trainer", out, environment=environment) as client:
+        if config is not None:
+            audit(config, given, client)
         if given.resume:
             started = client.trainer.resume_run(given.resume, steps=given.steps)
         else:
@@ -76,6 +90,12 @@ def run(given: argparse.Namespace) -> int:
             write_json(given.json, started.to_dict())
             return 0
         return finish(given, client, started, out)
+
+
+def audit(config: trainer_pb2.RunConfig, given: argparse.Namespace, client: Client) -> None:
+    """Have the second calculators that were asked for judge the run's evaluations."""
+    if given.audit:
+        config.evaluation.audit_calculator_ids[:] = auditor_ids(given, client)
 
 
 def say_if_old(started: Run, out: Any) -> None:

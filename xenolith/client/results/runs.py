@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from xenolith.contract.evaluations import estimate_of
+from xenolith.contract.evaluations import audit_figures, estimate_of
 from xenolith.contract.states import RUN_ENDED, run_state_name
 from xenolith.errors import DataLossError, InternalError
 from xenolith.headlines import HEADLINES, RELAXED_HEADLINES, Headline
@@ -130,10 +130,14 @@ def evaluation_dict(evaluation: trainer_pb2.Evaluation) -> dict[str, Any]:
     values |= _shares(evaluation, HEADLINES)
     plain = {name: value for name, value in evaluation.metrics.items() if not name.startswith(_PREFIX)}
     values |= dict(sorted(plain.items()))
+    if evaluation.audits:
+        values["audit"] = audit_figures(evaluation.audits)
     if evaluation.HasField("relaxed"):
         values["relaxed"] = _shares(evaluation.relaxed, RELAXED_HEADLINES)
         after = {n.removeprefix(_PREFIX): v for n, v in evaluation.metrics.items() if n.startswith(_PREFIX)}
         values["relaxed"] |= dict(sorted(after.items()))
+        if evaluation.relaxed.audits:
+            values["relaxed"]["audit"] = audit_figures(evaluation.relaxed.audits)
     return values
 
 
