@@ -7,6 +7,7 @@ from typing import Any
 
 from oracle_svc.calculators.base import digest_of
 from oracle_svc.crystals.amd import DEFAULT_K
+from oracle_svc.known.novelty.matcher import MATCHER_RULE
 from oracle_svc.known.reference.folder import Reference
 from oracle_svc.pipeline.batch import Batch
 from oracle_svc.pipeline.records import Journal
@@ -189,7 +190,7 @@ class Scorer:
             "reference": reference.digest if reference is not None else "",
             "hull": reference.hull_id if reference is not None else "",
             "amd": {"k": DEFAULT_K, "tolerance": tolerance, "engine": resources.amd_engine.name},
-            "matcher": vars(options.matcher) if options.matcher else None,
+            "matcher": {**vars(options.matcher), "rule": MATCHER_RULE} if options.matcher else None,
             "limits": vars(resources.limits),
         }
         # What came later is there only where it is used: settings without it keep their digest.

@@ -23,7 +23,10 @@ import numpy as np
 from oracle_svc.pools.worker_pool import WorkerDiedError, WorkerPool, WorkerTimeoutError
 from xenolith.crystal import Crystal
 
-__all__ = ["MatcherOptions", "PairMatcher", "Verdict", "worker"]
+__all__ = ["MATCHER_RULE", "MatcherOptions", "PairMatcher", "Verdict", "worker"]
+
+MATCHER_RULE = "either order"
+"""How two answers of StructureMatcher become a verdict; part of the settings, so another rule is told."""
 
 
 class Verdict(Enum):

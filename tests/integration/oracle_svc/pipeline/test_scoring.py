@@ -220,6 +220,13 @@ def test_the_settings_digest_tells_settings_apart(make_scorer):
     )
 
 
+def test_settings_of_structure_matcher_are_settings(make_scorer):
+    scorer = make_scorer()
+    options = [None, MatcherOptions(), MatcherOptions(site_tolerance=0.2)]
+    digests = {scorer.provenance(ScoreOptions(matcher=matcher)).settings_digest for matcher in options}
+    assert len(digests) == 3
+
+
 def test_a_killed_worker_costs_nobody_a_score(make_scorer, crystals, calculators):
     batch = pack(*(stretched(crystal, 1.013) for crystal in crystals.values()))
     scorer = make_scorer()
