@@ -23,8 +23,12 @@ _CORRECTED_ANIONS = frozenset(map(atomic_number, ("O", "F", "Cl", "Br", "I", "N"
 def functional_of(thing: Mapping[str, Any]) -> str:
     """Return the functional of an entry: GGA and GGA+U are one scheme; empty if nothing says it.
 
+    An entry that the mixing scheme has moved to the hull of another functional is of neither.
+
     It is told by ``parameters.run_type``, ``data.run_type``, or the end of the entry's id: mp-1960-GGA.
     """
+    if is_mixed(thing):
+        return MIXED
     for place in ("parameters", "data"):
         held = thing.get(place)
         told = held.get("run_type") if isinstance(held, Mapping) else None

@@ -192,6 +192,51 @@ def test_functionals_never_share_a_hull() -> None:
         elemental_energies(FILES / "mixed.json")
 
 
+def test_entries_of_the_mixing_scheme_make_its_hull_and_no_other(tmp_path: Path) -> None:
+    """Lithium oxides on the r2SCAN hull, as pymatgen's own mixing scheme puts them there."""
+    from pymatgen.core import Lattice, Structure
+    from pymatgen.entries.computed_entries import ComputedStructureEntry
+
+    mixing = pytest.importorskip("pymatgen.analysis.compatibility.mixing_scheme")
+
+    def cubic(group: str, a: float, sites: dict[str, list[float]]) -> Structure:
+        return Structure.from_spacegroup(group, Lattice.cubic(a), list(sites), list(sites.values()))
+
+    corner, middle = [0.0, 0.0, 0.0], [0.5, 0.5, 0.5]
+    lithium = cubic("Im-3m", 3.44, {"Li": corner})
+    oxygen = Structure(Lattice.cubic(6.0), ["O", "O"], [corner, [0.0, 0.0, 0.2]])
+    oxide = cubic("Fm-3m", 4.62, {"Li": [0.25, 0.25, 0.25], "O": corner})
+    salt = cubic("Fm-3m", 4.2, {"Li": corner, "O": middle})
+    entries = [
+        ComputedStructureEntry(
+            structure, energy * len(structure), entry_id=f"{name}-{run}", parameters={"run_type": run}
+        )
+        for name, structure, run, energy in [
+            ("mp-1", lithium, "GGA", -1.9),
+            ("mp-2", oxygen, "GGA", -4.9),
+            ("mp-3", oxide, "GGA", -4.8),
+            ("mp-4", salt, "GGA", -3.9),
+            ("mp-1", lithium, "r2SCAN", -2.3),
+            ("mp-2", oxygen, "r2SCAN", -6.5),
+            ("mp-3", oxide, "r2SCAN", -6.1),
+        ]
+    ]
+    mixed = mixing.MaterialsProjectDFTMixingScheme(compat_1=None).process_entries(entries, verbose=False)
+    path = tmp_path / "mixed.json"
+    path.write_text(json.dumps([json.loads(entry.to_json()) for entry in mixed]))
+    read = read_entries(path, scheme=THERMO_TYPES["GGA_GGA+U_R2SCAN"])
+    energies = {entry.id: entry.energy_per_atom for entry in read.entries}
+    assert energies == {entry.entry_id: pytest.approx(entry.energy_per_atom) for entry in mixed}
+    # As far above the hull as among GGA energies alone: -3.9 over the line from Li2O to oxygen.
+    assert energies["mp-4-GGA"] == pytest.approx(
+        -3.9 + (-6.1 * 0.75 - 6.5 * 0.25) + (4.8 * 0.75 + 4.9 * 0.25)
+    )
+    alone = read_entries(path, scheme=THERMO_TYPES["R2SCAN"], split=True)
+    assert {entry.id for entry in alone.entries} == {"mp-1-r2SCAN", "mp-2-r2SCAN", "mp-3-r2SCAN"}
+    with pytest.raises(InvalidArgumentError, match="holds no computed entries"):
+        read_entries(path, scheme=MP2020, split=True)
+
+
 def test_a_file_of_several_functionals_is_split_on_demand() -> None:
     split = read_entries(FILES / "mixed.json", scheme=MP2020, split=True)
     alone = read_entries(FILES / "gga.json", scheme=MP2020)
