@@ -14,11 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from xenolith.convert.cif_listed import NotListedError, read_listed
-from xenolith.convert.reading import Text
-from xenolith.convert.reading.cif import read_cif_blocks
+from xenolith.convert.cif_listed import read_one
 from xenolith.datasets.download import download_lfs, sha256_of
 from xenolith.errors import DataLossError, ReadError
 from xenolith.formula import reduced_formula
@@ -152,7 +148,7 @@ def _portions(archive: Path) -> Iterator[list[dict[str, Any]]]:
 
 
 def _row(row: dict[str, str], split: str) -> dict[str, Any]:
-    cell, numbers, frac = _crystal(row["cif"])
+    cell, numbers, frac = read_one(row["cif"])
     labels = {name: float(value) if value else None for name, value in row.items() if name not in _TEXTS}
     return {
         "material_id": row["material_id"],
@@ -164,20 +160,3 @@ def _row(row: dict[str, str], split: str) -> dict[str, Any]:
         "frac": frac,
         **labels,
     }
-
-
-def _crystal(text: str) -> tuple[list[float], list[int], list[float]]:
-    try:
-        return read_listed(text)
-    except NotListedError:
-        found = list(read_cif_blocks(Text(text=text)))
-        crystal = found[0].crystal if len(found) == 1 else None
-        if crystal is None:
-            raise ReadError(f"no single crystal: {[str(one.problem) for one in found]}") from None
-        lengths = np.linalg.norm(crystal.lattice, axis=1)
-        cosines = [
-            crystal.lattice[i] @ crystal.lattice[j] / (lengths[i] * lengths[j])
-            for i, j in ((1, 2), (0, 2), (0, 1))
-        ]
-        cell = [*lengths.tolist(), *np.degrees(np.arccos(cosines)).tolist()]
-        return cell, crystal.numbers.tolist(), crystal.frac_coords.ravel().tolist()

@@ -27,9 +27,10 @@ from tests.salts import write_salts
 from tests.tiny_bundle import make_tiny_bundle
 from xenolith.cli import main
 from xenolith.convert import to_cif, write_cif, write_extxyz
-from xenolith.convert.cif_listed import NotListedError, read_listed
+from xenolith.convert.cif_listed import NotListedError, read_listed, read_one
 from xenolith.convert.pymatgen_structure import from_pymatgen, to_pymatgen
 from xenolith.crystal import Crystal
+from xenolith.errors import ReadError
 from xenolith.files import read_toml
 
 RUTILE = Structure.from_spacegroup(
@@ -183,6 +184,32 @@ def test_listed_cif_reads_as_pymatgen_does() -> None:
         read_listed(to_cif(CRYSTALS[0], symprec=0.01))
     with pytest.raises(NotListedError):
         read_listed(to_cif(CRYSTALS[0]) * 2)
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        ("_chemical_formula_sum   'Ti2 O4'", "_chemical_formula_sum   'Ti2 O3'"),
+        ("_atom_site_occupancy", "_atom_site_attached_hydrogens"),
+        ("  1\n", "  0\n"),
+        ("  1\n", "  .\n"),
+        ("_name_H-M   'P 1'", "_name_H-M   'F m -3 m'"),
+    ],
+)
+def test_a_listed_cif_that_contradicts_itself_is_left_to_the_full_reader(written: str, instead: str) -> None:
+    text = to_cif(CRYSTALS[0])
+    assert written in text
+    with pytest.raises(NotListedError):
+        read_listed(instead.join(text.rsplit(written, 1)))
+
+
+def test_what_is_not_listed_is_read_with_its_symmetry() -> None:
+    cell, numbers, frac = read_one(to_cif(CRYSTALS[0], symprec=0.01))
+    assert cell == pytest.approx([4.6, 4.6, 2.96, 90, 90, 90])
+    assert sorted(numbers) == sorted(CRYSTALS[0].numbers.tolist())
+    assert len(frac) == 3 * len(numbers)
+    with pytest.raises(ReadError, match="holds 2 crystals"):
+        read_one(to_cif(CRYSTALS[0]) * 2)
 
 
 def test_an_unreadable_cif_is_named(tmp_path: Path) -> None:
