@@ -3,7 +3,7 @@
 import math
 import re
 
-__all__ = ["number", "number_with_uncertainty"]
+__all__ = ["number", "number_with_uncertainty", "unit_of"]
 
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:\((\d*)\))?([eEdD][+-]?\d+)?")
 _FRACTION = re.compile(r"([+-]?\d+)/(\d+)")
@@ -36,5 +36,16 @@ def number_with_uncertainty(text: str) -> tuple[float, float]:
     value = float(found[1]) * power
     if not math.isfinite(value):
         raise ValueError(f"{text!r} is not finite")
-    unit = 10.0 ** -len(found[1].partition(".")[2]) * power
-    return value, int(found[2]) * unit if found[2] else 0.0
+    return value, int(found[2]) * _unit(found[1], power) if found[2] else 0.0
+
+
+def unit_of(text: str) -> float:
+    """Return the unit of a number's last digit: 1e-4 for `0.3333`, 0 for what is exact, as `1/3` and `0`."""
+    found = _NUMBER.fullmatch(text.strip())
+    if found is None or "." not in found[1]:
+        return 0.0
+    return _unit(found[1], 10.0 ** int(found[3][1:]) if found[3] and len(found[3]) < 6 else 1.0)
+
+
+def _unit(digits: str, power: float) -> float:
+    return float(10.0 ** -len(digits.partition(".")[2]) * power)

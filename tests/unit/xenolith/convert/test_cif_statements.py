@@ -55,6 +55,35 @@ def test_what_can_be_understood_is_read_and_told(text: str, note: str) -> None:
     assert bool(note) == bool(found.notes)
 
 
+CIF2 = "#\\#CIF_2.0\n"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        "",
+        "_publ_comment '''of two\nlines'''\n",
+        '_publ_comment """it\'s [one line"""\n',
+        "_list [1 2 'a]b' [3 4]]\n_other 5\n",
+        "_table {'a':1 \"b\":[1 2]\n'c':'''}'''}\n",
+        "_publ_text\n;a field [ of text\n;\n",
+        "# a remark [\n_word x]y[z\n",
+    ],
+)
+def test_cif_of_the_second_version_is_read(beside: str) -> None:
+    found = read(CIF2 + CELL + beside + CUBIC.replace("'", "'''") + UNIT)
+    assert found.crystal is not None, found.problem
+    assert (found.crystal.formula, found.crystal.num_atoms, found.notes) == ("NaCl", 8, ())
+
+
+@pytest.mark.parametrize("open_end", ["_list [1 2\n", "_publ_comment '''no end\n"])
+def test_what_has_lost_its_end_costs_its_own_block_alone(open_end: str) -> None:
+    torn = (CELL + open_end + CUBIC + UNIT).replace("data_x", "data_torn")
+    first, second = read_cif_blocks(Text(text=CIF2 + torn + CELL + CUBIC + UNIT))
+    assert first.problem is not None
+    assert second.crystal is not None and second.crystal.num_atoms == 8
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from xenolith.convert.reading.cif.cif2 import as_cif1
 from xenolith.errors import ReadError
 from xenolith.optional import require
 
@@ -75,7 +76,7 @@ class _Piece:
 
 def split_blocks(text: str) -> Iterator[tuple[str, Block | ReadError]]:
     """Yield name and content of every data block, or why it cannot be parsed, in the order of the file."""
-    for piece in _pieces(text.split("\n")):
+    for piece in _pieces(as_cif1(text).split("\n")):
         if piece.damage:
             yield piece.name, ReadError(piece.damage)
             continue

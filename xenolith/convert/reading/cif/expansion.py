@@ -22,6 +22,10 @@ SAME_PLACE = 0.01
 """Sites closer than this are at one place, Angstrom."""
 _TOLD = 2e-3
 """Images further apart than this, Angstrom, are told of."""
+_TOLD_BEYOND_DIGITS = 2e-4
+"""So are those further apart than this, if the digits that are written do not explain it: 0.4999 for 1/2."""
+_ROUNDED = 1.99
+"""Units of the last digit by which images of a place that was rounded or cut off are apart, at most."""
 _AT_ONCE = 256
 
 
@@ -61,7 +65,8 @@ def expand(sites: Sequence[Site], operations: Operations, lattice: Floats, merge
             shift = shift[members]
             positions.append(images[first] + shift.mean(axis=0))
             largest = _diameter(shift @ lattice)
-            if largest > _TOLD:
+            explained = float(np.ptp(shift, axis=0).max()) < _ROUNDED * site.unit
+            if largest > (_TOLD if explained else _TOLD_BEYOND_DIGITS):
                 spread[index] = max(spread.get(index, 0.0), largest)
     return Expanded(owners=owners, positions=np.array(positions).reshape(-1, 3), spread=spread)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from xenolith.convert.reading.cif.blocks import Block
 from xenolith.convert.reading.cif.stated import stated_formula
-from xenolith.convert.reading.numbers import number, number_with_uncertainty
+from xenolith.convert.reading.numbers import number, number_with_uncertainty, unit_of
 from xenolith.convert.reading.species import labelled, symbol_of
 from xenolith.elements import SYMBOLS
 from xenolith.errors import ReadError
@@ -30,6 +30,8 @@ class Site:
     occupancy: float
     multiplicity: int
     """How many of it the cell holds, as far as it is said; else 0."""
+    unit: float
+    """Unit of the last digit of its finest coordinate, 1e-4 for `0.3333 0.25 0`; 0 if all are whole."""
 
 
 def sites_of(block: Block) -> tuple[list[Site], list[str], bool]:
@@ -76,6 +78,7 @@ def sites_of(block: Block) -> tuple[list[Site], list[str], bool]:
                 position=_position(labels[row], texts, notes),
                 occupancy=occupancies[row],
                 multiplicity=_whole(multiplicities, row),
+                unit=min((unit for text in texts if (unit := unit_of(text))), default=0.0),
             )
         )
     return sites, list(dict.fromkeys(notes)), _has_alternatives(block)

@@ -112,7 +112,9 @@ def _of_both(
 ) -> Symmetry:
     """Readings of operations beside another symbol: the operations, unless they are the identity alone."""
     count = len(listed)
-    if stated[0].number == _number_of(listed):
+    # The same group in another setting; with more operations, as of a centred cell, it is another cell.
+    in_other_setting = any(len(setting.operations) == count for setting in stated)
+    if in_other_setting and stated[0].number == _number_of(listed):
         return Symmetry(candidates=[Candidate(operations=listed)], told=told, notes=notes)
     as_listed = Candidate(
         operations=listed,
