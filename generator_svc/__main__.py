@@ -26,7 +26,9 @@ def main() -> int:
     try:
         settings, server = GeneratorSettings.read(arguments), serving.settings_from(arguments)
         device = settings.torch_device
-        relaxer = OracleRelaxer(settings.cleanup_oracle) if settings.cleanup_oracle else None
+        relaxer = None
+        if settings.cleanup_oracle:
+            relaxer = OracleRelaxer(settings.cleanup_oracle, settings.connection())
         engine = Engine(load_bundle(find_bundle(settings.bundle), device), device, relaxer)
         asyncio.run(_serve(GeneratorService(engine), server, settings.torch_threads))
     except (XenolithError, BundleError) as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from trainer_svc.config.limits import RunLimits
 from trainer_svc.service import TrainerService
 from trainer_svc.services.remote import Services
 from trainer_svc.settings import TrainerSettings
@@ -33,10 +34,12 @@ def main() -> int:
 
 
 def _options(settings: TrainerSettings) -> Options:
-    token_file = settings.services_token_file
-    return Options(
-        token=Path(token_file).read_text().strip() if token_file else None,
-        tls_ca=settings.services_tls_ca or None,
+    return Options(**settings.connection())
+
+
+def _limits(settings: TrainerSettings) -> RunLimits:
+    return RunLimits(
+        steps=settings.max_run_steps, samples=settings.max_run_samples, bootstrap=settings.max_bootstrap
     )
 
 
@@ -45,9 +48,13 @@ async def _serve(settings: TrainerSettings, server: serving.ServingSettings) -> 
     # In the thread that computes: torch keeps the number per thread that asks.
     await worker.run(torch.set_num_threads, settings.threads)
     services = Services(generator=settings.generator, oracle=settings.oracle, options=_options(settings))
-    manager = RunManager(Path(settings.runs), services, worker)
+    manager = RunManager(Path(settings.runs), services, worker, max_queued=settings.max_queued_runs)
     await serving.serve(
-        [TrainerService(manager)], server, name="trainer", unlimited=_STREAMS, on_stop=manager.close
+        [TrainerService(manager, _limits(settings))],
+        server,
+        name="trainer",
+        unlimited=_STREAMS,
+        on_stop=manager.close,
     )
 
 

@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from trainer_svc.config.limits import RunLimits
 from trainer_svc.config.messages import config_from_proto, config_to_proto
 from trainer_svc.errors import NoSuchRunError
 from trainer_svc.runs.run_log import RunLog
 from trainer_svc.training.evaluate_call import evaluate
 from trainer_svc.training.manager import RunManager
 from trainer_svc.training.publish_call import publish_policy
+from xenolith.contract.bounds import check_bounded
 from xenolith.errors import InvalidArgumentError
 from xenolith.v1 import trainer_pb2, trainer_pb2_grpc
 
@@ -23,14 +25,17 @@ _PAGE = 100
 class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
     """Serves the runs of one directory."""
 
-    def __init__(self, manager: RunManager) -> None:
+    def __init__(self, manager: RunManager, limits: RunLimits | None = None) -> None:
         self._manager = manager
+        self._limits = limits or RunLimits()
 
     async def StartRun(
         self, request: trainer_pb2.StartRunRequest, context: Any
     ) -> trainer_pb2.StartRunResponse:
         """Start a run, or only check its configuration."""
-        config = config_from_proto(request.config)
+        check_bounded(request)
+        config = await asyncio.to_thread(config_from_proto, request.config)
+        self._limits.check_run(config)
         if request.validate_only:
             run = trainer_pb2.Run(name=config.name, config=config_to_proto(config), steps_total=config.steps)
             return trainer_pb2.StartRunResponse(run=run)
@@ -71,13 +76,14 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
     ) -> trainer_pb2.ResumeRunResponse:
         """Go on from the last checkpoint."""
         steps = request.steps if request.HasField("steps") else None
+        self._limits.check_steps(steps or 0, "steps")
         return trainer_pb2.ResumeRunResponse(run=self._manager.resume(request.name, steps))
 
     async def Evaluate(
         self, request: trainer_pb2.EvaluateRequest, context: Any
     ) -> AsyncIterator[trainer_pb2.EvaluateResponse]:
         """Evaluate a policy: progress, the result last."""
-        async for response in evaluate(request, self._manager):
+        async for response in evaluate(request, self._manager, self._limits):
             yield response
 
     async def PublishPolicy(

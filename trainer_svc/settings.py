@@ -6,12 +6,12 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from xenolith.serving import ProcessSettings, StackVariable
+from xenolith.serving import HopSettings, StackVariable
 
 __all__ = ["TrainerSettings"]
 
 
-class TrainerSettings(ProcessSettings):
+class TrainerSettings(HopSettings):
     """Which services runs use, and where they are kept."""
 
     model_config = SettingsConfigDict(env_prefix="XENOLITH_TRAINER_")
@@ -28,5 +28,11 @@ class TrainerSettings(ProcessSettings):
         ge=1,
         description="torch threads of the update, part of what makes runs repeat bit by bit; default: all",
     )
-    services_token_file: str = Field("", description="file with the bearer token for generator and oracle")
-    services_tls_ca: str = Field("", description="authority (PEM) to trust; connect to both over TLS")
+    max_queued_runs: int = Field(
+        32, ge=1, description="runs at work and waiting for their turn; more are refused"
+    )
+    max_run_steps: int = Field(100_000, ge=1, description="most steps of a run")
+    max_run_samples: int = Field(
+        20_000, ge=1, description="most structures of a step, and of each policy in an evaluation"
+    )
+    max_bootstrap: int = Field(20_000, ge=100, description="most resamplings for an interval")

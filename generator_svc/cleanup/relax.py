@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -28,11 +30,12 @@ class OracleRelaxer:
     Parameters
     ----------
     address : host:port of an OracleService.
+    connection : token and certificates, as `xenolith.client.Options` takes them.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, connection: Mapping[str, Any] | None = None) -> None:
         self.address = address
-        self._client = Client.connect(oracle=address)
+        self._client = Client.connect(oracle=address, **(connection or {}))
 
     def __call__(self, crystals: CrystalBatch, steps: int) -> Relaxed:
         """Relax cells and positions for at most `steps` steps.

@@ -30,6 +30,9 @@ MAX_MAGNITUDE = 1e4
 """Largest size of a latent; those of crystals are a few units."""
 DEFAULT_CHUNK = 64
 """Samples computed together unless the request asks for fewer."""
+STEPS_OF_A_CHUNK = 6_400
+"""Denoising steps of all samples of a chunk together: requests take turns chunk by chunk, so that a long
+sampling keeps a short one waiting for seconds, not for minutes."""
 _LONGEST_NAME = 4_096
 
 
@@ -72,7 +75,7 @@ def sample_plan(request: generator_pb2.SampleRequest, engine: Engine) -> SampleP
         seeds=engine.draw_seeds(request.seed, size) if seeds is None else seeds,
         initial_seeds=_seeds(request.initial_noise_seeds, "initial_noise_seeds", size),
         settings=settings,
-        chunk=min(chunk or DEFAULT_CHUNK, DEFAULT_CHUNK),
+        chunk=min(chunk or DEFAULT_CHUNK, DEFAULT_CHUNK, max(1, STEPS_OF_A_CHUNK // settings.steps)),
         embeddings=request.return_embeddings,
         conditions=conditions,
         finishing=finishing,

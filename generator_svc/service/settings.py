@@ -10,12 +10,12 @@ from pydantic_settings import SettingsConfigDict
 
 from generator_svc.device import resolve_device
 from xenolith.bundle import DEFAULT_BUNDLE
-from xenolith.serving import ProcessSettings, StackVariable, usable_cores
+from xenolith.serving import HopSettings, StackVariable, usable_cores
 
 __all__ = ["GeneratorSettings"]
 
 
-class GeneratorSettings(ProcessSettings):
+class GeneratorSettings(HopSettings):
     """What to serve and on which device."""
 
     model_config = SettingsConfigDict(env_prefix="XENOLITH_GENERATOR_")

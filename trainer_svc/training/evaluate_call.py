@@ -8,6 +8,7 @@ from google.protobuf import json_format
 from pydantic import ValidationError
 from torch import Tensor
 
+from trainer_svc.config.limits import RunLimits
 from trainer_svc.config.run_config import AtomCounts, EvaluationSettings, RolloutSampler
 from trainer_svc.errors import ConfigError, RunStateError
 from trainer_svc.evaluation.evaluator import EvaluationPlan, Evaluator, to_proto
@@ -18,6 +19,7 @@ from trainer_svc.services.policy_link import PolicyLink, tensors_of, version_of
 from trainer_svc.services.remote import Generator, Oracle, patience
 from trainer_svc.services.scoring import Scorer
 from trainer_svc.training.manager import RunManager
+from xenolith.contract.bounds import check_bounded
 from xenolith.explain import explain
 from xenolith.v1 import trainer_pb2
 
@@ -29,7 +31,7 @@ _PATIENCE_S = 120.0
 
 
 async def evaluate(
-    request: trainer_pb2.EvaluateRequest, manager: RunManager
+    request: trainer_pb2.EvaluateRequest, manager: RunManager, limits: RunLimits
 ) -> AsyncIterator[trainer_pb2.EvaluateResponse]:
     """Yield progress, the result last.
 
@@ -40,7 +42,9 @@ async def evaluate(
     ConfigError
         Settings that cannot be used.
     """
-    settings, counts = _settings(request)
+    check_bounded(request)
+    settings, counts = await asyncio.to_thread(_settings, request)
+    limits.check_evaluation(settings, "settings")
     if manager.turn.locked():
         raise RunStateError("a run is at work on the same generator; stop it or wait for its end")
     async with manager.turn, manager.services.connect(request.run_name, patience(_PATIENCE_S)) as services:

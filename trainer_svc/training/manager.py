@@ -14,7 +14,7 @@ from trainer_svc.runs.run_log import RunLog
 from trainer_svc.services.remote import Services, patience
 from trainer_svc.training.loop import StopRequested, Training
 from trainer_svc.training.setup import Preparation
-from xenolith.errors import XenolithError
+from xenolith.errors import OverloadedError, XenolithError
 from xenolith.serving import Worker
 from xenolith.v1 import trainer_pb2
 
@@ -22,6 +22,7 @@ __all__ = ["RunManager"]
 
 log = structlog.get_logger(__name__)
 
+_FULL_S = 30.0
 _PATIENCE_S = 1800.0
 """How long a service may be away before the run fails; it can be resumed all the same."""
 
@@ -29,7 +30,7 @@ _PATIENCE_S = 1800.0
 class RunManager:
     """Keeps the runs below one directory."""
 
-    def __init__(self, root: Path, services: Services, worker: Worker) -> None:
+    def __init__(self, root: Path, services: Services, worker: Worker, *, max_queued: int = 32) -> None:
         """Take over a directory; runs that an earlier process left at work become interrupted.
 
         Parameters
@@ -40,14 +41,18 @@ class RunManager:
             How generator and oracle are reached.
         worker
             Thread for everything that computes.
+        max_queued
+            Runs at work and waiting for their turn; more are refused.
         """
         root.mkdir(parents=True, exist_ok=True)
         self.root, self.services, self.worker = root, services, worker
         # Two runs on one generator would keep replacing each other's policy.
         self.turn = asyncio.Lock()
+        self._most = max_queued
         self._logs: dict[str, RunLog] = {}
         self._trainings: dict[str, Training] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._withdrawn: set[asyncio.Task[None] | None] = set()
         for name in self.names():
             if self.log(name).active:
                 self.log(name).set_state(
@@ -86,6 +91,8 @@ class RunManager:
             The name is taken by another configuration.
         """
         known = config.name in self.names()
+        if not known:
+            self._check_room()
         RunDirectory.create(self.root, config)
         run_log = self.log(config.name)
         if not known:
@@ -108,6 +115,7 @@ class RunManager:
             if steps is not None:
                 raise RunStateError(f"run {name!r} is at work; stop it before giving it more steps")
             return run_log.run
+        self._check_room()
         config = directory.read_config()
         if steps is not None and steps != config.steps:
             config = self._extend(config, directory, run_log, steps)
@@ -118,11 +126,23 @@ class RunManager:
         return run_log.run
 
     def stop(self, name: str) -> trainer_pb2.Run:
-        """Ask a run to stop after the step at work; no error if it is not at work."""
+        """Ask a run to stop after the step at work, or to leave the queue; no error if it is in neither."""
         run_log = self.log(name)
         if name in self._trainings:
             self._trainings[name].stop()
+        elif name in self._tasks:
+            self._withdrawn.add(self._tasks[name])
+            self._tasks.pop(name).cancel()
+            run_log.set_state(trainer_pb2.RUN_STATE_STOPPED, "stopped before its turn; resume it to go on")
         return run_log.run
+
+    def _check_room(self) -> None:
+        if len(self._tasks) >= self._most:
+            raise OverloadedError(
+                f"{len(self._tasks)} runs are at work or wait for their turn, all that this trainer takes;"
+                " stop one, or come again later",
+                retry_after_s=_FULL_S,
+            )
 
     async def close(self) -> None:
         """Leave all runs as they are; they can be resumed."""
@@ -134,7 +154,12 @@ class RunManager:
     def _begin(self, config: RunConfig, run_log: RunLog) -> None:
         task = asyncio.create_task(self._drive(config, run_log), name=f"run {config.name}")
         self._tasks[config.name] = task
-        task.add_done_callback(lambda _: self._tasks.pop(config.name, None))
+        task.add_done_callback(lambda done: self._forget(config.name, done))
+
+    def _forget(self, name: str, task: "asyncio.Task[None]") -> None:
+        self._withdrawn.discard(task)
+        if self._tasks.get(name) is task:
+            del self._tasks[name]
 
     async def _drive(self, config: RunConfig, run_log: RunLog) -> None:
         # The run outlives the call that started it.
@@ -150,6 +175,8 @@ class RunManager:
         except StopRequested:
             run_log.set_state(trainer_pb2.RUN_STATE_STOPPED, "stopped on demand; resume it to go on")
         except asyncio.CancelledError:
+            if asyncio.current_task() in self._withdrawn:
+                raise
             run_log.set_state(trainer_pb2.RUN_STATE_INTERRUPTED, "the trainer is shutting down; resume it")
             raise
         except XenolithError as error:

@@ -6,7 +6,7 @@ import signal
 import sys
 from types import FrameType
 
-from xenolith.cli import up
+from xenolith.cli import certificates, up
 from xenolith.cli.generator import bundle, data, generate, pretrain
 from xenolith.cli.oracle import audit, candidates, conformance, disorder, judge, operation, reference, score
 from xenolith.cli.trainer import evaluate, quickstart, report, train
@@ -17,7 +17,7 @@ __all__ = ["main"]
 
 _COMMANDS = (
     quickstart, up, generate, score, audit, candidates, disorder, judge, operation, train, evaluate, report,
-    bundle, reference, data, pretrain, conformance,
+    bundle, reference, data, pretrain, conformance, certificates,
 )  # fmt: skip
 _INTERRUPTED = 130
 

@@ -12,9 +12,16 @@ from xenolith.client import Client, Options
 from xenolith.errors import InvalidArgumentError
 from xenolith.files import read_text
 from xenolith.stack import SERVICES, Stack, StackSettings
+from xenolith.stack.connection import connection_from_environment
 
-__all__ = ["add_service_arguments", "addresses_of", "options_of", "services"]
+__all__ = ["add_security_arguments", "add_service_arguments", "addresses_of", "options_of", "services"]
 
+_SECURITY = {
+    "token-file": "file with the bearer token of the services",
+    "tls-ca": "certificate authority (PEM) of the services; use TLS",
+    "tls-cert": "certificate (PEM) to show to services that want one",
+    "tls-key": "its private key (PEM)",
+}
 _NEEDS = {"generator": ("generator",), "oracle": ("oracle",), "trainer": SERVICES}
 
 
@@ -37,8 +44,14 @@ def add_service_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
     group.add_argument(
         "--cache", default="", help="cache of an oracle started here: sqlite:///FILE, redis://..., none"
     )
-    group.add_argument("--token-file", type=Path, help="file with the bearer token of the services")
-    group.add_argument("--tls-ca", type=Path, help="certificate authority (PEM) of the services; use TLS")
+    add_security_arguments(group)
+
+
+def add_security_arguments(group: Any) -> None:
+    """Add the options that say how services are reached; each is also read from the environment."""
+    for name, text in _SECURITY.items():
+        variable = f"XENOLITH_{name.upper().replace('-', '_')}"
+        group.add_argument(f"--{name}", type=Path, help=f"{text}; also read from {variable}")
 
 
 def addresses_of(given: argparse.Namespace) -> dict[str, str]:
@@ -48,8 +61,11 @@ def addresses_of(given: argparse.Namespace) -> dict[str, str]:
 
 def options_of(given: argparse.Namespace, **more: Any) -> Options:
     """Return the client's options."""
-    token = read_text(given.token_file).strip() if given.token_file else None
-    return Options(token=token, tls_ca=given.tls_ca, **more)
+    found = connection_from_environment()
+    if given.token_file:
+        found["token"] = read_text(given.token_file).strip()
+    found |= {name: path for name in ("tls_ca", "tls_cert", "tls_key") if (path := getattr(given, name))}
+    return Options(**found, **more)
 
 
 @contextmanager
@@ -72,9 +88,9 @@ def services(
         with Client.connect(**addresses, options=options_of(given, **options)) as client:
             yield client
         return
-    if given.token_file or given.tls_ca:
+    if given.token_file or given.tls_ca or given.tls_cert:
         raise InvalidArgumentError(
-            f"--token-file and --tls-ca go with the address of a service: --{wanted} HOST:PORT"
+            f"--token-file, --tls-ca and --tls-cert go with the address of a service: --{wanted} HOST:PORT"
         )
     missing = tuple(name for name in (*_NEEDS[wanted], *also) if name not in addresses)
     settings = StackSettings(

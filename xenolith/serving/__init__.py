@@ -14,6 +14,7 @@ raise `xenolith.errors`, which reach the client with code, message and details, 
 from xenolith.contract.requests import check_score_request, check_settings_digest
 from xenolith.serving.app import RunningServer, running_server, serve
 from xenolith.serving.cores import usable_cores
+from xenolith.serving.hops import HopSettings
 from xenolith.serving.interceptors import request_id, run_id
 from xenolith.serving.settings import (
     ProcessSettings,
@@ -27,6 +28,7 @@ from xenolith.serving.threaded import threaded_server
 from xenolith.serving.worker import Stop, Worker
 
 __all__ = [
+    "HopSettings",
     "ProcessSettings",
     "RunningServer",
     "ServingSettings",

@@ -126,7 +126,13 @@ async def running_server(
             AroundInterceptor(rich_errors()),
             AuthenticationInterceptor(settings.callers()),
             AroundInterceptor(
-                admission(settings.max_in_flight, settings.retry_after_s, unlimited, settings.caller_slots)
+                admission(
+                    settings.max_in_flight,
+                    settings.retry_after_s,
+                    unlimited,
+                    settings.caller_slots,
+                    settings.max_waiting,
+                )
             ),
             IdleInterceptor(settings.stream_idle_s),
             DecodingInterceptor(),

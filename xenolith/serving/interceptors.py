@@ -130,7 +130,11 @@ async def _abort(context: Any, error: XenolithError) -> None:
 
 
 def admission(
-    max_in_flight: int, retry_after_s: float, unlimited: Collection[str] = (), caller_slots: int | None = None
+    max_in_flight: int,
+    retry_after_s: float,
+    unlimited: Collection[str] = (),
+    caller_slots: int | None = None,
+    max_waiting: int = 512,
 ) -> Around:
     """Refuse calls beyond a limit as RESOURCE_EXHAUSTED; health checks and `unlimited` ones pass.
 
@@ -143,17 +147,30 @@ def admission(
     retry_after_s
         Seconds after which a refused caller is to come again.
     unlimited
-        Full names of methods that take no place.
+        Full names of methods that only wait, and take no place of the others.
     caller_slots
         Calls at once of one caller with a name, unless its token says another number; None: half of all.
+    max_waiting
+        Calls at once of `unlimited` methods.
     """
     in_flight: Counter[str] = Counter()
+    waiting = 0
     usual = max(1, max_in_flight // 2) if caller_slots is None else caller_slots
 
     @asynccontextmanager
     async def around(call: CallInfo, _context: Any) -> AsyncIterator[None]:
-        if is_infrastructure(call.method) or call.method in unlimited:
+        nonlocal waiting
+        if is_infrastructure(call.method):
             yield
+            return
+        if call.method in unlimited:
+            if waiting >= max_waiting:
+                raise _full(f"{max_waiting} calls wait here already", retry_after_s)
+            waiting += 1
+            try:
+                yield
+            finally:
+                waiting -= 1
             return
         who = caller()
         name = who.name if who and not who.shared else ""

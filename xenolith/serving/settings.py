@@ -26,7 +26,14 @@ from pydantic_settings import (
 from xenolith.errors import InvalidArgumentError
 from xenolith.serving.callers import Callers, TokenFiles, single_token
 
-__all__ = ["ProcessSettings", "ServingSettings", "StackVariable", "add_arguments", "settings_from"]
+__all__ = [
+    "ProcessSettings",
+    "ServingSettings",
+    "StackVariable",
+    "add_arguments",
+    "file_content",
+    "settings_from",
+]
 
 SECRETS_DIR = "XENOLITH_SECRETS_DIR"
 """Variable with a folder of secrets: files that are named like variables (``XENOLITH_TOKEN``)."""
@@ -189,7 +196,10 @@ class ServingSettings(ProcessSettings):
         False, description="accept compressed messages; a small one may unpack to max_message_mb"
     )
     reflection: bool = Field(True, description="tell callers with a token which methods there are")
-    max_message_mb: int = Field(256, ge=4, description="largest message accepted, MiB")
+    max_waiting: int = Field(
+        512, ge=1, description="calls at once that only wait or watch, and take no place of the others"
+    )
+    max_message_mb: int = Field(64, ge=4, description="largest message accepted, MiB")
     max_connection_age_s: float | None = Field(
         None,
         gt=0,
@@ -206,6 +216,11 @@ class ServingSettings(ProcessSettings):
     )
     tls_cert: Path | None = Field(None, description="certificate chain (PEM); with --tls-key, serve over TLS")
     tls_key: Path | None = Field(None, description="private key (PEM)")
+    tls_ca: Path | None = Field(
+        None,
+        description="authority (PEM) of the whole stack: with --tls-cert and --tls-key, callers must show a"
+        " certificate of it, and so do the services that this one calls",
+    )
     tls_client_ca: Path | None = Field(
         None, description="authority (PEM) whose certificate callers must show"
     )
@@ -240,7 +255,7 @@ class ServingSettings(ProcessSettings):
             Its file cannot be read.
         """
         if self.token_file:
-            return _content(self.token_file, "token_file").decode(errors="replace").strip()
+            return file_content(self.token_file, "token_file").decode(errors="replace").strip()
         return None if self.token is None else self.token.get_secret_value()
 
     def callers(self) -> Callers | None:
@@ -266,8 +281,9 @@ class ServingSettings(ProcessSettings):
         """
         if self.tls_cert is None or self.tls_key is None:
             return None
-        key, certificate = _content(self.tls_key, "tls_key"), _content(self.tls_cert, "tls_cert")
-        authority = _content(self.tls_client_ca, "tls_client_ca") if self.tls_client_ca else None
+        key, certificate = file_content(self.tls_key, "tls_key"), file_content(self.tls_cert, "tls_cert")
+        trusted = self.tls_client_ca or self.tls_ca
+        authority = file_content(trusted, "tls_client_ca") if trusted else None
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.tls_cert, self.tls_key)
         except ssl.SSLError as error:
@@ -279,7 +295,14 @@ class ServingSettings(ProcessSettings):
         )
 
 
-def _content(file: Path, name: str) -> bytes:
+def file_content(file: Path, name: str) -> bytes:
+    """Return what is in the file of a setting.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It cannot be read; names the setting.
+    """
     try:
         return file.read_bytes()
     except OSError as error:

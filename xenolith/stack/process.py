@@ -76,7 +76,12 @@ class ServiceProcess:
             check,
         )  # needs what services need; the rest of the stack does not
 
-        return check(self.address, timeout_s=2.0) == "SERVING"
+        authority, certificate, key = (
+            Path(file) if (file := self.environment.get(f"XENOLITH_TLS_{name}")) else None
+            for name in ("CA", "CERT", "KEY")
+        )
+        answer = check(self.address, timeout_s=2.0, authority=authority, certificate=certificate, key=key)
+        return answer == "SERVING"
 
     def wait_serving(self, timeout_s: float) -> None:
         """Return once it serves.

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from xenolith.client import Client
 from xenolith.optional import MissingExtraError
+from xenolith.stack.connection import connection_from_environment
 from xenolith.stack.ports import choose_ports
 from xenolith.stack.process import ServiceProcess
 from xenolith.stack.settings import DEFAULT_PORTS, SERVICES, StackSettings
@@ -86,7 +87,7 @@ class Stack:
 
     def client(self, **options: Any) -> Client:
         """Return a client for all services of the stack; `options` are those of `xenolith.client.Options`."""
-        return Client.connect(**{**self.addresses, **options})
+        return Client.connect(**{**self.addresses, **connection_from_environment(), **options})
 
     def __enter__(self) -> Self:
         self.start()
@@ -105,7 +106,12 @@ class Stack:
     def _process(self, name: str, port: int) -> ServiceProcess:
         log = self.settings.home.resolve() / "logs" / f"{name}.log"
         module = self.settings.modules.get(name, "")
-        return ServiceProcess(name=name, port=port, log=log, environment=self._environment(), module=module)
+        environment = self._environment()
+        first = environment.get("XENOLITH_METRICS_PORT", "")
+        if first.isdecimal() and int(first):
+            # One port cannot serve all of them: each takes the next one.
+            environment["XENOLITH_METRICS_PORT"] = str(int(first) + SERVICES.index(name))
+        return ServiceProcess(name=name, port=port, log=log, environment=environment, module=module)
 
     def _environment(self) -> dict[str, str]:
         settings = self.settings

@@ -5,6 +5,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import grpc
+import psutil
 import pytest
 
 from examples.example_oracle.oracle import ExampleOracle
@@ -84,3 +85,12 @@ def test_calls_and_the_service_s_own_figures_are_served() -> None:
 def test_no_port_is_opened_unless_asked_for() -> None:
     with threaded_server([ExampleOracle()], ServingSettings(grace_s=0.1)) as running:
         assert running.metrics_port is None
+
+
+def test_metrics_are_for_this_machine_where_the_service_is_for_all() -> None:
+    """B19."""
+    everywhere = "0.0.0.0"  # noqa: S104  # what is tried
+    settings = ServingSettings(grace_s=0.1, host=everywhere, metrics_port=0)
+    with threaded_server([ExampleOracle()], settings) as running:
+        heard = {one.laddr.port: one.laddr.ip for one in psutil.Process().net_connections("tcp4")}
+        assert heard[running.metrics_port] == "127.0.0.1"

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from xenolith.errors import AuthenticationError
 from xenolith.stack import Stack, StackError, StackSettings
+from xenolith.stack.ports import choose_ports
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -56,6 +58,23 @@ def test_starts_serves_and_leaves_nothing_behind(tmp_path: Path) -> None:
     log = (tmp_path / "stack" / "logs" / "oracle.log").read_text()
     assert "draining" in log
     assert "stopped" in log
+
+
+def test_a_token_and_a_port_of_metrics_are_for_all_services(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B20, B21: each service has a port of its own, and the client of the stack has the token."""
+    ports = choose_ports(None, ("first",))
+    monkeypatch.setenv("XENOLITH_TOKEN", "of-the-stack")
+    monkeypatch.setenv("XENOLITH_METRICS_PORT", str(ports["first"]))
+    modules = dict.fromkeys(("generator", "oracle"), "stack_service")
+    with Stack(settings(tmp_path, services=("generator", "oracle"), modules=modules)) as stack:
+        asked = [stack.processes[name].environment["XENOLITH_METRICS_PORT"] for name in modules]
+        assert asked == [str(ports["first"]), str(ports["first"] + 1)]
+        with stack.client() as client:
+            assert client.oracle.describe().service_version == str(stack.processes["oracle"].pid)
+        with stack.client(token="another") as stranger, pytest.raises(AuthenticationError):
+            stranger.oracle.describe()
 
 
 def test_a_killed_service_is_started_again_at_the_same_address(tmp_path: Path) -> None:

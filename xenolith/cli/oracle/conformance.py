@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from xenolith.cli.output import add_json, console, table, write_json
-from xenolith.client import Options
+from xenolith.cli.services import add_security_arguments, options_of
 from xenolith.conformance import CHECKS, Check, Lab, LabSettings, Result, run_checks, select
 from xenolith.convert import read_paths
 from xenolith.crystal import Crystal
@@ -55,8 +55,7 @@ def add_parser(commands: Any) -> None:
         default=LabSettings.energy_tolerance,
         help="largest difference of two energies of one crystal, eV/atom (default: %(default)s)",
     )
-    parser.add_argument("--token-file", type=Path, help="file with the bearer token of the service")
-    parser.add_argument("--tls-ca", type=Path, help="certificate authority (PEM) of the service; use TLS")
+    add_security_arguments(parser)
     add_json(parser, "the outcome of each check")
     parser.set_defaults(run=run)
 
@@ -83,14 +82,13 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _settings(given: argparse.Namespace) -> LabSettings:
-    token = given.token_file.read_text().strip() if given.token_file else None
     return LabSettings(
         target=given.target,
         crystals=_crystals(given.crystals) if given.crystals else (),
         quick=given.quick,
         timeout_s=given.timeout,
         energy_tolerance=given.energy_tolerance,
-        options=Options(token=token, tls_ca=given.tls_ca, attempts=1),
+        options=options_of(given, attempts=1),
     )
 
 
