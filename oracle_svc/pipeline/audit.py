@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from statistics import fmean, stdev
 from typing import Any
 
 from oracle_svc.cache.store import Record
@@ -11,7 +12,7 @@ from oracle_svc.pipeline.batch import Batch
 from oracle_svc.pipeline.hull import HullPlace, places_on
 from oracle_svc.pipeline.measure import energy_records
 from oracle_svc.pipeline.remote_auditor import RemoteAuditor
-from oracle_svc.pipeline.results import Audit, Component
+from oracle_svc.pipeline.results import Audit, Component, Score
 from oracle_svc.status import Outcome, Status
 from xenolith.errors import FailedPreconditionError, XenolithError
 
@@ -36,6 +37,17 @@ def ask_auditors(batch: Batch) -> None:
             if opinion.status is not Status.OK and score.outcomes[Component.AUDIT].status is Status.OK:
                 message = f"{auditor.id}: {opinion.message}"
                 score.outcomes[Component.AUDIT] = Outcome(status=opinion.status, message=message)
+    for index in batch.form_of:
+        _convene(batch.scores[index])
+
+
+def _convene(score: Score) -> None:
+    """Make the judges of a structure one, if there are several and each of them places it."""
+    energies = [score.e_above_hull, *(audit.e_above_hull for audit in score.audits)]
+    placed = [energy for energy in energies if energy is not None]
+    if len(placed) == len(energies) > 1:
+        score.committee_e_above_hull = fmean(placed)
+        score.committee_spread = stdev(placed)
 
 
 def _opinions(batch: Batch, auditor: AnyAuditor) -> list[Audit]:

@@ -70,6 +70,7 @@ def place_on_hull(batch: Batch) -> None:
             score.embedding = record.get("embedding")
         if Component.STABILITY in batch.options.components:
             score.energy_per_atom = energies[index] = record["energy_per_atom"]
+            score.raw_energy_per_atom = record.get("raw_energy_per_atom")
     hull = batch.reference.hull if batch.reference is not None else None
     if hull is None:
         missing = Outcome(

@@ -47,7 +47,9 @@ def measure_amd(batch: Batch) -> None:
 def energy_records(
     batch: Batch, pool: CalculatorPool, rows: list[int], *, failures: dict[int, Outcome]
 ) -> Iterator[Mapping[int, Record]]:
-    """Yield `energy_per_atom`, and `embedding` where there is one, of some distinct crystals at a time.
+    """Yield `energy_per_atom`, and `raw_energy_per_atom` and `embedding` where the calculator gives them.
+
+    They are of some distinct crystals at a time.
 
     Parameters
     ----------
@@ -72,6 +74,8 @@ def energy_records(
                 failures[row] = Outcome(status=status, message=evaluation.messages[place])
                 continue
             done[row] = {"energy_per_atom": float(evaluation.energy_per_atom[place])}
+            if evaluation.raw_energy_per_atom is not None:
+                done[row]["raw_energy_per_atom"] = float(evaluation.raw_energy_per_atom[place])
             if evaluation.embeddings is not None:
                 done[row]["embedding"] = evaluation.embeddings[place]
         yield done

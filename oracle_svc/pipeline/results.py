@@ -100,6 +100,7 @@ class Score:
     volume_per_atom: float | None = None
     charge_neutral: bool | None = None
     energy_per_atom: float | None = None
+    raw_energy_per_atom: float | None = None
     e_above_hull: float | None = None
     formation_energy_per_atom: float | None = None
     decomposition: tuple[Phase, ...] = ()
@@ -121,6 +122,8 @@ class Score:
     composition_diversity: float | None = None
     properties: dict[str, float] = field(default_factory=dict)
     audits: list[Audit] = field(default_factory=list)
+    committee_e_above_hull: float | None = None
+    committee_spread: float | None = None
     amd: np.ndarray | None = None
     embedding: np.ndarray | None = None
 
@@ -151,6 +154,8 @@ class Provenance:
     """Digest of each property asked for."""
     calculator_settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the calculator, resolved: JSON."""
+    calculator_scheme: str = ""
+    """Energy scheme of the calculator."""
 
 
 @dataclass(kw_only=True)

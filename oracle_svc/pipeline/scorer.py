@@ -168,6 +168,7 @@ class Scorer:
             calculator_id=identity.id,
             calculator_version=identity.version,
             calculator_settings=identity.parameters,
+            calculator_scheme=identity.scheme,
             reference_id=reference.id if reference is not None else "",
             hull_id=reference.hull_id if reference is not None else "",
             settings_digest=digest_of(self._settings(options, reference, tolerance, digests)),
@@ -200,7 +201,8 @@ class Scorer:
             settings["diversity"] = "amd"
         if property_digests:
             settings["properties"] = property_digests
-        if Component.AUDIT in options.components:
+        # Those named count in a call without audit too: so a run that listens to them has one scale.
+        if Component.AUDIT in options.components or options.audit_calculator_ids:
             settings["audits"] = {
                 auditor.id: [auditor.settings_digest, auditor.hull_id]
                 for auditor in resources.chosen_auditors(options.audit_calculator_ids)

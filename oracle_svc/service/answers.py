@@ -106,6 +106,7 @@ def _provenance(provenance: Provenance, service_version: str) -> oracle_pb2.Scor
         service_version=service_version,
         diversity_features=provenance.diversity_features,
         property_digests=provenance.property_digests,
+        calculator_scheme=provenance.calculator_scheme,
     )
     if provenance.calculator_settings:
         message.calculator_settings.update(dict(provenance.calculator_settings))

@@ -70,7 +70,7 @@ def compute_rewards(
         raise ValueError(f"groups has shape {groups.shape}, expected ({len(measured)},)")
     reasons = invalid_reasons(measured, spec)
     valid = np.array([not reason for reason in reasons], dtype=bool)
-    raw = {term.name: metric_values(term.metric, measured, spec) for term in spec.terms}
+    raw = {term.name: metric_values(term.metric, measured, spec, term.caution) for term in spec.terms}
     gates = _gates(spec, raw)
     terms = tuple(_term(term, raw[term.name], gates.get(term.gate), valid, groups) for term in spec.terms)
     weights = np.array([term.weight for term in spec.terms])

@@ -24,8 +24,13 @@ _ABSURD = 1e12
 """Beyond this no physical quantity lives, and squares of it would overflow."""
 
 
-def metric_values(metric: str, measured: Measurements, spec: RewardSpec) -> FloatColumn:
+def metric_values(metric: str, measured: Measurements, spec: RewardSpec, caution: float = 0.0) -> FloatColumn:
     """Give one metric of a batch.
+
+    Parameters
+    ----------
+    caution
+        How many times the spread of the judges is added to it.
 
     Returns
     -------
@@ -33,6 +38,8 @@ def metric_values(metric: str, measured: Measurements, spec: RewardSpec) -> Floa
         NaN where it was not measured or is no number.
     """
     column = creativity(measured, spec.creativity) if metric == "creativity" else measured.column(metric)
+    if caution:
+        column = column + caution * measured.column("committee_spread")
     with np.errstate(invalid="ignore"):
         return np.where(np.abs(column) < _ABSURD, column, np.nan)
 

@@ -78,6 +78,9 @@ class RewardTerm(_Model):
     normalization: Normalization = "group_standard"
     failed_value: float | None = None
     """Transformed value of a valid structure that lacks the metric; absent: the term does not touch it."""
+    caution: float = Field(default=0.0, ge=0.0)
+    """The value is the metric plus this times ``committee_spread``: where judges part, a structure counts as
+    less stable. For energies above the hull alone."""
     gate: str = ""
     """Name of the term whose transformed value, clipped to [0, 1], multiplies this one in a conjunction."""
 
@@ -87,6 +90,15 @@ class RewardTerm(_Model):
         return (
             {**data, "name": data.get("name") or data.get("metric", "")} if isinstance(data, dict) else data
         )
+
+    @model_validator(mode="after")
+    def _cautious_of_energies(self) -> "RewardTerm":
+        if self.caution and not self.metric.endswith("e_above_hull"):
+            raise ValueError(
+                f"caution is for energies above the hull, not for {self.metric}: leave it out, or value"
+                " e_above_hull or committee_e_above_hull"
+            )
+        return self
 
 
 class RewardSpec(_Model):

@@ -55,6 +55,7 @@ def components_of(spec: RewardSpec) -> tuple[int, ...]:
     """Give the components that a reward and the headline metrics need."""
     wanted: set[int | None] = set(DEFAULT_COMPONENTS)
     wanted |= {component_of_column(term.metric) for term in spec.terms}
+    wanted |= {component_of_column("committee_spread") for term in spec.terms if term.caution}
     return tuple(sorted(number for number in wanted if number is not None))
 
 

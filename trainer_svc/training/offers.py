@@ -9,7 +9,9 @@ from xenolith.v1 import oracle_pb2
 
 __all__ = ["check_offers", "properties_of"]
 
-_ON_THE_HULL = frozenset({"e_above_hull", "formation_energy_per_atom"})
+_ON_THE_HULL = frozenset(
+    {"e_above_hull", "formation_energy_per_atom", "committee_e_above_hull", "committee_spread"}
+)
 """Columns that need a hull."""
 _AMONG_KNOWN = frozenset(
     {

@@ -18,13 +18,13 @@ from trainer_svc.runs.run_log import RunLog
 from trainer_svc.runs.versions import software_versions, source_versions
 from trainer_svc.services.policy_link import PolicyLink, build_denoiser, tensors_of, version_of
 from trainer_svc.services.remote import Generator, Oracle
-from trainer_svc.services.scoring import Scorer
+from trainer_svc.services.scoring import Scorer, components_of
 from trainer_svc.training.earlier_runs import policy_of_run
 from trainer_svc.training.learner import Learner
 from trainer_svc.training.offers import check_offers, properties_of
 from xenolith.files import write_json
 from xenolith.serving import Worker
-from xenolith.v1 import generator_pb2
+from xenolith.v1 import generator_pb2, oracle_pb2
 
 __all__ = ["Parts", "Preparation"]
 
@@ -98,6 +98,9 @@ class Preparation:
         # Named in all calls: no other property can fail a structure, and its predictor is part of the scale.
         wanted = properties_of(self.config.reward)
         named = {"properties": list(wanted)} if wanted else {}
+        if oracle_pb2.COMPONENT_AUDIT in components_of(self.config.reward):
+            # So are the judges that a reward listens to.
+            named["audit_calculator_ids"] = [info.id for info in measures.audit_calculators]
         scorer = Scorer(
             self._oracle,
             {**named, **self.config.score_settings},

@@ -287,7 +287,7 @@ class ScoreResponse(_message.Message):
     def __init__(self, scores: _Optional[_Iterable[_Union[StructureScore, _Mapping]]] = ..., provenance: _Optional[_Union[ScoreProvenance, _Mapping]] = ..., stats: _Optional[_Union[ScoreStats, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StructureScore(_message.Message):
-    __slots__ = ("status", "message", "components", "formula", "valid", "min_distance", "density", "volume_per_atom", "charge_neutral", "energy_per_atom", "e_above_hull", "formation_energy_per_atom", "relaxation", "forces", "novel", "nearest_reference", "amd_distance", "elmd_distance", "unique", "duplicate_of", "batch_amd_distance", "structure_diversity", "composition_diversity", "properties", "audits", "amd", "embedding", "decomposition", "continuous_uniqueness", "continuous_novelty", "message_parts")
+    __slots__ = ("status", "message", "components", "formula", "valid", "min_distance", "density", "volume_per_atom", "charge_neutral", "energy_per_atom", "e_above_hull", "formation_energy_per_atom", "relaxation", "forces", "novel", "nearest_reference", "amd_distance", "elmd_distance", "unique", "duplicate_of", "batch_amd_distance", "structure_diversity", "composition_diversity", "properties", "audits", "amd", "embedding", "decomposition", "continuous_uniqueness", "continuous_novelty", "message_parts", "raw_energy_per_atom", "committee_e_above_hull", "committee_spread")
     class PropertiesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -326,6 +326,9 @@ class StructureScore(_message.Message):
     CONTINUOUS_UNIQUENESS_FIELD_NUMBER: _ClassVar[int]
     CONTINUOUS_NOVELTY_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_PARTS_FIELD_NUMBER: _ClassVar[int]
+    RAW_ENERGY_PER_ATOM_FIELD_NUMBER: _ClassVar[int]
+    COMMITTEE_E_ABOVE_HULL_FIELD_NUMBER: _ClassVar[int]
+    COMMITTEE_SPREAD_FIELD_NUMBER: _ClassVar[int]
     status: _crystal_pb2.StructureStatus
     message: str
     components: _containers.RepeatedCompositeFieldContainer[ComponentResult]
@@ -357,7 +360,10 @@ class StructureScore(_message.Message):
     continuous_uniqueness: float
     continuous_novelty: float
     message_parts: _containers.RepeatedCompositeFieldContainer[MessagePart]
-    def __init__(self, status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., components: _Optional[_Iterable[_Union[ComponentResult, _Mapping]]] = ..., formula: _Optional[str] = ..., valid: bool = ..., min_distance: _Optional[float] = ..., density: _Optional[float] = ..., volume_per_atom: _Optional[float] = ..., charge_neutral: bool = ..., energy_per_atom: _Optional[float] = ..., e_above_hull: _Optional[float] = ..., formation_energy_per_atom: _Optional[float] = ..., relaxation: _Optional[_Union[Relaxation, _Mapping]] = ..., forces: _Optional[_Union[Forces, _Mapping]] = ..., novel: bool = ..., nearest_reference: _Optional[str] = ..., amd_distance: _Optional[float] = ..., elmd_distance: _Optional[float] = ..., unique: bool = ..., duplicate_of: _Optional[int] = ..., batch_amd_distance: _Optional[float] = ..., structure_diversity: _Optional[float] = ..., composition_diversity: _Optional[float] = ..., properties: _Optional[_Mapping[str, float]] = ..., audits: _Optional[_Iterable[_Union[Audit, _Mapping]]] = ..., amd: _Optional[_Iterable[float]] = ..., embedding: _Optional[_Iterable[float]] = ..., decomposition: _Optional[_Iterable[_Union[HullPhase, _Mapping]]] = ..., continuous_uniqueness: _Optional[float] = ..., continuous_novelty: _Optional[float] = ..., message_parts: _Optional[_Iterable[_Union[MessagePart, _Mapping]]] = ...) -> None: ...
+    raw_energy_per_atom: float
+    committee_e_above_hull: float
+    committee_spread: float
+    def __init__(self, status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., components: _Optional[_Iterable[_Union[ComponentResult, _Mapping]]] = ..., formula: _Optional[str] = ..., valid: bool = ..., min_distance: _Optional[float] = ..., density: _Optional[float] = ..., volume_per_atom: _Optional[float] = ..., charge_neutral: bool = ..., energy_per_atom: _Optional[float] = ..., e_above_hull: _Optional[float] = ..., formation_energy_per_atom: _Optional[float] = ..., relaxation: _Optional[_Union[Relaxation, _Mapping]] = ..., forces: _Optional[_Union[Forces, _Mapping]] = ..., novel: bool = ..., nearest_reference: _Optional[str] = ..., amd_distance: _Optional[float] = ..., elmd_distance: _Optional[float] = ..., unique: bool = ..., duplicate_of: _Optional[int] = ..., batch_amd_distance: _Optional[float] = ..., structure_diversity: _Optional[float] = ..., composition_diversity: _Optional[float] = ..., properties: _Optional[_Mapping[str, float]] = ..., audits: _Optional[_Iterable[_Union[Audit, _Mapping]]] = ..., amd: _Optional[_Iterable[float]] = ..., embedding: _Optional[_Iterable[float]] = ..., decomposition: _Optional[_Iterable[_Union[HullPhase, _Mapping]]] = ..., continuous_uniqueness: _Optional[float] = ..., continuous_novelty: _Optional[float] = ..., message_parts: _Optional[_Iterable[_Union[MessagePart, _Mapping]]] = ..., raw_energy_per_atom: _Optional[float] = ..., committee_e_above_hull: _Optional[float] = ..., committee_spread: _Optional[float] = ...) -> None: ...
 
 class MessagePart(_message.Message):
     __slots__ = ("text", "structure")
@@ -446,7 +452,7 @@ class Audit(_message.Message):
     def __init__(self, calculator_id: _Optional[str] = ..., status: _Optional[_Union[_crystal_pb2.StructureStatus, str]] = ..., message: _Optional[str] = ..., energy_per_atom: _Optional[float] = ..., e_above_hull: _Optional[float] = ..., formation_energy_per_atom: _Optional[float] = ..., hull_id: _Optional[str] = ..., message_parts: _Optional[_Iterable[_Union[MessagePart, _Mapping]]] = ...) -> None: ...
 
 class ScoreProvenance(_message.Message):
-    __slots__ = ("calculator_id", "calculator_version", "reference_id", "hull_id", "settings_digest", "service_version", "sameness", "diversity_features", "property_digests", "calculator_settings")
+    __slots__ = ("calculator_id", "calculator_version", "reference_id", "hull_id", "settings_digest", "service_version", "sameness", "diversity_features", "property_digests", "calculator_settings", "calculator_scheme")
     class PropertyDigestsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -464,6 +470,7 @@ class ScoreProvenance(_message.Message):
     DIVERSITY_FEATURES_FIELD_NUMBER: _ClassVar[int]
     PROPERTY_DIGESTS_FIELD_NUMBER: _ClassVar[int]
     CALCULATOR_SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    CALCULATOR_SCHEME_FIELD_NUMBER: _ClassVar[int]
     calculator_id: str
     calculator_version: str
     reference_id: str
@@ -474,7 +481,8 @@ class ScoreProvenance(_message.Message):
     diversity_features: str
     property_digests: _containers.ScalarMap[str, str]
     calculator_settings: _struct_pb2.Struct
-    def __init__(self, calculator_id: _Optional[str] = ..., calculator_version: _Optional[str] = ..., reference_id: _Optional[str] = ..., hull_id: _Optional[str] = ..., settings_digest: _Optional[str] = ..., service_version: _Optional[str] = ..., sameness: _Optional[_Union[SamenessOptions, _Mapping]] = ..., diversity_features: _Optional[str] = ..., property_digests: _Optional[_Mapping[str, str]] = ..., calculator_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    calculator_scheme: str
+    def __init__(self, calculator_id: _Optional[str] = ..., calculator_version: _Optional[str] = ..., reference_id: _Optional[str] = ..., hull_id: _Optional[str] = ..., settings_digest: _Optional[str] = ..., service_version: _Optional[str] = ..., sameness: _Optional[_Union[SamenessOptions, _Mapping]] = ..., diversity_features: _Optional[str] = ..., property_digests: _Optional[_Mapping[str, str]] = ..., calculator_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., calculator_scheme: _Optional[str] = ...) -> None: ...
 
 class ScoreStats(_message.Message):
     __slots__ = ("cache_hits", "cache_misses", "calculator_calls", "seconds")

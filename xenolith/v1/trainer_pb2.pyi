@@ -227,7 +227,7 @@ class OptimizerSettings(_message.Message):
     def __init__(self, learning_rate: _Optional[float] = ..., weight_decay: _Optional[float] = ..., max_grad_norm: _Optional[float] = ..., clip_low: _Optional[float] = ..., clip_high: _Optional[float] = ..., kl_weight: _Optional[float] = ..., timestep_fraction: _Optional[float] = ..., passes: _Optional[int] = ..., minibatches: _Optional[int] = ..., advantage_clip: _Optional[float] = ..., normalize_advantage: bool = ..., ema_decay: _Optional[float] = ..., warmup_steps: _Optional[int] = ..., timestep_window: _Optional[float] = ..., normalize_ratio: bool = ..., advantage_scale: _Optional[str] = ...) -> None: ...
 
 class RewardTerm(_message.Message):
-    __slots__ = ("name", "metric", "component", "weight", "transform", "normalization", "failed_value", "gate")
+    __slots__ = ("name", "metric", "component", "weight", "transform", "normalization", "failed_value", "gate", "caution")
     NAME_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
     COMPONENT_FIELD_NUMBER: _ClassVar[int]
@@ -236,6 +236,7 @@ class RewardTerm(_message.Message):
     NORMALIZATION_FIELD_NUMBER: _ClassVar[int]
     FAILED_VALUE_FIELD_NUMBER: _ClassVar[int]
     GATE_FIELD_NUMBER: _ClassVar[int]
+    CAUTION_FIELD_NUMBER: _ClassVar[int]
     name: str
     metric: str
     component: _oracle_pb2.Component
@@ -244,7 +245,8 @@ class RewardTerm(_message.Message):
     normalization: RewardNormalization
     failed_value: float
     gate: str
-    def __init__(self, name: _Optional[str] = ..., metric: _Optional[str] = ..., component: _Optional[_Union[_oracle_pb2.Component, str]] = ..., weight: _Optional[float] = ..., transform: _Optional[_Union[RewardTransform, _Mapping]] = ..., normalization: _Optional[_Union[RewardNormalization, str]] = ..., failed_value: _Optional[float] = ..., gate: _Optional[str] = ...) -> None: ...
+    caution: float
+    def __init__(self, name: _Optional[str] = ..., metric: _Optional[str] = ..., component: _Optional[_Union[_oracle_pb2.Component, str]] = ..., weight: _Optional[float] = ..., transform: _Optional[_Union[RewardTransform, _Mapping]] = ..., normalization: _Optional[_Union[RewardNormalization, str]] = ..., failed_value: _Optional[float] = ..., gate: _Optional[str] = ..., caution: _Optional[float] = ...) -> None: ...
 
 class RewardTransform(_message.Message):
     __slots__ = ("linear", "clamp", "target", "sigmoid", "threshold", "decay", "range")

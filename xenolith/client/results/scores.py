@@ -104,6 +104,8 @@ class Provenance:
     """Version of the oracle."""
     diversity_features: str = ""
     """What structure diversity compares; empty if it was not asked for."""
+    calculator_scheme: str = ""
+    """Energy scheme of the calculator; energies of different schemes never share a hull."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +134,8 @@ class Score:
     """Angstrom^3."""
     energy_per_atom: float | None = None
     """eV/atom."""
+    raw_energy_per_atom: float | None = None
+    """Before the corrections that `energy_per_atom` holds, eV/atom; None of a calculator that needs none."""
     formation_energy_per_atom: float | None = None
     """eV/atom."""
     e_above_hull: float | None = None
@@ -166,6 +170,10 @@ class Score:
     """Values after relaxation, when asked for."""
     audits: tuple[Audit, ...] = ()
     """Second opinions."""
+    committee_e_above_hull: float | None = None
+    """Mean of `e_above_hull` over scoring calculator and audits, eV/atom; None unless all have one."""
+    committee_spread: float | None = None
+    """Standard deviation of the same, eV/atom: how far the judges part."""
     components: Mapping[str, str] = field(default_factory=dict)
     """Status of each component, such as ``{"STABILITY": "OK"}``."""
     calculator: str = ""

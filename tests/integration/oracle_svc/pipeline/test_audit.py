@@ -132,6 +132,31 @@ def test_an_auditor_has_its_own_energies_and_its_own_hull(oracle, crystals, hull
     assert read_hull(hull).calculator_digest == chgnet.settings_digest
 
 
+def test_several_judges_are_one_where_all_of_them_place_a_structure(oracle, crystals):
+    strained = Crystal(
+        lattice=crystals["MgO-rocksalt"].lattice * 1.04,
+        numbers=crystals["MgO-rocksalt"].numbers,
+        frac_coords=crystals["MgO-rocksalt"].frac_coords,
+    )
+    first, unknown = score(oracle, strained, YTTERBIUM).scores
+    two = [first.e_above_hull, first.audits[0].e_above_hull]
+    assert first.committee_e_above_hull == pytest.approx(np.mean(two))
+    assert first.committee_spread == pytest.approx(np.std(two, ddof=1)) and first.committee_spread > 0
+    assert unknown.committee_e_above_hull is unknown.committee_spread is None
+    alone = score(oracle, strained, options=ScoreOptions(components=frozenset({Component.AUDIT})))
+    assert alone.scores[0].audits[0].e_above_hull is not None
+    assert alone.scores[0].committee_e_above_hull is None
+
+
+def test_judges_that_are_named_are_part_of_the_scale_without_an_audit_too(oracle):
+    named = ScoreOptions(audit_calculator_ids=("chgnet-r2scan",))
+    audited = ScoreOptions(components=AUDIT.components, audit_calculator_ids=("chgnet-r2scan",))
+    digests = {oracle.provenance(options).settings_digest for options in (named, audited, AUDIT)}
+    assert len(digests) == 1
+    assert oracle.provenance(ScoreOptions()).settings_digest not in digests
+    assert oracle.provenance(named).calculator_scheme == "MP2020-corrected GGA/GGA+U"
+
+
 def test_what_the_auditor_does_not_cover_fails_its_audit_alone(oracle, crystals):
     scored = score(oracle, YTTERBIUM, crystals["NaCl-rocksalt"])
     assert scored.scores[0].energy_per_atom is not None

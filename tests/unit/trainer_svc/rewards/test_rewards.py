@@ -6,7 +6,9 @@ import pytest
 from trainer_svc.errors import ConfigError
 from trainer_svc.rewards import builtin_specs, compute_rewards, load_spec
 from trainer_svc.rewards.measurements import Measurements
+from trainer_svc.services.scoring import components_of
 from xenolith.crystal import Crystal, CrystalBatch
+from xenolith.v1 import oracle_pb2
 
 SPEC = load_spec("discovery")
 ONE_GROUP = np.zeros(5, dtype=np.int64)
@@ -283,3 +285,34 @@ def test_the_paper_s_reward_scales_all_but_creativity_over_the_step():
         values = term(rewards, name).normalised[:4]
         assert (values.min(), values.max()) == (0.0, 1.0)
     assert term(rewards, "creativity").normalised[3] == 1.0
+
+
+CAUTIOUS = """
+name = "cautious"
+[[terms]]
+name = "stability"
+metric = "committee_e_above_hull"
+caution = 2.0
+transform = { decay = { scale = 0.25 } }
+normalization = "none"
+failed_value = 0.0
+"""
+
+
+def test_a_cautious_term_believes_judges_less_where_they_part():
+    spec = load_spec(CAUTIOUS)
+    batch = measured(
+        committee_e_above_hull=[0.1, 0.1, 0.1, 0.1, np.nan], committee_spread=[0.0, 0.05, np.nan, 0.3, np.nan]
+    )
+    value = term(rewards_of(batch, spec), "stability")
+    assert value.raw[:2] == pytest.approx([0.1, 0.2])
+    assert value.raw[3] == pytest.approx(0.7)
+    assert value.transformed[0] > value.transformed[1] > value.transformed[3] > 0.0
+    assert value.transformed[2] == 0.0  # one of them had no opinion
+    assert oracle_pb2.COMPONENT_AUDIT in components_of(spec)
+    assert oracle_pb2.COMPONENT_AUDIT not in components_of(SPEC)
+
+
+def test_caution_is_of_energies_above_the_hull():
+    with pytest.raises(ConfigError, match="caution is for energies above the hull, not for creativity"):
+        load_spec('[[terms]]\nmetric = "creativity"\ncaution = 1.0\n')
