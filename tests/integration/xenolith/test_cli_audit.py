@@ -105,9 +105,10 @@ def test_what_cannot_be_audited_is_said(oracle: str, arguments: list[str], text:
     assert text in capsys.readouterr().err
 
 
-def test_scores_of_files_carry_the_opinions_that_were_asked_for(oracle, tmp_path):
+def test_scores_of_files_carry_the_opinions_that_were_asked_for(
+    oracle: str, tmp_path: Path, capsys: Any
+) -> None:
     assert main(["score", "cifs", "--oracle", oracle, "--audit", "second", "--json", "scores.json"]) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
-    assert [audit["calculator_id"] for score in scores for audit in score["audits"]] == ["second"] * len(
-        scores
-    )
+    assert [audit["calculator_id"] for score in scores for audit in score["audits"]] == ["second"] * 6
+    assert "second" in capsys.readouterr().out

@@ -18,6 +18,14 @@ def show_scores(out: Any, scores: Scores) -> None:
     """Print scores as a table, and what is wrong with whom."""
     columns = ["structure", "formula", "status", "E (eV/atom)", "above hull", "unique", "novel", "nearest"]
     rows = [_row(score) for score in scores[:_MOST_ROWS]]
+    # Judges stand right of the energies that they are to confirm.
+    judges = list(dict.fromkeys(audit.calculator_id for score in scores for audit in score.audits))
+    if judges:
+        columns[5:5] = [f"by {judge}" for judge in judges]
+        rows = [
+            (*row[:5], *_judged(score, judges), *row[5:])
+            for row, score in zip(rows, scores[:_MOST_ROWS], strict=True)
+        ]
     if any(score.relaxation is not None for score in scores):
         columns[5:5] = ["relaxed E", "relaxed above hull"]
         rows = [
@@ -70,6 +78,11 @@ def _relaxed(score: Score) -> tuple[str, str]:
     if score.relaxation is None:
         return "-", "-"
     return number(score.relaxation.energy_per_atom), number(score.relaxation.e_above_hull)
+
+
+def _judged(score: Score, judges: Sequence[str]) -> list[str]:
+    above = {audit.calculator_id: audit.e_above_hull for audit in score.audits}
+    return [number(above.get(judge)) for judge in judges]
 
 
 def _row(score: Score) -> tuple[str, ...]:
