@@ -159,7 +159,7 @@ def _figure(name: str, one: Examined) -> str:
 
 
 def _drawing(one: Examined) -> str:
-    """The conventional cell, seen from aside, as inline SVG."""
+    """The cell, seen from aside, as inline SVG."""
     figure_of: Any = require("matplotlib.figure", "cli")
     plot: Any = require("ase.visualize.plot", "cli")
     figure = figure_of.Figure(figsize=(3.0, 2.6), layout="constrained")
