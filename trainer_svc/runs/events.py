@@ -76,4 +76,9 @@ def _read(path: Path) -> list[Event]:
     if len(whole) < len(data):
         with path.open("r+b") as stream:
             stream.truncate(len(whole))
-    return [json_format.Parse(line, Event()) for line in whole.decode().splitlines()]
+    events = [json_format.Parse(line, Event()) for line in whole.decode().splitlines()]
+    # A trainer killed beside its successor may have written a number twice; a watcher that goes by numbers
+    # would then be sent the same event for ever.
+    for position, event in enumerate(events, start=1):
+        event.sequence = position
+    return events

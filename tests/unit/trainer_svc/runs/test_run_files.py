@@ -109,6 +109,18 @@ def test_events_are_numbered_across_resumptions_and_torn_lines_are_cut(tmp_path)
     assert EventLog(path).after(2) == events[2:]
 
 
+def test_a_number_that_two_trainers_wrote_is_given_once(tmp_path):
+    path = tmp_path / "events.jsonl"
+    first, second = EventLog(path), EventLog(path)
+    first.append(pb.WatchRunResponse(warning="of the trainer that is killed"))
+    second.append(pb.WatchRunResponse(warning="of its successor"))
+    log = EventLog(path)
+    log.append(pb.WatchRunResponse(warning="later"))
+    assert [event.sequence for event in log.after(0)] == [1, 2, 3]
+    assert [event.warning for event in log.after(2)] == ["later"]
+    assert log.after(3) == []
+
+
 def test_events_keep_numbers_that_json_does_not_know(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     log.append(
