@@ -32,7 +32,7 @@ def submit_score(options: SubmitOptions) -> Unary[Operation]:
 
     Structures that cannot be sent are an error here: results are counted by their place in the submission.
     """
-    items = as_items(options.crystals)
+    items = as_items(options.crystals, periodic=options.periodic)
     if problem := next((item.problem for item in items if item.problem), None):
         raise problem
     request = oracle_pb2.SubmitScoreRequest(

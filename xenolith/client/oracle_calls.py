@@ -44,6 +44,8 @@ class ScoreOptions:
     """How to score: a ``ScoreSettings`` message, or a mapping of its fields."""
     known: "CrystalsLike | None" = None
     """Further crystals that count as known; all of them have to be readable."""
+    periodic: bool = False
+    """Take atoms too that say that they are not periodic (``pbc``), as if they were; a note says so."""
     expected_settings_digest: str = ""
     """Fail unless the oracle scores with these settings."""
     timeout_s: float | None = None
@@ -62,7 +64,7 @@ class ScoreOptions:
         )
         if self.known is not None:
             # One that is left out would make what is known novel.
-            request.known.CopyFrom(batch_to_proto(as_batch(self.known)))
+            request.known.CopyFrom(batch_to_proto(as_batch(self.known, periodic=self.periodic)))
         return request
 
 
@@ -80,7 +82,7 @@ def score(options: ScoreOptions) -> Unary[Scores]:
     XenolithError
         If the call as a whole fails.
     """
-    items = as_items(options.crystals)
+    items = as_items(options.crystals, periodic=options.periodic)
     return Unary(
         method="Score",
         request=options.request(items),

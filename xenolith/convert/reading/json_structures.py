@@ -14,6 +14,7 @@ from xenolith.optional import require
 __all__ = ["looks_like_structures", "read_json_text", "structure_of"]
 
 _DEEPEST = 4
+_MOLECULES = ("Molecule", "IMolecule")
 _NAMES = ("material_id", "entry_id", "id")
 
 
@@ -22,8 +23,8 @@ def looks_like_structures(start: str) -> bool:
     return '"lattice"' in start or ('"@class"' in start and "pymatgen" in start)
 
 
-def read_json_text(text: Text) -> Iterator[Found]:
-    """Yield the structures of JSON text in order."""
+def read_json_text(text: Text, *, periodic: bool = False) -> Iterator[Found]:
+    """Yield the structures of JSON text in order; with `periodic`, those too that say that they are not."""
     try:
         document = json.loads(text.text)
     except (ValueError, RecursionError) as error:
@@ -34,14 +35,14 @@ def read_json_text(text: Text) -> Iterator[Found]:
         yield Found(problem=ReadError("holds no pymatgen structure"))
     for name, thing in things:
         try:
-            crystal, notes = structure_of(thing)
+            crystal, notes = structure_of(thing, periodic=periodic)
         except (ReadError, CrystalError) as error:
             yield Found(name=name, problem=error)
             continue
         yield Found(name=name, crystal=crystal, notes=(*text.notes, *notes))
 
 
-def structure_of(document: Mapping[str, Any]) -> tuple[Crystal, tuple[str, ...]]:
+def structure_of(document: Mapping[str, Any], *, periodic: bool = False) -> tuple[Crystal, tuple[str, ...]]:
     """Return crystal and notes of `Structure.as_dict`.
 
     Raises
@@ -51,13 +52,15 @@ def structure_of(document: Mapping[str, Any]) -> tuple[Crystal, tuple[str, ...]]
     ReadError
         It is no structure.
     """
+    if document.get("@class") in _MOLECULES:
+        raise ReadError("is a molecule, which has no cell: a crystal needs one")
     core: Any = require("pymatgen.core", "pymatgen")
     try:
         structure = core.Structure.from_dict(document)
     except Exception as error:  # a reader of free text fails in any way there is
         told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise ReadError(f"is no pymatgen structure: {told}") from error
-    return from_pymatgen(structure), notes_of_pymatgen(structure)
+    return from_pymatgen(structure, periodic=periodic), notes_of_pymatgen(structure)
 
 
 def _things(document: Any, name: str, depth: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -65,7 +68,7 @@ def _things(document: Any, name: str, depth: int) -> Iterator[tuple[str, Mapping
         return
     if isinstance(document, Mapping):
         named = next((str(document[key]) for key in _NAMES if key in document), name)
-        if "lattice" in document or document.get("@class") in ("Structure", "Molecule", "IMolecule"):
+        if "lattice" in document or document.get("@class") in ("Structure", *_MOLECULES):
             yield named, document
         elif isinstance(document.get("structure"), Mapping):
             yield from _things(document["structure"], named, depth + 1)

@@ -68,7 +68,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         name="pymatgen JSON",
         suffixes=(".json",),
-        read=lambda content, _: read_json_text(decode(content)),
+        read=lambda content, periodic: read_json_text(decode(content), periodic=periodic),
         begins=lambda _, text: text.lstrip()[:1] in ("{", "[") and looks_like_structures(text),
         needs_content=True,
     ),

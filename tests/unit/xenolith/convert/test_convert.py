@@ -173,6 +173,29 @@ def test_atoms_that_are_not_periodic_are_refused_unless_asked_for(pbc: tuple[boo
     assert from_pymatgen(layer, periodic=True).formula == "C"
 
 
+def test_what_is_not_periodic_is_taken_on_request_in_whatever_form_it_comes(tmp_path: Path) -> None:
+    atoms = to_ase(perovskite())
+    atoms.pbc = (True, True, False)
+    structure = core.Structure(
+        core.Lattice(perovskite().lattice, pbc=(True, True, False)),
+        perovskite().numbers.tolist(),
+        perovskite().frac_coords,
+    )
+    (tmp_path / "a.json").write_text(structure.to_json())
+    for thing in (atoms, structure, tmp_path / "a.json"):
+        (refused,), (taken,) = as_items(thing), as_items(thing, periodic=True)
+        assert "is not periodic (pbc T T F)" in str(refused.problem)
+        same(taken.crystal or pytest.fail(str(taken.problem)), perovskite())
+        assert taken.notes == ("pbc T T F is taken as periodic in all directions, as asked for",)
+        assert len(as_batch(thing, periodic=True)) == 1
+
+
+def test_a_molecule_in_json_is_refused_as_one(tmp_path: Path) -> None:
+    (tmp_path / "water.json").write_text(core.Molecule(["H", "H"], [[0, 0, 0], [0, 0, 0.74]]).to_json())
+    (item,) = read_path(tmp_path / "water.json")
+    assert "is a molecule" in str(item.problem)
+
+
 def test_known_crystals_that_cannot_be_read_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "torn.cif").write_text("data_torn\n_cell_length_a ?\n")
     items = as_items(perovskite())
