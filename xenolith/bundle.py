@@ -93,7 +93,7 @@ class Bundle:
         return self.path / str(self.manifest[part]["file"])
 
     def problems(self) -> list[str]:
-        """What does not agree with the manifest or the card; empty for a sound bundle."""
+        """Return disagreements with the manifest or the card; empty for a sound bundle."""
         found = []
         for part in self.parts:
             file = self.file(part)

@@ -112,7 +112,7 @@ class DisorderedError(ReadError):
 
 
 class NotFoundError(XenolithError):
-    """What the request names does not exist."""
+    """An object that the request names does not exist."""
 
     code = grpc.StatusCode.NOT_FOUND
 

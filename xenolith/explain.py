@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a file, in the words of the file."""
+"""Explanations of pydantic's errors in a file, in the words of the file."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class _Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Headline(_Metric):
-    """What a valid structure is or is not; the metric is the share of all structures that are."""
+    """A yes-or-no quality of a valid structure; the metric is the share of all structures that have it."""
 
     test: Callable[..., Truths]
     """Takes the columns of `needs`, (B,) each, in their order; false where they are NaN."""

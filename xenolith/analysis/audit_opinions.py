@@ -1,4 +1,4 @@
-"""What two calculators say of the same structures, one by one."""
+"""Energies of two calculators on the same structures, one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit found, as data."""
+"""Results of an audit, as data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Disagreement:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditReport:
-    """What an audit found. Energies are in eV/atom."""
+    """Results of an audit. Energies are in eV/atom."""
 
     calculator: str
     """The auditor."""

@@ -1,4 +1,4 @@
-"""What the plain and the asynchronous client have in common: their services, and an operation looked at."""
+"""Common part of the plain and the asynchronous client: their services, and an operation looked at."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Self, TypeVar

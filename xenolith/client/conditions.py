@@ -1,4 +1,4 @@
-"""What samples are asked to be."""
+"""Conditions that samples are drawn under."""
 
 import re
 from collections.abc import Iterable, Mapping

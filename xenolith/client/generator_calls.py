@@ -38,7 +38,7 @@ def describe(*, timeout_s: float | None = None) -> Unary[generator_pb2.Generator
 
 @dataclass(frozen=True, kw_only=True)
 class SampleOptions:
-    """What to sample and how; None is the generator's own default."""
+    """Options of sampling; None is the generator's own default."""
 
     n: int | None = None
     """How many; needed unless `num_atoms` is a sequence."""
@@ -83,7 +83,7 @@ class SampleOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class WatchedSampleOptions(SampleOptions):
-    """What to sample and how, and whom to tell."""
+    """Options of sampling, and a function that hears of its progress."""
 
     on_progress: Callable[[int, int], None] | None = None
     """Called with samples done and samples in all."""

@@ -16,7 +16,7 @@ __all__ = ["SubmitOptions", "cancel_operation", "get_operation", "submit_score",
 
 @dataclass(frozen=True)
 class SubmitOptions(ScoreOptions):
-    """What to measure and how, where it may take hours."""
+    """Options of a measurement that may take hours."""
 
     idempotency_key: str = field(default="", kw_only=True)
     """A second submission with it gives the same operation; empty: each is a new one."""

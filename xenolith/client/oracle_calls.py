@@ -31,7 +31,7 @@ def describe(*, timeout_s: float | None = None) -> Unary[oracle_pb2.OracleServic
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """What to measure and how."""
+    """Options of scoring: the properties to measure, and how."""
 
     crystals: "CrystalsLike"
     """A `Crystal`, `CrystalBatch`, pymatgen structure, ASE atoms, path of a file or folder, or any number of

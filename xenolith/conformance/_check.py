@@ -1,4 +1,4 @@
-"""What a check is: a name, a rule of the contract in one sentence, and a function that tries it."""
+"""A check: a name, a rule of the contract in one sentence, and a function that tries it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

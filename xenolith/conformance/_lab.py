@@ -78,7 +78,7 @@ class Lab:
 
     @cached_property
     def description(self) -> oracle_pb2.OracleServiceDescribeResponse:
-        """What the oracle says of itself, asked once."""
+        """The oracle's answer to Describe, asked for once."""
         return self.describe()
 
     @cached_property

@@ -17,7 +17,7 @@ Outcome = Literal["passed", "failed", "skipped"]
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What came of a check."""
+    """Result of one check."""
 
     check: Check
     """The check."""
@@ -44,7 +44,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What came of all checks."""
+    """Results of all checks."""
 
     target: str
     """Address of the oracle."""

@@ -10,7 +10,7 @@ __all__ = ["ACCESS", "ROLES", "Access", "access_of", "may_call"]
 
 
 class Access(StrEnum):
-    """What a caller needs to be let in."""
+    """Credentials and certificates that a caller needs to be let in."""
 
     EVERYONE = "everyone"
     """Nothing: health checks, which come from programs without a token."""

@@ -1,4 +1,4 @@
-"""What an oracle measures of a structure, as columns: read from the contract's own descriptor.
+"""Measured quantities of a structure, as columns: read from the contract's own descriptor.
 
 A field of ``StructureScore`` that is marked as `measured` in ``oracle.proto`` is a column, and says there
 which component fills it and in what unit. The oracle's answers, tables, rewards and the conformance kit take

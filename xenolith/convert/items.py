@@ -1,4 +1,4 @@
-"""Whatever a user has in hand, as crystals: one item each, readable or not."""
+"""Crystals out of anything a user has in hand: one item each, readable or not."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

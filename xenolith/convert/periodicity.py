@@ -1,4 +1,4 @@
-"""What is a crystal and what is none: periodic in all three directions."""
+"""The test of being a crystal: periodic in all three directions."""
 
 from collections.abc import Sequence
 

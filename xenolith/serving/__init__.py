@@ -1,4 +1,4 @@
-"""What every service process needs beside its own science.
+"""Common ground of all service processes, beside their own science.
 
 A service's ``__main__`` is three lines of it::
 

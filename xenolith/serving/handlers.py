@@ -13,7 +13,7 @@ __all__ = ["Around", "AroundInterceptor", "CallInfo", "call_info", "remade", "se
 
 
 class CallInfo(NamedTuple):
-    """What is known of a call before it is served."""
+    """Facts of a call that are known before it is served."""
 
     method: str
     """Full name, such as ``/xenolith.v1.OracleService/Score``."""

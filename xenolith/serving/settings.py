@@ -54,7 +54,7 @@ class StackVariable:
 
 
 class ProcessSettings(BaseSettings):
-    """What a process is told when it starts. A subclass declares fields, and the prefix of its variables.
+    """Settings of a service process. A subclass declares fields, and the prefix of its variables.
 
     Each field is an option (``--grace-s``), a variable (prefix and ``GRACE_S``) and a file of that name in
     the folder that XENOLITH_SECRETS_DIR names; the first of these that is given counts. Constructed in code,

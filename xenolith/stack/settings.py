@@ -1,4 +1,4 @@
-"""What an embedded stack is made of."""
+"""Settings of an embedded stack: its services and their options."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

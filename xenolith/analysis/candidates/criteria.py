@@ -1,4 +1,4 @@
-"""What a structure has to be, to be followed up."""
+"""Criteria that a structure has to meet to be followed up."""
 
 from dataclasses import dataclass
 

@@ -32,7 +32,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """What became of every structure given."""
+    """Fate of every structure given."""
 
     examined: tuple[Examined, ...]
     """Those that were relaxed, and are valid, new and one of a kind as far as is known without judging."""

@@ -62,7 +62,7 @@ def select(examined: Sequence[Examined], criteria: Criteria) -> Selection:
 
 
 def _doubted(one: Examined, criteria: Criteria) -> str:
-    """What a judge has against a structure; empty if none has anything."""
+    """Return the objections of a judge to a structure; empty if there are none."""
     for judge, value in one.judgements().items():
         if value is None:
             return f"no opinion of {judge}"

@@ -79,7 +79,7 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        """What is wrong, for the user."""
+        """Return the problem as a sentence for the user."""
         return f"{self.name} is {self.card:.4g} on the card and measured {self.measured:.4g}"
 
     @property

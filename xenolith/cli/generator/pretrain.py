@@ -100,7 +100,7 @@ def _settings(given: argparse.Namespace, kind: str, folder: Path) -> Any:
 
 
 def _changes(given: argparse.Namespace) -> dict[str, Any]:
-    """What the command line says in place of the file."""
+    """Return the settings of the command line that replace those of the file."""
     own = {name: getattr(given, name) for name in ("column", "autoencoder", "unit") if getattr(given, name)}
     if given.data:
         own["data"] = {"path": given.data}

@@ -1,4 +1,4 @@
-"""What the services answer, as dataclasses: scores, samples, runs."""
+"""Answers of the services, as dataclasses: scores, samples, runs."""
 
 from xenolith.client.results.samples import Encoded, Samples, Trajectory
 from xenolith.client.results.scores import Audit, HullPhase, Provenance, Relaxation, Score, Scores, Status

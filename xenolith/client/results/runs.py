@@ -1,4 +1,4 @@
-"""What the trainer answers, as dataclasses over its messages."""
+"""Answers of the trainer, as dataclasses over its messages."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the generator answers, as dataclasses."""
+"""Answers of the generator, as dataclasses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

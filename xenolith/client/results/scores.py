@@ -1,4 +1,4 @@
-"""What the oracle answers, as dataclasses."""
+"""Answers of the oracle, as dataclasses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -88,7 +88,7 @@ class HullPhase:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What measured."""
+    """Calculator, reference and versions behind a measurement."""
 
     calculator_id: str = ""
     """Model and parameters; empty if no calculator was used."""

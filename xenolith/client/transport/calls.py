@@ -39,7 +39,7 @@ class Collector(Protocol[R_co]):
 
 @dataclass(frozen=True, kw_only=True)
 class _Call:
-    """What all calls say."""
+    """Arguments common to all calls."""
 
     method: str
     """Name of the method in its service."""

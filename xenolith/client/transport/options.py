@@ -17,7 +17,7 @@ MIB = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What all calls of a client have in common."""
+    """Options common to all calls of a client."""
 
     token: str | None = None
     """Bearer token, sent with every call."""

@@ -1,4 +1,4 @@
-"""What a service's calls need with an event loop and without: everything but the waiting."""
+"""Common part of a service's calls with an event loop and without: everything but the waiting."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

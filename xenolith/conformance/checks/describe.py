@@ -1,4 +1,4 @@
-"""What an oracle says of itself, and the standard services beside it."""
+"""Checks of an oracle's description of itself, and of the standard services beside it."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a score holds: order, presence, physics."""
+"""Checks of a score's content: order, presence, physics."""
 
 from collections.abc import Iterable
 

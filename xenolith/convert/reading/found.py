@@ -1,4 +1,4 @@
-"""What a reader finds in a file: a crystal with notes, or the reason why there is none."""
+"""Findings of a reader in a file: a crystal with notes, or the reason why there is none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

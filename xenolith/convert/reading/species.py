@@ -17,7 +17,7 @@ _LETTERS = re.compile(r"[A-Za-z]+")
 
 @dataclass(frozen=True, kw_only=True)
 class Species:
-    """What a name says of an atom."""
+    """Elements that an atom's name may stand for."""
 
     candidates: tuple[int, ...]
     """Atomic numbers that it may mean, the likeliest first; several only of a label."""

@@ -1,4 +1,4 @@
-"""What a data block states of its crystal beside the atoms: formula, formula units, volume."""
+"""Statements of a data block beside the atoms: formula, formula units, volume."""
 
 import math
 import re
