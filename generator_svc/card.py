@@ -1,4 +1,4 @@
-"""What a card says that needs the networks themselves.
+"""The parts of a model card that need the networks themselves.
 
 How well the autoencoder reconstructs crystals it never saw, and whether samples are spread like the data.
 """

@@ -1,4 +1,4 @@
-"""What a set of crystals holds, and how much of it fits."""
+"""Summaries of a set of crystals: its contents, and how much of it fits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may hold crystals: files and folders of several kinds, and data sets known by name."""
+"""Sources of crystals: files and folders of several kinds, and data sets known by name."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _where(file: Path, root: Path, index: int, count: int) -> str:
 
 
 def _reason(item: Item) -> str:
-    """What is wrong, without the path before it."""
+    """Return an error's message without the path before it."""
     return str(item.problem).removeprefix(f"{item.source}: ")
 
 

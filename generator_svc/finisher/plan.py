@@ -31,7 +31,7 @@ class FinishPlan:
 
 
 def default_plan(manifest: Mapping[str, Any]) -> FinishPlan | None:
-    """What a bundle's manifest says; None where it has no finisher."""
+    """Return the plan of a bundle's manifest; None where it has no finisher."""
     return FinishPlan(**manifest["finishing"]) if "finishing" in manifest else None
 
 

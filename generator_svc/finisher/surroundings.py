@@ -1,4 +1,4 @@
-"""What every atom of a periodic crystal sees of every other: sums over all images within a cutoff.
+"""Surroundings of every atom of a periodic crystal: sums over all images of its neighbours within a cutoff.
 
 For atoms i and j the features are sums over the periodic images of j of R_k(r) Y_m(u), where r is the
 distance in Angstrom, u the direction, R_k radial functions that vanish at the cutoff, and Y the ten Cartesian

@@ -61,7 +61,7 @@ class CrystalTensors:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a decoder stage says of a batch."""
+    """Output of a decoder stage for a batch."""
 
     logits: Tensor
     """(T, max_atomic_number) of element Z = index + 1."""

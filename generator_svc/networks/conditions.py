@@ -1,4 +1,4 @@
-"""What a sample is conditioned on, and its embedding for the denoiser.
+"""Conditions that samples are drawn under, and their embedding for the denoiser.
 
 Three kinds: the exact composition, the chemical system, and scalar columns such as a band gap. Every
 structure of a batch carries any of them or none; what it does not carry adds exactly nothing to its

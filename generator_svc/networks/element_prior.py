@@ -1,4 +1,4 @@
-"""What wanted elements say of each atom's latent, so that a denoiser need not learn it from scratch.
+"""Prior of each atom's latent given the wanted elements, so that a denoiser need not learn it from scratch.
 
 Every element's latents are summed up by a mean and a variance per channel over the training crystals. At
 time t, a noisy latent z then says which of the wanted elements its atom may be: under element k, z is

@@ -86,7 +86,7 @@ class Predictor:
 
 @torch.no_grad()
 def atom_features(autoencoder: Autoencoder, latents: Tensor, ragged: Ragged) -> Tensor:
-    """What an atom's latent says, (T, latent_dim + width + 6 + max_atomic_number).
+    """Return the features of each atom's latent, (T, latent_dim + width + 6 + max_atomic_number).
 
     The latent, the decoder's hidden state, which sees the other atoms, the cell it reads from them, and the
     probabilities of the elements.

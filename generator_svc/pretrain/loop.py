@@ -42,7 +42,7 @@ Figures = Mapping[str, float | Tensor]
 
 
 class Task(Protocol[Network]):
-    """What is trained."""
+    """A network to train, its loss and its data."""
 
     model: Network
     table: CrystalTable

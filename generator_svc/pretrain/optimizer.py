@@ -1,4 +1,4 @@
-"""What takes the steps of a training: AdamW, or Muon for the matrices of the transformer blocks."""
+"""Optimisers of a training: AdamW, or Muon for the matrices of the transformer blocks."""
 
 from __future__ import annotations
 

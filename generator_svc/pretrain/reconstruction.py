@@ -1,4 +1,4 @@
-"""What the autoencoder is trained on: how far a reading of the latents is from the crystal."""
+"""Losses of the autoencoder: how far a reading of the latents is from the crystal."""
 
 from __future__ import annotations
 

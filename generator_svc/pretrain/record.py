@@ -1,4 +1,4 @@
-"""What a training tells: a bar on a terminal, log lines elsewhere, TensorBoard files."""
+"""Progress of a training: a bar on a terminal, log lines elsewhere, TensorBoard files."""
 
 from __future__ import annotations
 

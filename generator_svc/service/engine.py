@@ -1,4 +1,4 @@
-"""What the service computes, apart from gRPC: sampling in chunks, encoding, decoding."""
+"""Computations of the service, apart from gRPC: sampling in chunks, encoding, decoding."""
 
 from __future__ import annotations
 

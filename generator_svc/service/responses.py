@@ -1,4 +1,4 @@
-"""What the engine computed, as messages of the contract."""
+"""Results of the engine, as messages of the contract."""
 
 from __future__ import annotations
 

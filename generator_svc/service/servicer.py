@@ -41,7 +41,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
     async def Describe(
         self, request: generator_pb2.GeneratorServiceDescribeRequest, context: Any
     ) -> generator_pb2.GeneratorServiceDescribeResponse:
-        """What is loaded."""
+        """Describe the loaded model."""
         loaded = self.engine.loaded
         manifest = loaded.bundle.manifest
         defaults = requests.sampler_settings(generator_pb2.SamplerSettings(), self.engine)

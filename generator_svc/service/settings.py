@@ -16,7 +16,7 @@ __all__ = ["GeneratorSettings"]
 
 
 class GeneratorSettings(HopSettings):
-    """What to serve and on which device."""
+    """Settings of the generator service: the bundle to serve and the device."""
 
     model_config = SettingsConfigDict(env_prefix="XENOLITH_GENERATOR_")
 

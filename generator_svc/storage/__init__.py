@@ -1,1 +1,1 @@
-"""What trainings and bundles keep on disk: weights, checkpoints, folders, bundles."""
+"""Files of trainings and bundles: weights, checkpoints, folders, bundles."""

@@ -1,4 +1,4 @@
-"""What finished trainings left: autoencoders, and what a denoiser's weights take their inputs to mean."""
+"""Results of finished trainings: autoencoders, and how a denoiser's weights read their inputs."""
 
 from __future__ import annotations
 

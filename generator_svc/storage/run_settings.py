@@ -129,7 +129,7 @@ class ScalarSettings(_Settings):
 
 
 class ConditionSettings(_Settings):
-    """What the denoiser learns to be asked for. Each crystal of a batch draws what it carries anew."""
+    """Conditions that the denoiser learns. Each crystal of a batch draws anew which of them it carries."""
 
     unconditional: float = Field(default=0.4, gt=0, lt=1)
     """Share of the crystals trained without any condition."""
