@@ -1,4 +1,4 @@
-"""What a cache backend must do, and the rules its users rely on.
+"""The interface of a cache backend, and the rules its users rely on.
 
 A backend stores opaque bytes under string keys. It is an accelerator: whatever happens to it, `get_many` and
 `set_many` return, and the oracle computes what it could not read. Values carry their own checksum (see
@@ -23,7 +23,7 @@ class Cache(Protocol):
 
     @property
     def name(self) -> str:
-        """What the cache is, for logs and Describe, without credentials."""
+        """Name of the cache, for logs and Describe, without credentials."""
         ...
 
     @property

@@ -75,7 +75,7 @@ class RedisCache:
         return self._circuit.outage
 
     def advice(self) -> str | None:
-        """What an operator should change in the server's settings; None if nothing, or if it is silent."""
+        """Return advice on the server's settings; None if there is none, or if the server is silent."""
         info: Any = self._guarded(lambda: self._client.info("memory"), {})
         if info.get("maxmemory_policy", "noeviction") != "noeviction" or not info:
             return None

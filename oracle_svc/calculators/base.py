@@ -1,4 +1,4 @@
-"""What every calculator offers, and what it gives back."""
+"""The interface of every calculator, and its results."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a crystal is: cells, neighbours, canonical forms, AMD vectors, elements and compositions, validity."""
+"""Science of a crystal: cells, neighbours, canonical forms, AMD vectors, elements, compositions, validity."""

@@ -1,1 +1,1 @@
-"""What crystals are compared with: references, hulls, known structures, the spaces of diversity."""
+"""Known crystals to compare with: references, hulls, known structures, the spaces of diversity."""

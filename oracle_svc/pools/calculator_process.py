@@ -1,4 +1,4 @@
-"""What a calculator's process answers, and how an evaluation travels to the service."""
+"""Answers of a calculator's process, and how an evaluation travels to the service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ARRAYS = ("embeddings", "forces", "stress", "raw_energy_per_atom")
 
 @dataclass(frozen=True, kw_only=True)
 class CalculatorIdentity:
-    """What a calculator says of itself."""
+    """Name, version and abilities of a calculator, as it gives them itself."""
 
     id: str
     """Model and parameters, such as `chgnet-0.3.0`."""

@@ -1,4 +1,4 @@
-"""What every property offers, and how a plain function becomes one."""
+"""The interface of every property, and how a plain function becomes one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Property(Protocol):
 
     @property
     def description(self) -> str:
-        """What it is and which predictor gives it, in a sentence."""
+        """The property and the predictor that gives it, in a sentence."""
         ...
 
     @property

@@ -30,7 +30,7 @@ Value = float | Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class PropertyInfo:
-    """What a property says of itself; see `Property`."""
+    """Description of a property by itself; see `Property`."""
 
     name: str
     unit: str

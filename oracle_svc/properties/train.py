@@ -36,7 +36,7 @@ _GATE_AT = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class TrainPlan:
-    """What to train, and on what."""
+    """Target, data and options of a property's training."""
 
     table: Path
     """Parquet: material_id, lattice, numbers, frac, the column, and perhaps a split."""

@@ -35,7 +35,7 @@ _CLIP = 6.0
 
 @dataclass(frozen=True, kw_only=True)
 class Outputs:
-    """What the members say of B structures; M members."""
+    """Predictions of the M members of an ensemble for B structures."""
 
     values: np.ndarray
     """(M, B) in the property's unit, the gate not yet applied."""
@@ -66,7 +66,7 @@ class TrainedProperty:
 
     @property
     def description(self) -> str:
-        """What it predicts and how well."""
+        """The predicted property and the error of its prediction."""
         test = self.info["test"]
         return (
             f"{self.info['description']}; ensemble of {self.info['members']} on embeddings of "

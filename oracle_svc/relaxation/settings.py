@@ -17,7 +17,7 @@ _METHOD = "fire-1"
 
 @dataclass(frozen=True, kw_only=True)
 class RelaxSettings:
-    """What a relaxation is to reach, and when it is given up.
+    """Goals of a relaxation, and when it is given up.
 
     Raises
     ------

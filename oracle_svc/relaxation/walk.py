@@ -134,7 +134,7 @@ class Walk:
 
 @dataclass(frozen=True, kw_only=True)
 class _Begun:
-    """What a walk needs from its first evaluation on, when the structure is known to be sane."""
+    """State of a walk from its first evaluation on, when the structure is known to be sane."""
 
     coordinates: Coordinates
     fire: Fire

@@ -27,7 +27,7 @@ def _default_state() -> str:
 
 
 class OracleSettings(ProcessSettings):
-    """What the oracle measures with."""
+    """Settings of the oracle service: calculators, references, cache and limits."""
 
     model_config = SettingsConfigDict(env_prefix="XENOLITH_ORACLE_")
 

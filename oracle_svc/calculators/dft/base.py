@@ -1,4 +1,4 @@
-"""What the DFT codes have in common."""
+"""The common part of the DFT codes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DftSettings(BaseModel):
     )
 
     def physics(self) -> dict[str, Any]:
-        """What changes numbers, as JSON: which elements are let in does not."""
+        """Settings that change numbers, as JSON: which elements are let in does not."""
         return self.model_dump(mode="json", exclude={"elements"})
 
 
@@ -97,7 +97,7 @@ class DftCalculator(ABC):
         """Return a fresh ASE calculator for these atoms; it writes into the working directory alone."""
 
     def explain(self, error: Exception) -> str:
-        """What a failure means, in the user's terms."""
+        """Explain a failure in the user's terms."""
         return f"{type(error).__name__}: {error}".strip(": ")
 
     def evaluate(self, batch: CrystalBatch, *, with_forces: bool = False) -> Evaluation:

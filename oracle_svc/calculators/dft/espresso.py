@@ -41,7 +41,7 @@ class EspressoSettings(DftSettings):
     max_scf_steps: int = Field(100, ge=5, description="most steps of the self-consistent field")
 
     def physics(self) -> dict[str, Any]:
-        """What changes numbers: not how it is started, nor where its files lie."""
+        """Settings that change numbers: not how it is started, nor where its files lie."""
         plain = super().physics()
         return {name: plain[name] for name in plain if name not in {"command", "pseudopotentials"}}
 
@@ -93,7 +93,7 @@ class EspressoCalculator(DftCalculator):
         return made
 
     def inputs(self, atoms: Atoms) -> dict[str, Any]:
-        """What ASE writes into the input file."""
+        """Return the settings that ASE writes into the input file."""
         chosen = self._chosen
         present = sorted(set(atoms.get_chemical_symbols()))
         system: dict[str, Any] = {

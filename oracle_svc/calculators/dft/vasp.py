@@ -35,7 +35,7 @@ class VaspSettings(DftSettings):
     code_version: str = Field(description="version of your VASP, such as 6.4.3: part of every result's name")
 
     def physics(self) -> dict[str, Any]:
-        """What changes numbers: not how it is started, nor where its files lie."""
+        """Settings that change numbers: not how it is started, nor where its files lie."""
         plain = super().physics()
         return {name: plain[name] for name in plain if name not in {"command", "potcars"}}
 

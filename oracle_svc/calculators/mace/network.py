@@ -50,7 +50,7 @@ def unsupported(model: Any) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class MaceNumbers:
-    """What the network says of B crystals with T atoms, in the order in which they were given."""
+    """Output of the network for B crystals with T atoms, in the order in which they were given."""
 
     energy: np.ndarray
     """(B,) float64, eV."""

@@ -1,4 +1,4 @@
-"""What of a MACE model can be worked out once: couplings, per-element weights, polynomial coefficients.
+"""Tables of a MACE model, computed once: couplings, per-element weights, polynomial coefficients.
 
 All of it is read from the library's own modules, by their weights or by trying them on unit vectors, so that
 constants and conventions are theirs.

@@ -1,4 +1,4 @@
-"""What calculators are tried with: the calculator, some crystals, tolerances."""
+"""Inputs that calculators are checked with: the calculator, some crystals, tolerances."""
 
 from __future__ import annotations
 

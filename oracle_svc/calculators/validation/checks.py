@@ -1,4 +1,4 @@
-"""What is demanded of every calculator, one function for each demand.
+"""Checks that every calculator must pass, one function for each.
 
 A check raises `CalculatorUnfitError`, which says what is wrong in words for whoever wrote the calculator.
 """
@@ -96,7 +96,7 @@ def check_descriptions(bench: Bench) -> None:
 
 
 def check_isolation(bench: Bench) -> None:
-    """What cannot be evaluated says so, and its neighbours keep their energies."""
+    """Check that a structure that cannot be evaluated says so, and its neighbours keep their energies."""
     good = bench.crystals[0]
     expected = bench.energies(good)[0]
     bad = bad_crystals(good, uncovered_element(bench.calculator.elements))

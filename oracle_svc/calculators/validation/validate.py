@@ -35,7 +35,7 @@ __all__ = ["Finding", "ValidationReport", "main", "validate_calculator"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one check found."""
+    """Result of one check."""
 
     check: str
     """Name of the check."""
@@ -48,7 +48,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationReport:
-    """What all checks found of one calculator."""
+    """Results of all checks of one calculator."""
 
     calculator: str
     """Its id."""
@@ -61,7 +61,7 @@ class ValidationReport:
 
     @property
     def problems(self) -> dict[str, str]:
-        """What is wrong, by check."""
+        """Problems found, by check."""
         return {found.check: found.problem for found in self.findings if found.problem is not None}
 
     def __str__(self) -> str:

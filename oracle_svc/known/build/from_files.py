@@ -31,7 +31,7 @@ SKIPPED, NOTES = "skipped.json", "notes.json"
 
 @dataclass(frozen=True, kw_only=True)
 class FilesPlan:
-    """What to build a reference from."""
+    """Sources and options of a reference that is built from files."""
 
     paths: tuple[Path, ...]
     """Files and folders of known structures."""
@@ -52,7 +52,7 @@ class FilesPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltReference:
-    """What was built."""
+    """Result of building a reference."""
 
     info: dict[str, Any]
     """The manifest."""
@@ -124,7 +124,7 @@ def build_from_files(
 
 
 def _attributed(source: DataSource, given: Reference | None) -> DataSource:
-    """What is taken over keeps its licence, beside that of what is new."""
+    """Keep the licence of entries that are taken over, beside that of the new ones."""
     if given is None:
         return source
     licences = dict.fromkeys(filter(None, (source.licence, str(given.info["licence"]))))

@@ -35,7 +35,7 @@ _MATERIALS_PROJECT = (
 
 @dataclass(frozen=True, kw_only=True)
 class BuildPlan:
-    """What to build, and from what."""
+    """Sources and options of a reference that is built from tables."""
 
     structures: Path
     """Table of the known structures (parquet: material_id, lattice, numbers, frac)."""

@@ -44,7 +44,7 @@ MATERIALS_PROJECT = (
 
 @dataclass(frozen=True, kw_only=True)
 class HullPlan:
-    """What to build, and from what."""
+    """Sources and options of a hull to build."""
 
     structures: tuple[Path, ...]
     """Tables of structures (parquet: material_id, lattice, numbers, frac)."""

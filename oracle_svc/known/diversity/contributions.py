@@ -1,4 +1,4 @@
-"""What each structure of a batch does for the batch's diversity.
+"""Contribution of each structure of a batch to the batch's diversity.
 
 For a batch B and a reference R the squared maximum mean discrepancy with a kernel k is
 

@@ -163,7 +163,7 @@ class Hull:
 
 @dataclass(frozen=True, kw_only=True)
 class _Ground:
-    """What the hull says of a composition, whatever is placed there."""
+    """The hull at a composition, whatever is placed there."""
 
     elements: float
     """Energy of the elements side by side, eV/atom."""

@@ -1,4 +1,4 @@
-"""What every import gives, and how it becomes a reference."""
+"""The result of every import, and how it becomes a reference."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Labels:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What has to be told of them."""
+        """Remarks for the user on the imported entries."""
         again = [label for label, count in self._seen.items() if count > 1]
         notes = []
         if again:

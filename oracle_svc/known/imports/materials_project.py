@@ -38,7 +38,7 @@ _RETRY = frozenset({429, 500, 502, 503, 504})
 
 @dataclass(frozen=True, kw_only=True)
 class MpQuery:
-    """What to fetch, from where."""
+    """A query to the Materials Project: which entries to fetch, from where."""
 
     key: str
     """The user's API key; sent as a header, never logged or stored."""

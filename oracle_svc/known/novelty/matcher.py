@@ -30,7 +30,7 @@ MATCHER_RULE = "either order"
 
 
 class Verdict(Enum):
-    """What StructureMatcher says of two crystals."""
+    """Result of StructureMatcher for two crystals."""
 
     SAME = "same"
     DIFFERENT = "different"

@@ -1,4 +1,4 @@
-"""What runs jobs: one protocol, one file per backend."""
+"""The interface of backends that run jobs: one protocol, one file per backend."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class JobFolder:
 
     @property
     def log(self) -> Path:
-        """What the code printed, of the last attempt."""
+        """Printed output of the code in its last attempt."""
         return self.path / "log.txt"
 
     @property

@@ -75,7 +75,7 @@ class SlurmBackend:
         )
 
     def resources(self, folder: JobFolder, limit_s: float) -> dict[str, Any]:
-        """What executorlib is told about a job."""
+        """Return the resources of a job, in executorlib's terms."""
         return {
             "cores": 1,  # of our function; the code it calls starts its own ranks
             "cwd": str(folder.path),
@@ -106,7 +106,7 @@ class _Queued:
         self._future, self._exchange, self._folder = future, exchange, folder
 
     def ended(self) -> str | None:
-        """What executorlib says of it."""
+        """Return how the job ended, according to executorlib."""
         if self._folder.result() is not None:
             return "finished"
         if not self._future.done():

@@ -178,7 +178,7 @@ class OperationStore:
             db.execute("UPDATE operation SET attempts = 0 WHERE id = ?", (operation,))
 
     def findings(self, operation: str) -> dict[str, bytes]:
-        """What was kept of an operation."""
+        """Return the stored results of an operation."""
         with self._lock:
             rows = self._db.execute("SELECT key, value FROM finding WHERE operation = ?", (operation,))
             return {str(row["key"]): bytes(row["value"]) for row in rows}
