@@ -1,4 +1,4 @@
-"""What every algorithm gets, gives and is asked."""
+"""The interface of every algorithm: its inputs, its results, its questions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ class Networks:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What an algorithm is made of."""
+    """Parts that an algorithm is built from."""
 
     networks: Networks
     optimizer: torch.optim.Optimizer
@@ -116,7 +116,7 @@ class Valued:
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateStatistics:
-    """What one step's update did; means over rows or updates."""
+    """Statistics of one step's update; means over rows or updates."""
 
     ratio_deviation: float
     """Largest |ratio - 1| before the first update; 0 when nothing was trained or no ratio is formed."""

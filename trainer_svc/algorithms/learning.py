@@ -61,12 +61,12 @@ class OptimizerSettings(Model):
 
     @property
     def resolved_scale(self) -> AdvantageScale:
-        """What centred rewards are divided by."""
+        """Divisor of centred rewards."""
         return self.advantage_scale or ("group" if self.normalize_advantage else "none")
 
 
 class Hold(Model):
-    """What keeps a policy near where it was, beside the divergence to the frozen base (``kl_weight``).
+    """Bounds on a policy's change, beside the divergence to the frozen base (``kl_weight``).
 
     Without a hold a policy collapses after some dozen steps onto the few crystals that earn most.
     """

@@ -58,7 +58,7 @@ class RolloutSampler(Model):
 
 
 class Cleanup(Model):
-    """What the generator does to decoded crystals before they are scored."""
+    """Treatment of decoded crystals by the generator before they are scored."""
 
     symmetrize_tolerance: float | None = Field(default=None, gt=0.0)
     """Angstrom; None: leave symmetry alone."""

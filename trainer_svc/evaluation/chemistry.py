@@ -1,4 +1,4 @@
-"""What samples are made of: how many chemical systems, and how many hold f-block or radioactive elements."""
+"""Chemistry of samples: how many chemical systems, and how many hold f-block or radioactive elements."""
 
 import numpy as np
 from numpy.typing import NDArray

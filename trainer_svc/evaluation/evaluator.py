@@ -33,7 +33,7 @@ _BATCH = 64
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationPlan:
-    """What is sampled; equal plans make two policies comparable."""
+    """Samples to draw for an evaluation; equal plans make two policies comparable."""
 
     n: int
     """Samples of each seed."""

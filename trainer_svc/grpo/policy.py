@@ -29,7 +29,7 @@ class StepDistribution:
 
 
 class Policy(Protocol):
-    """What the update needs of a policy."""
+    """The interface of a policy that the update needs."""
 
     @property
     def network(self) -> nn.Module:

@@ -92,7 +92,7 @@ def gallery(policy: Policy, suspicious_below: float) -> str:
 
 
 def provenance(data: ReportData) -> str:
-    """What measured, what sampled, with which seeds and versions."""
+    """Return the block on calculators, generators, seeds and versions behind the figures."""
     run, scale = data.run, data.run.score_provenance
     sampler, software = run.config.sampler, data.versions.get("software", {})
     sameness = (
@@ -128,7 +128,7 @@ def provenance(data: ReportData) -> str:
 
 
 def warnings_list(warnings: Sequence[str]) -> str:
-    """What the user should know."""
+    """Return the list of warnings for the user."""
     return f'<ul class="warnings">{"".join(f"<li>{escape(text)}</li>" for text in warnings)}</ul>'
 
 

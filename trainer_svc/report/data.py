@@ -1,4 +1,4 @@
-"""What a report shows, read from a run's directory alone."""
+"""Data of a report, read from a run's directory alone."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""What second calculators say of the evaluated policies."""
+"""Verdicts of second calculators on the evaluated policies."""
 
 from collections.abc import Sequence
 from html import escape

@@ -1,4 +1,4 @@
-"""What the oracle measured on a batch of structures, as columns ready for reward arithmetic."""
+"""Measurements of the oracle on a batch of structures, as columns ready for reward arithmetic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

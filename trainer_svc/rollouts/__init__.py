@@ -1,1 +1,1 @@
-"""What a step samples: atom counts, conditions and seeds, drawn and scored in groups."""
+"""Samples of a step: atom counts, conditions and seeds, drawn and scored in groups."""

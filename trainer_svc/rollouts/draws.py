@@ -1,4 +1,4 @@
-"""What is sampled: atom counts and seeds, as functions of the run's seed alone."""
+"""Random draws of a step: atom counts and seeds, as functions of the run's seed alone."""
 
 from collections.abc import Sequence
 from copy import copy

@@ -1,4 +1,4 @@
-"""What a run remembers of its earlier steps beside its weights: formulas, successes, its best latents."""
+"""Memory of a run's earlier steps beside its weights: formulas, successes, its best latents."""
 
 from collections import Counter
 from dataclasses import dataclass, replace

@@ -23,7 +23,7 @@ _NAME = re.compile(r"step-(\d{6,})")
 
 
 class TrainingState(BaseModel):
-    """What a run needs beside weights and optimiser to go on as if never stopped."""
+    """State of a run beside weights and optimiser, with which it goes on as if never stopped."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -81,12 +81,12 @@ class LearnerWeights:
 
     @property
     def policy(self) -> nn.Module:
-        """What samples."""
+        """The network that samples."""
         return self.average if self.samples_average and self.average is not None else self.trained
 
     @property
     def beside(self) -> dict[str, nn.Module]:
-        """What is kept beside the policy, by the name of its file."""
+        """Networks kept beside the policy, by the name of their file."""
         if self.average is None:
             return {}
         return {"trained": self.trained} if self.samples_average else {"average": self.average}

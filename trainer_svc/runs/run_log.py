@@ -1,4 +1,4 @@
-"""What the world sees of a run: its record, its events, its TensorBoard; kept together."""
+"""Public record of a run: its record, its events, its TensorBoard; kept together."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What a run was computed with: software here, and the services it called."""
+"""Versions that a run was computed with: software here, and the services it called."""
 
 import platform
 from importlib import metadata

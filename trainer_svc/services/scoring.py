@@ -92,7 +92,7 @@ class Scorer:
 
     @property
     def scale(self) -> oracle_pb2.ScoreProvenance | None:
-        """What measures this run; None before the first score."""
+        """Calculators and reference that measure this run; None before the first score."""
         return self._scale
 
     def pin(self, scale: oracle_pb2.ScoreProvenance) -> None:

@@ -35,7 +35,7 @@ __all__ = ["Learner", "Learnt", "step_event"]
 
 @dataclass(frozen=True, kw_only=True)
 class Learnt:
-    """What a step taught."""
+    """Result of one training step."""
 
     rewards: Rewards
     advantages: Advantages
@@ -86,12 +86,12 @@ class Learner:
 
     @property
     def policy(self) -> Denoiser:
-        """What samples: the trained network, or its moving average where the algorithm says so."""
+        """The network that samples: the trained one, or its moving average where the algorithm says so."""
         return self.average if self._kind.samples_average and self.average is not None else self.network
 
     @property
     def weights(self) -> LearnerWeights:
-        """What a checkpoint keeps."""
+        """Weights that a checkpoint keeps."""
         return LearnerWeights(
             trained=self.network,
             optimizer=self.optimizer,

@@ -1,4 +1,4 @@
-"""What a run wants of its oracle, checked before the first step."""
+"""Check of a run's demands on its oracle, before the first step."""
 
 from trainer_svc.config.run_config import RunConfig
 from trainer_svc.errors import ConfigError

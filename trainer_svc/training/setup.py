@@ -1,4 +1,4 @@
-"""What a run needs before its first step: the services, the policy it starts from, its last checkpoint."""
+"""Preparation of a run: the services, the policy it starts from, its last checkpoint."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ _KEPT_CHECKPOINTS = 3
 
 @dataclass(kw_only=True)
 class Parts:
-    """What a prepared run works with."""
+    """Parts that a prepared run works with."""
 
     source: generator_pb2.GeneratorServiceDescribeResponse
     base: tuple[str, dict[str, Tensor]]
