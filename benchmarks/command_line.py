@@ -1,4 +1,4 @@
-"""What the command lines of all benchmarks share: ``--quick``, ``--json`` and the writing of figures."""
+"""Options shared by the command lines of benchmarks: ``--quick``, ``--json`` and the writing of figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scoring costs here and the way the field does it: same structures, same models, one run.
+"""Cost of scoring here and the way the field does it: same structures, same models, one run.
 
 320 structures of MP-20, disturbed, 5 % of them malformed, are scored cold (no cache knows them) with CHGNet
 and with a model of MACE-MPA-0's architecture and random weights, each on one core; some of the same

@@ -1,4 +1,4 @@
-"""What each algorithm costs until mSUN has risen by 10 points, on one bundle, network and oracle.
+"""Cost of each algorithm until mSUN has risen by 10 points, on one bundle, network and oracle.
 
 Every contender trains from the bundle's own policy and is evaluated as it goes, all on the same seeds and
 sizes; it ends when it is there, or at its limit of oracle calls or of time, and then counts as a lower bound

@@ -1,4 +1,4 @@
-"""What the reader of structure files makes of files as people have them, and of crystals written here.
+"""Success of the reader of structure files on files as people have them, and on crystals written here.
 
     python -m benchmarks.reading --docs docs/files.md --before aed6e64
     python -m benchmarks.reading --crystals samples.extxyz --count 2000
@@ -84,7 +84,7 @@ def cases(before: str | None) -> list[dict[str, str]]:
 
 
 def _found_before(old: Mapping[str, str], name: str) -> str:
-    """What was said of a structure, or of its whole file."""
+    """Return the findings on a structure, or on its whole file."""
     return old.get(name) or old.get(name.split("#", maxsplit=1)[0]) or "left out in silence"
 
 
@@ -224,7 +224,7 @@ def _is_right(item: Item | None, expected: Mapping[str, Any]) -> bool:
 
 
 def _by_old_reader(commit: str, folders: Sequence[str]) -> dict[str, str]:
-    """What the reader of a commit says of the same files."""
+    """Return the findings of a commit's reader on the same files."""
     archive = subprocess.run(
         ["git", "-C", str(_ROOT), "archive", commit, "xenolith"],  # noqa: S607
         check=True,

@@ -1,4 +1,4 @@
-"""What a reference costs as it grows: opening, memory, novelty, nearest composition and graded novelty.
+"""Cost of a reference as it grows: opening, memory, novelty, nearest composition and graded novelty.
 
     python -m benchmarks.reference_scaling --reference bundles/mp20-small/reference --sizes 10000 100000
     1000000

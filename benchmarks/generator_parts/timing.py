@@ -17,7 +17,7 @@ SAMPLER_STEPS = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What every measurement needs."""
+    """Bundle, device and sizes that every measurement needs."""
 
     loaded: LoadedBundle
     device: torch.device

@@ -1,4 +1,4 @@
-"""What is timed: sampling, log-probabilities, coding, and how sampling grows."""
+"""The timed work: sampling, log-probabilities, coding, and how sampling grows."""
 
 from __future__ import annotations
 

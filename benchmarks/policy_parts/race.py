@@ -15,7 +15,7 @@ from xenolith.v1 import trainer_pb2
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What training had cost; the evaluations that measure the run are not counted."""
+    """Cost of training so far; the evaluations that measure the run are not counted."""
 
     calls: float
     """Structures scored."""

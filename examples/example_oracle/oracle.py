@@ -65,7 +65,7 @@ DESCRIPTION = oracle_pb2.OracleServiceDescribeResponse(
 
 
 def problem(crystal: Crystal) -> tuple[int, str]:
-    """What keeps a structure from being measured: a status and its reason, or OK."""
+    """Return why a structure cannot be measured: a status and its reason, or OK."""
     if not 0 < crystal.num_atoms <= MAX_ATOMS:
         status = Status.STRUCTURE_STATUS_TOO_LARGE if crystal.num_atoms else Status.STRUCTURE_STATUS_MALFORMED
         return status, f"{crystal.num_atoms} atoms; 1 to {MAX_ATOMS} are measured"
