@@ -82,19 +82,19 @@ def open_calculator(name: str, /, **settings: Any) -> Calculator:
 
 
 def prepare_calculator(
-    name: str, settings: Mapping[str, Any], told: Callable[[str], None] | None = None
+    name: str, settings: Mapping[str, Any], on_line: Callable[[str], None] | None = None
 ) -> None:
     """Fetch what a calculator needs and this machine has not: once, before processes open it.
 
-    That is a published model, and an environment for libraries that clash with those here. `told` hears what
-    is installed; without it, it is logged.
+    That is a published model, and an environment for libraries that clash with those here. `on_line` is
+    called with each line that an installer prints; without it, the lines are logged.
 
     Raises
     ------
     ValueError
         It cannot be had.
     """
-    interpreter_of(name, told)
+    interpreter_of(name, on_line)
     model = name if name.startswith("mace-") else settings.get("model")
     if name in _OWN and name.startswith("mace") and model is not None:
         from oracle_svc.calculators.mace.fetch import fetch

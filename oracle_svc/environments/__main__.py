@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shutil.rmtree(environments_folder() / spec.folder, ignore_errors=True)
         return 0
     try:
-        sys.stdout.write(f"{make(spec, told=_say)}\n")
+        sys.stdout.write(f"{make(spec, on_line=_say)}\n")
     except EnvironmentFailedError as error:
         parser.exit(1, f"{error}\n")
     return 0

@@ -14,8 +14,8 @@ from oracle_svc.environments.catalogue import EnvironmentSpec
 
 __all__ = ["InstallationFailedError", "install"]
 
-Told = Callable[[str], None]
-"""Called with a line of what is going on."""
+OnLine = Callable[[str], None]
+"""Called with each line that an installer prints."""
 
 _CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 _LAST_LINES = 8
@@ -25,7 +25,7 @@ class InstallationFailedError(RuntimeError):
     """An installer gave up; the message ends with what it said."""
 
 
-def install(spec: EnvironmentSpec, folder: Path, told: Told) -> None:
+def install(spec: EnvironmentSpec, folder: Path, on_line: OnLine) -> None:
     """Make a virtual environment in `folder`, which is empty or missing, and install all of `spec` there.
 
     What the user told pip holds for uv too: where wheels lie, and which index stands for PyPI. Without an
@@ -40,7 +40,7 @@ def install(spec: EnvironmentSpec, folder: Path, told: Told) -> None:
     base = str(getattr(sys, "_base_executable", "") or sys.executable)
     uv = _uv()
     if uv is not None:
-        _run([uv, "venv", "--quiet", "--python", base, str(folder)], told, {})
+        _run([uv, "venv", "--quiet", "--python", base, str(folder)], on_line, {})
         settings = {
             "UV_INDEX_STRATEGY": "unsafe-best-match",
             "UV_FIND_LINKS": ",".join(_links()),
@@ -48,12 +48,12 @@ def install(spec: EnvironmentSpec, folder: Path, told: Told) -> None:
         }
         command = [uv, "pip", "install", "--python", python]
         extra = ["--index", index] if (index := _torch_index()) else []
-        _run(_with_pins([*command, *extra], spec), told, {k: v for k, v in settings.items() if v})
+        _run(_with_pins([*command, *extra], spec), on_line, {k: v for k, v in settings.items() if v})
         return
-    _run([base, "-m", "venv", str(folder)], told, {})
+    _run([base, "-m", "venv", str(folder)], on_line, {})
     command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
     extra = ["--extra-index-url", index] if (index := _torch_index()) else []
-    _run(_with_pins([*command, *extra], spec), told, {})
+    _run(_with_pins([*command, *extra], spec), on_line, {})
 
 
 def _with_pins(command: list[str], spec: EnvironmentSpec) -> list[str]:
@@ -61,7 +61,7 @@ def _with_pins(command: list[str], spec: EnvironmentSpec) -> list[str]:
     return [*command, *pins, *spec.requirements]
 
 
-def _run(command: list[str], told: Told, variables: Mapping[str, str]) -> None:
+def _run(command: list[str], on_line: OnLine, variables: Mapping[str, str]) -> None:
     inherited = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "VIRTUAL_ENV"}}
     lines: list[str] = []
     with subprocess.Popen(
@@ -76,7 +76,7 @@ def _run(command: list[str], told: Told, variables: Mapping[str, str]) -> None:
         for line in process.stdout or ():
             lines.append(line.rstrip())
             if line.strip() and not line.startswith(" + "):  # what is there in the end is in the pins
-                told(line.rstrip())
+                on_line(line.rstrip())
     if process.returncode != 0:
         tail = "\n".join(lines[-_LAST_LINES:]) or "it said nothing"
         raise InstallationFailedError(f"{' '.join(command[:4])} ... failed:\n{tail}")

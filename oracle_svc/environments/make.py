@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from oracle_svc.environments.catalogue import EnvironmentSpec, environment_of
-from oracle_svc.environments.installer import InstallationFailedError, Told, install
+from oracle_svc.environments.installer import InstallationFailedError, OnLine, install
 from oracle_svc.environments.interpreter import Interpreter, packages_beside
 from xenolith.files import locked, write_json
 
@@ -37,7 +37,7 @@ def find(spec: EnvironmentSpec, root: Path | None = None) -> Path | None:
     return folder if (folder / _RECORD).is_file() else None
 
 
-def make(spec: EnvironmentSpec, root: Path | None = None, told: Told | None = None) -> Path:
+def make(spec: EnvironmentSpec, root: Path | None = None, on_line: OnLine | None = None) -> Path:
     """Return the folder of an environment, made if it is not there.
 
     Processes that want the same one wait for the first. One that was left half made is made anew.
@@ -48,7 +48,7 @@ def make(spec: EnvironmentSpec, root: Path | None = None, told: Told | None = No
         What is to be in it.
     root
         Where environments are kept; None: the usual place.
-    told
+    on_line
         Called with what the installer says, line by line; None: it is logged.
 
     Raises
@@ -60,7 +60,7 @@ def make(spec: EnvironmentSpec, root: Path | None = None, told: Told | None = No
     if (found := find(spec, root)) is not None:
         return found
     folder = root / spec.folder
-    say = told or (lambda line: log.info("installing", environment=spec.name, said=line))
+    say = on_line or (lambda line: log.info("installing", environment=spec.name, said=line))
     try:
         root.mkdir(parents=True, exist_ok=True)
         with locked(root / f".{spec.folder}.lock"):
@@ -74,7 +74,7 @@ def make(spec: EnvironmentSpec, root: Path | None = None, told: Told | None = No
     return folder
 
 
-def _make(spec: EnvironmentSpec, folder: Path, say: Told) -> None:
+def _make(spec: EnvironmentSpec, folder: Path, say: OnLine) -> None:
     say(
         f"making the environment {spec.name} in {folder}: {spec.why}. It installs"
         f" {', '.join(spec.requirements[:2])} and what they need, about {spec.megabytes} MB, once"
@@ -95,7 +95,7 @@ def _make(spec: EnvironmentSpec, folder: Path, say: Told) -> None:
     say(f"the environment {spec.name} is ready")
 
 
-def interpreter_of(calculator: str, told: Told | None = None) -> Interpreter:
+def interpreter_of(calculator: str, on_line: OnLine | None = None) -> Interpreter:
     """Return what a calculator's processes are started with; its environment is made if it is not there.
 
     Raises
@@ -106,5 +106,5 @@ def interpreter_of(calculator: str, told: Told | None = None) -> Interpreter:
     spec = environment_of(calculator)
     if spec is None or spec.is_here():
         return Interpreter.this()
-    folder = make(spec, told=told)
+    folder = make(spec, on_line=on_line)
     return Interpreter(python=str(folder / "bin" / "python"), path=(str(packages_beside(folder)),))

@@ -166,7 +166,7 @@ def _read_file(
             yield label, item.crystal
 
 
-def _save(path: Path, ids: list[str], batch: CrystalBatch, amd: np.ndarray, told: dict[str, Any]) -> None:
+def _save(path: Path, ids: list[str], batch: CrystalBatch, amd: np.ndarray, metadata: dict[str, Any]) -> None:
     offsets = batch.offsets.astype(np.int32)
     table = pa.table(
         {
@@ -176,7 +176,7 @@ def _save(path: Path, ids: list[str], batch: CrystalBatch, amd: np.ndarray, told
             "frac": pa.ListArray.from_arrays(pa.array(offsets * 3), pa.array(batch.frac_coords.ravel())),
             "amd": pa.FixedSizeListArray.from_arrays(pa.array(amd.ravel()), DEFAULT_K),
         }
-    ).replace_schema_metadata({name: json.dumps(value) for name, value in told.items()})
+    ).replace_schema_metadata({name: json.dumps(value) for name, value in metadata.items()})
     partial = path.with_suffix(".partial")
     pq.write_table(table, partial, compression="zstd")
     partial.replace(path)

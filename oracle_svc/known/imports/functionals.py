@@ -61,6 +61,6 @@ def _pull(z: int) -> float:
     return value if value == value else 0.0  # noble gases have none
 
 
-def _family(told: str) -> str:
-    plain = re.sub(r"[^a-z0-9]", "", told.lower())
-    return _FAMILIES.get(plain, told)
+def _family(functional: str) -> str:
+    plain = re.sub(r"[^a-z0-9]", "", functional.lower())
+    return _FAMILIES.get(plain, functional)

@@ -84,4 +84,4 @@ def prepare(calculator: str, settings: dict[str, Any], out: Any) -> None:
     from oracle_svc.calculators import prepare_calculator
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    prepare_calculator(calculator, settings, told=lambda line: out.print(line, style="dim", markup=False))
+    prepare_calculator(calculator, settings, on_line=lambda line: out.print(line, style="dim", markup=False))

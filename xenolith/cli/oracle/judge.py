@@ -100,22 +100,22 @@ def run(given: argparse.Namespace) -> int:
             f"{total} structures, {total - left} of them done;"
             f" about {_duration(seconds)} on {workers} processes"
         )
-        told: dict[str, Any] = {
+        result: dict[str, Any] = {
             "calculator": calculator.id, "structures": total, "left": left, "seconds": round(seconds, 1)
         }  # fmt: skip
         if given.estimate:
-            write_json(given.json, told)
+            write_json(given.json, result)
             return 0
         began = time.monotonic()
         with Progress(out) as progress:
             info = build_hull(
                 plan, calculator, progress=lambda done, of: progress.update("energies", done, of)
             )
-    told |= {"hull": info["hull"], "folder": str(folder), "took_s": round(time.monotonic() - began, 1)}
+    result |= {"hull": info["hull"], "folder": str(folder), "took_s": round(time.monotonic() - began, 1)}
     out.print(f"hull {info['hull']['id']} of {info['hull']['vertices']} vertices in {folder}", markup=False)
     if given.serve:
-        return _serve(given, settings, folder, told, out)
-    write_json(given.json, told)
+        return _serve(given, settings, folder, result, out)
+    write_json(given.json, result)
     return 0
 
 
@@ -146,7 +146,7 @@ def _duration(seconds: float) -> str:
 
 
 def _serve(
-    given: argparse.Namespace, settings: dict[str, Any], folder: Path, told: dict[str, Any], out: Any
+    given: argparse.Namespace, settings: dict[str, Any], folder: Path, result: dict[str, Any], out: Any
 ) -> int:
     """Serve with it, once the oracle has kept the contract's main rules."""
     import json
@@ -174,7 +174,7 @@ def _serve(
         if broken:
             raise FailedPreconditionError("the oracle breaks rules of the contract: " + "; ".join(broken))
         out.print(f"the oracle keeps {report.count('passed')} rules of the contract; Ctrl-C stops it")
-        write_json(given.json, told | {"address": address})
+        write_json(given.json, result | {"address": address})
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

@@ -76,11 +76,11 @@ def _found(load: Callable[[], Any], periodic: bool) -> Found:
     return Found(crystal=crystal, notes=notes_of_ase(atoms), labels=labels)
 
 
-def _guarded(load: Callable[[], Any], told: str) -> Any:
+def _guarded(load: Callable[[], Any], message: str) -> Any:
     try:
         return load()
     except Exception as error:  # a parser of foreign bytes fails in any way there is
-        raise ReadError(f"{told}: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+        raise ReadError(f"{message}: {type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
 
 
 @contextmanager

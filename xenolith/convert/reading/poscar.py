@@ -36,9 +36,9 @@ class _Lines:
         self.place += 1
         return re.split(r"[!#]", self.lines[self.place - 1])[0].split()
 
-    def wrong(self, told: str) -> ReadError:
+    def wrong(self, message: str) -> ReadError:
         """Return the error that the line taken last is wrong."""
-        return ReadError(f"line {self.place}: {told}")
+        return ReadError(f"line {self.place}: {message}")
 
 
 def read_poscar_text(text: Text) -> Iterator[Found]:

@@ -130,7 +130,7 @@ def _chosen(block: Block, sites: Sequence[Site], symmetry: Symmetry, lattice: Fl
         raise ReadError(readings[0].against)
     evident = stated_formula(block) is not None or stated_units(block) > 0
     if symmetry.needs_evidence and not (evident and len(_distinct(good)) == 1):
-        raise ReadError(f"what it says of its symmetry does not agree: {symmetry.told}")
+        raise ReadError(f"what it says of its symmetry does not agree: {symmetry.statement}")
     if not symmetry.is_open or len(_distinct(good)) == 1:
         return good[0]
     clear = sorted(
@@ -138,8 +138,8 @@ def _chosen(block: Block, sites: Sequence[Site], symmetry: Symmetry, lattice: Fl
     )
     if clear[0][0] < clear[1][0] * _CLEARLY:
         raise ReadError(
-            f"{symmetry.told} leaves the origin open, and nothing in the block decides: list the operations,"
-            " or name the setting, as in 'F d -3 m:2'"
+            f"{symmetry.statement} leaves the origin open, and nothing in the block decides: list the"
+            " operations, or name the setting, as in 'F d -3 m:2'"
         )
     return good[clear[0][1]]
 

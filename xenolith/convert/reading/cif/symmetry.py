@@ -48,7 +48,7 @@ class Symmetry:
     """All readings, the likeliest first."""
 
     candidates: list[Candidate]
-    told: str
+    statement: str
     """What the block says, for messages."""
     is_open: bool = False
     """Whether the block leaves open which of them it means, such as one of two origins."""
@@ -67,30 +67,34 @@ def symmetry_of(block: Block, lattice: Floats) -> Symmetry:
     """
     notes = _magnetic_notes(block)
     listed = _listed(block)
-    stated, told, agree, unknown = _stated(block)
+    stated, statement, agree, unknown = _stated(block)
     if stated and listed is None:
         notes += [f"{one} is not known and not used" for one in unknown]
-    if listed is None and not told:
+    if listed is None and not statement:
         note = "no symmetry is given: the atoms are taken as listed, in P 1"
-        return Symmetry(candidates=[Candidate(operations=from_triplets([]), note=note)], told="", notes=notes)
+        return Symmetry(
+            candidates=[Candidate(operations=from_triplets([]), note=note)], statement="", notes=notes
+        )
     if listed is None and not stated:
-        raise ReadError(f"{told} is no space group that is known, and no operations are listed")
+        raise ReadError(f"{statement} is no space group that is known, and no operations are listed")
     fitting = [setting for setting in stated if setting.operations.fits(lattice)]
     if listed is None:
         if not fitting:
-            raise ReadError(f"the cell has not the symmetry that {told} names")
-        return _of_symbols(fitting, told, agree, notes)
+            raise ReadError(f"the cell has not the symmetry that {statement} names")
+        return _of_symbols(fitting, statement, agree, notes)
     if not listed.fits(lattice):
         raise ReadError("the cell has not the symmetry of the operations that are listed")
-    if not told or any(setting.operations.keys() == listed.keys() for setting in stated):
-        return Symmetry(candidates=[Candidate(operations=listed)], told=told, notes=notes)
+    if not statement or any(setting.operations.keys() == listed.keys() for setting in stated):
+        return Symmetry(candidates=[Candidate(operations=listed)], statement=statement, notes=notes)
     if not stated:
-        note = f"{told} is no space group that is known; the operations that are listed are used"
-        return Symmetry(candidates=[Candidate(operations=listed, note=note)], told=told, notes=notes)
-    return _of_both(listed, fitting, stated, told, notes)
+        note = f"{statement} is no space group that is known; the operations that are listed are used"
+        return Symmetry(
+            candidates=[Candidate(operations=listed, note=note)], statement=statement, notes=notes
+        )
+    return _of_both(listed, fitting, stated, statement, notes)
 
 
-def _of_symbols(fitting: list[Setting], told: str, agree: bool, notes: list[str]) -> Symmetry:
+def _of_symbols(fitting: list[Setting], statement: str, agree: bool, notes: list[str]) -> Symmetry:
     """Readings of symbols alone. Where axes are not named, the usual ones that the cell allows are meant."""
     if agree:
         fitting = [setting for setting in fitting if setting.axes == fitting[0].axes]
@@ -98,38 +102,40 @@ def _of_symbols(fitting: list[Setting], told: str, agree: bool, notes: list[str]
     candidates = [
         Candidate(
             operations=setting.operations,
-            note=f"{told} is read as {setting.name}, which the atoms support" if several else "",
+            note=f"{statement} is read as {setting.name}, which the atoms support" if several else "",
         )
         for setting in fitting
     ]
     if not agree:
-        notes = [*notes, f"what it says of its symmetry does not agree: {told}"]
-    return Symmetry(candidates=candidates, told=told, is_open=several, needs_evidence=not agree, notes=notes)
+        notes = [*notes, f"what it says of its symmetry does not agree: {statement}"]
+    return Symmetry(
+        candidates=candidates, statement=statement, is_open=several, needs_evidence=not agree, notes=notes
+    )
 
 
 def _of_both(
-    listed: Operations, fitting: list[Setting], stated: list[Setting], told: str, notes: list[str]
+    listed: Operations, fitting: list[Setting], stated: list[Setting], statement: str, notes: list[str]
 ) -> Symmetry:
     """Readings of operations beside another symbol: the operations, unless they are the identity alone."""
     count = len(listed)
     # The same group in another setting; with more operations, as of a centred cell, it is another cell.
     in_other_setting = any(len(setting.operations) == count for setting in stated)
     if in_other_setting and stated[0].number == _number_of(listed):
-        return Symmetry(candidates=[Candidate(operations=listed)], told=told, notes=notes)
+        return Symmetry(candidates=[Candidate(operations=listed)], statement=statement, notes=notes)
     as_listed = Candidate(
         operations=listed,
-        note=f"the {count} operations that are listed are used; they are not those of {told}",
+        note=f"the {count} operations that are listed are used; they are not those of {statement}",
     )
     named = [
         Candidate(
             operations=setting.operations,
-            note=f"the operations of {told} are used; the {count} that are listed are not those",
+            note=f"the operations of {statement} are used; the {count} that are listed are not those",
         )
         for setting in fitting
         if setting.axes == fitting[0].axes
     ]
     order = [*named, as_listed] if listed.trivial else [as_listed, *named]
-    return Symmetry(candidates=order, told=f"{told} beside {count} operations", notes=notes)
+    return Symmetry(candidates=order, statement=f"{statement} beside {count} operations", notes=notes)
 
 
 def _number_of(operations: Operations) -> int:
@@ -161,28 +167,28 @@ def _listed(block: Block) -> Operations | None:
 def _stated(block: Block) -> tuple[list[Setting], str, bool, list[str]]:
     """Settings that symbols and number name, how these are written, whether they agree, what is unknown."""
     found: list[list[Setting]] = []
-    told: list[str] = []
+    statements: list[str] = []
     if hall := block.value(*_HALL):
         setting = by_hall(hall)
-        told.append(f"Hall symbol {hall!r}")
+        statements.append(f"Hall symbol {hall!r}")
         found.append([setting] if setting else [])
     names = list(dict.fromkeys(value for tag in _NAMES if (value := block.value(tag))))
     for name in names:
-        told.append(f"space group {name!r}")
+        statements.append(f"space group {name!r}")
         found.append(list(by_name(name)))
     if number := block.value(*_NUMBERS):
-        told.append(f"number {number}")
+        statements.append(f"number {number}")
         found.append(by_number(int(number)) if number.isdigit() else [])
     known = [settings for settings in found if settings]
     if not known:
-        return [], " and ".join(told), True, told
-    unknown = [one for one, settings in zip(told, found, strict=True) if not settings]
+        return [], " and ".join(statements), True, statements
+    unknown = [one for one, settings in zip(statements, found, strict=True) if not settings]
     numbers = {settings[0].number for settings in known}
     if len(numbers) > 1:
         every = [setting for settings in known for setting in settings]
-        return list(dict.fromkeys(every)), " and ".join(told), False, unknown
+        return list(dict.fromkeys(every)), " and ".join(statements), False, unknown
     # The first says most: a Hall symbol names the origin, a Hermann-Mauguin symbol the axes.
-    first = next(one for one, settings in zip(told, found, strict=True) if settings)
+    first = next(one for one, settings in zip(statements, found, strict=True) if settings)
     return known[0], first, True, unknown
 
 
