@@ -17,6 +17,8 @@ from xenolith import serving
 from xenolith.bundle import BundleError, find_bundle
 from xenolith.errors import XenolithError
 
+__all__ = ["main"]
+
 
 def main() -> int:
     """Serve until SIGTERM; 2 if the settings or the bundle are wrong."""

@@ -6,6 +6,8 @@ import torch
 
 from xenolith.errors import InvalidArgumentError
 
+__all__ = ["resolve_device"]
+
 
 def resolve_device(device: str, local_rank: int | None = None) -> torch.device:
     """Return the torch device of a name; "auto" is a GPU where there is one.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+__all__ = ["Outcome", "Status"]
+
 
 class Status(IntEnum):
     """Outcome for one structure; anything but `OK` comes with a message for the user."""

@@ -16,6 +16,8 @@ from xenolith import serving
 from xenolith.client import Options
 from xenolith.errors import XenolithError
 
+__all__ = ["main"]
+
 _STREAMS = ("/xenolith.v1.TrainerService/WatchRun", "/xenolith.v1.TrainerService/Evaluate")
 
 

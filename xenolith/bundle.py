@@ -24,6 +24,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+__all__ = [
+    "CARD",
+    "DEFAULT_BUNDLE",
+    "FORMAT",
+    "MANIFEST",
+    "PREDICTORS",
+    "READABLE_FORMATS",
+    "REFERENCE",
+    "Bundle",
+    "BundleError",
+    "bundle_folders",
+    "find_bundle",
+    "read_bundle",
+    "sha256",
+]
+
 FORMAT = 3
 """Format that is written. 3 added the finisher; 2 the denoiser's conditions and eight-bit weights."""
 READABLE_FORMATS = (1, 2, 3)

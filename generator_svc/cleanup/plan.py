@@ -13,6 +13,8 @@ from xenolith.crystal import CrystalBatch
 from xenolith.errors import FailedPreconditionError, invalid_field
 from xenolith.v1 import generator_pb2
 
+__all__ = ["MAX_RELAX_STEPS", "MAX_TOLERANCE", "Cleaned", "CleanupPlan", "Relaxer", "clean", "cleanup_plan"]
+
 MAX_TOLERANCE = 1.0
 """Largest symmetrisation tolerance, Angstrom: beyond it distinct sites fall together."""
 MAX_RELAX_STEPS = 200

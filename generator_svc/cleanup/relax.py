@@ -11,6 +11,8 @@ import structlog
 from xenolith.client import Client
 from xenolith.crystal import Crystal, CrystalBatch
 
+__all__ = ["OracleRelaxer", "Relaxed"]
+
 log = structlog.get_logger()
 
 

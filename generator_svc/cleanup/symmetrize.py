@@ -12,6 +12,8 @@ import spglib
 
 from xenolith.crystal import Crystal
 
+__all__ = ["symmetrize"]
+
 
 def symmetrize(crystal: Crystal, tolerance: float) -> Crystal:
     """The crystal with the symmetry found within `tolerance` made exact.

@@ -19,6 +19,8 @@ from generator_svc.data.texts import read_cif_text, read_structure_json
 from xenolith.elements import SYMBOLS
 from xenolith.errors import CrystalError, DisorderedError, ReadError
 
+__all__ = ["ragged_column", "read_arrow"]
+
 _NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
 _NUMBER_OF = {symbol: number for number, symbol in enumerate(SYMBOLS) if symbol}
 

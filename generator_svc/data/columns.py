@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from generator_svc.data.table import DataError
 
+__all__ = ["Columns", "Layout", "layout_of"]
+
 _KNOWN = {
     "id": ("material_id", "id", "mp_id", "name"),
     "split": ("split",),

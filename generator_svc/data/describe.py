@@ -13,6 +13,8 @@ from xenolith.elements import SYMBOLS
 from xenolith.errors import InvalidArgumentError
 from xenolith.explain import explain
 
+__all__ = ["describe"]
+
 
 def describe(document: dict[str, Any]) -> dict[str, Any]:
     """Describe the source that a ``[data]`` table names, as plain data.

@@ -17,6 +17,8 @@ from generator_svc.data.prepared import Prepared, prepare, scalars_of
 from generator_svc.data.raw import LeftOut, OnError
 from generator_svc.data.table import CrystalTable, DataError
 
+__all__ = ["DataSettings", "load_crystals", "read_crystals"]
+
 log = structlog.get_logger()
 
 

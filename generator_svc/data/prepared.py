@@ -18,6 +18,8 @@ from generator_svc.data.raw import LeftOut, OnError, RawCrystals
 from generator_svc.data.sources import read_source, resolve_source, source_files
 from generator_svc.data.table import CrystalTable, DataError, niggli_cells
 
+__all__ = ["Prepared", "prepare", "scalars_of"]
+
 log = structlog.get_logger()
 
 _VERSION = 2

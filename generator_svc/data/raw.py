@@ -13,6 +13,8 @@ import numpy as np
 from generator_svc.data.table import DataError
 from xenolith.crystal import Crystal
 
+__all__ = ["Collector", "LeftOut", "OnError", "RawCrystals", "concatenated", "unreadable"]
+
 OnError = Literal["raise", "skip"]
 # Names and numbers in notes, without which they are kinds that can be counted.
 _KIND_OF_NOTE = re.compile(r"'[^']*'|\b\w*\d[\w.()]*")

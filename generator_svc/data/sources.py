@@ -18,6 +18,8 @@ from xenolith.crystal import Crystal
 from xenolith.datasets import DATASETS, find_dataset
 from xenolith.errors import DisorderedError
 
+__all__ = ["read_source", "resolve_source", "source_files"]
+
 _TABLES = (".parquet", ".csv", ".csv.gz")
 _KNOWN = "parquet, csv, " + ", ".join(kind.name for kind in KINDS)
 _PARTS = {"validation": "val", "valid": "val", "dev": "val"}

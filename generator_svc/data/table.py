@@ -13,6 +13,8 @@ from generator_svc.networks.autoencoder import CrystalTensors
 from generator_svc.networks.ragged import Ragged
 from xenolith.errors import InvalidArgumentError
 
+__all__ = ["CrystalTable", "DataError", "cells_from_parameters", "niggli_cell", "niggli_cells"]
+
 
 class DataError(InvalidArgumentError, ValueError):
     """A training file that does not fit; the message names the column and the fix."""

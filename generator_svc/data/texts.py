@@ -11,6 +11,8 @@ from xenolith.convert.reading.json_structures import structure_of
 from xenolith.crystal import Crystal
 from xenolith.errors import DisorderedError, ReadError
 
+__all__ = ["read_cif_text", "read_structure_json"]
+
 
 def read_cif_text(text: str | None) -> tuple[Crystal, tuple[str, ...]]:
     """Return the crystal of CIF text, and notes of what was assumed in reading it.

@@ -18,6 +18,19 @@ from generator_svc.networks.denoiser import Denoiser
 from generator_svc.networks.ragged import Ragged
 from generator_svc.networks.schedule import alpha_sigma, time_grid
 
+__all__ = [
+    "SamplerSettings",
+    "SamplingCancelledError",
+    "Trajectory",
+    "Transition",
+    "Velocity",
+    "denoise",
+    "log_density",
+    "noise",
+    "sample",
+    "transition",
+]
+
 Velocity = Callable[[Tensor, Tensor, Ragged, Conditions | None], Tensor]
 """What a denoiser computes: velocity (T, d) of (latents (T, d), time (B,), ragged, condition)."""
 

@@ -15,6 +15,8 @@ from generator_svc.finisher.network import Finisher
 from generator_svc.finisher.noise import SMALLEST_NOISE, displace
 from generator_svc.networks.autoencoder import CrystalTensors
 
+__all__ = ["denoise", "finish", "noise_levels"]
+
 _FLATTEST = 1e-3
 """Smallest volume over the product of the cell's lengths; flatter cells have no sensible images."""
 _DENSEST, _LONGEST = 2.0, 1e3

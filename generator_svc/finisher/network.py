@@ -16,6 +16,8 @@ from torch.nn import functional as F
 
 from generator_svc.finisher.surroundings import HARMONICS, TENSOR, VECTOR, surroundings, symmetric_matrix
 
+__all__ = ["Finisher", "FinisherBlock", "FinisherConfig", "tensor_norm", "turn"]
+
 _FREQUENCIES = 16
 _PAIR_WIDTH = 64
 

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from generator_svc.networks.geometry import exact
 
+__all__ = ["LARGEST_NOISE", "SMALLEST_NOISE", "STRAIN", "Noisy", "add_noise", "displace"]
+
 SMALLEST_NOISE, LARGEST_NOISE = 0.02, 5.0
 """Angstrom: less is thermal motion, and more leaves nothing of where the atoms of a cell were."""
 STRAIN = 0.12

@@ -11,6 +11,8 @@ from generator_svc.finisher.noise import LARGEST_NOISE, SMALLEST_NOISE
 from xenolith.errors import FailedPreconditionError, invalid_field
 from xenolith.v1 import generator_pb2
 
+__all__ = ["MAX_FINISH_STEPS", "FinishPlan", "check_finishing", "default_plan", "finish_plan"]
+
 MAX_FINISH_STEPS = 200
 """Most evaluations of the finisher for a crystal."""
 

@@ -15,6 +15,16 @@ from torch.nn import functional as F
 
 from generator_svc.networks.geometry import exact
 
+__all__ = [
+    "HARMONICS",
+    "TENSOR",
+    "VECTOR",
+    "harmonics",
+    "radial_functions",
+    "surroundings",
+    "symmetric_matrix",
+]
+
 HARMONICS = 10
 """1, then x, y, z, then xx - 1/3, yy - 1/3, zz - 1/3 and sqrt(2) times xy, xz, yz, all of a unit vector."""
 VECTOR, TENSOR = slice(1, 4), slice(4, 10)

@@ -19,6 +19,17 @@ from generator_svc.networks.conditions import Conditions
 from generator_svc.networks.ragged import Ragged
 from generator_svc.networks.transformer import Block, attention_mask
 
+__all__ = [
+    "Autoencoder",
+    "AutoencoderConfig",
+    "CrystalTensors",
+    "Decoded",
+    "Decoder",
+    "Encoder",
+    "Heads",
+    "pair_features",
+]
+
 _LATENT_BOUND = 1e4
 
 

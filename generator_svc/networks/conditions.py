@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from generator_svc.networks.ragged import Ragged
 
+__all__ = ["ConditionEmbedding", "Conditions", "ConditionsConfig", "ScalarCondition", "conditions_of"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScalarCondition:

@@ -25,6 +25,8 @@ from generator_svc.networks.modulation import modulated_norm
 from generator_svc.networks.ragged import Ragged
 from generator_svc.networks.transformer import AdaptiveBlock, attention_mask
 
+__all__ = ["Denoiser", "DenoiserConfig", "denoiser_config", "time_features"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiserConfig:

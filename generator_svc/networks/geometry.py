@@ -16,6 +16,19 @@ from typing import ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
+__all__ = [
+    "exact",
+    "features_to_metric",
+    "lattice_to_metric",
+    "lengths",
+    "metric_to_features",
+    "metric_to_lattice",
+    "minimum_image",
+    "phases",
+    "phases_to_frac",
+    "radial_basis",
+]
+
 _ROWS = (0, 1, 2, 0, 0, 1)
 _COLUMNS = (0, 1, 2, 1, 2, 2)
 # Bounds on log(G / N^(2/3)), G in Angstrom^2: on the mean of its eigenvalues, which is the volume, and on

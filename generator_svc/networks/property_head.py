@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from generator_svc.networks.ragged import Ragged
 
+__all__ = ["CompositionHead", "HeadConfig", "PropertyHead"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:

@@ -8,6 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+__all__ = ["Ragged"]
+
 
 @dataclass(frozen=True)
 class Ragged:

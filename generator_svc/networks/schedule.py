@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+__all__ = ["alpha_sigma", "time_grid"]
+
 
 def alpha_sigma(time: Tensor) -> tuple[Tensor, Tensor]:
     """Signal and noise scale at times in [0, 1], same shape."""

@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from generator_svc.networks.modulation import gated_sum, modulated_norm
 from generator_svc.networks.ragged import Ragged
 
+__all__ = ["AdaptiveBlock", "Attention", "Block", "attention_mask", "feed_forward"]
+
 
 def attention_mask(ragged: Ragged) -> Tensor | None:
     """(B, 1, 1, M) additive mask of the empty slots, or None when there are none."""

@@ -22,6 +22,19 @@ from xenolith.bundle import PREDICTORS, Bundle, sha256
 from xenolith.errors import FailedPreconditionError, NotFoundError
 from xenolith.files import read_json, without_nan, write_json
 
+__all__ = [
+    "ABOUT",
+    "WEIGHTS",
+    "Predictor",
+    "add_predictor",
+    "atom_features",
+    "autoencoder_digest",
+    "load_predictor",
+    "load_predictors",
+    "new_head",
+    "save_predictor",
+]
+
 ABOUT, WEIGHTS = "predictor.json", "weights.safetensors"
 _AT_ONCE = 512
 

@@ -23,6 +23,15 @@ from generator_svc.storage.folder import check_inputs, check_run, write_run
 from generator_svc.storage.run_settings import AutoencoderRun
 from generator_svc.storage.tensors import load_weights, save_tensors
 
+__all__ = [
+    "AutoencoderTask",
+    "reconstruct",
+    "reconstruction_figures",
+    "run_autoencoder",
+    "shift_origin",
+    "structures",
+]
+
 _SMALLEST_STD = 1e-3
 """Of a feature of the cells, in logarithms of squared lengths."""
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from generator_svc.storage.run_settings import LoopSettings
 
+__all__ = ["batches", "piece_of", "seed_of", "steps_per_epoch"]
+
 _BATCHES_SORTED_TOGETHER = 50
 
 

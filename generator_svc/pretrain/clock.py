@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+__all__ = ["Clock"]
+
 
 class Clock:
     """Counts on from what earlier sittings took; time for which the process was halted counts too."""

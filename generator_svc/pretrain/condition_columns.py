@@ -21,6 +21,17 @@ from generator_svc.storage.tensors import read_tensors
 from generator_svc.storage.weights import unpack
 from xenolith.errors import InvalidArgumentError
 
+__all__ = [
+    "WeightsError",
+    "adapt",
+    "draw_kept",
+    "latents_by_element",
+    "learnt_conditions",
+    "load_initial_weights",
+    "one_kind",
+    "table_conditions",
+]
+
 log = structlog.get_logger()
 
 

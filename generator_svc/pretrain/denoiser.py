@@ -40,6 +40,8 @@ from generator_svc.storage.weights import weights_digest
 from xenolith.errors import InvalidArgumentError
 from xenolith.files import write_json
 
+__all__ = ["DenoiserTask", "latent_statistics", "run_denoiser"]
+
 _BANDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 """Edges of the times whose validation losses are told apart."""
 

@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+__all__ = ["Ema", "Network"]
+
 Network = TypeVar("Network", bound=nn.Module)
 
 

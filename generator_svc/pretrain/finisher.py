@@ -21,6 +21,8 @@ from generator_svc.storage.folder import check_inputs, check_run, write_run
 from generator_svc.storage.run_settings import FinisherRun
 from generator_svc.storage.tensors import load_weights, save_tensors
 
+__all__ = ["FinisherTask", "by_size", "run_finisher"]
+
 _LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 2.0, 5.0)
 """Edges, Angstrom, of the noise levels whose validation losses are told apart."""
 

@@ -30,6 +30,8 @@ from generator_svc.storage.folder import STATE_FILE
 from generator_svc.storage.run_settings import LoopSettings
 from xenolith.errors import FailedPreconditionError
 
+__all__ = ["Figures", "Network", "Task", "Trainer", "compile_blocks", "learning_rate", "train"]
+
 log = structlog.get_logger()
 
 _LOG_EVERY = 50

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from generator_svc.device import resolve_device
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError
 
+__all__ = ["Processes", "join_processes"]
+
 _PATIENCE = timedelta(hours=1)  # the others wait while the first one validates and saves
 
 

@@ -31,6 +31,16 @@ from generator_svc.storage.run_settings import AutoencoderRun, PropertyRun
 from generator_svc.storage.weights import weights_digest
 from xenolith.bundle import find_bundle
 
+__all__ = [
+    "CompositionTask",
+    "LatentTask",
+    "PropertyData",
+    "errors",
+    "label_loss",
+    "run_property",
+    "set_target",
+]
+
 log = structlog.get_logger()
 
 _AT_ONCE = 512

@@ -10,6 +10,8 @@ from generator_svc.networks import geometry
 from generator_svc.networks.autoencoder import Autoencoder, CrystalTensors, Decoded
 from generator_svc.networks.ragged import Ragged
 
+__all__ = ["distance_loss", "reconstruction_terms"]
+
 
 def reconstruction_terms(
     model: Autoencoder, decoded: Decoded, crystals: CrystalTensors, cell: Tensor

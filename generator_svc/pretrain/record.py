@@ -12,6 +12,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from xenolith.files import without_nan, write_json
 
+__all__ = ["Record", "progress_bar"]
+
 log = structlog.get_logger()
 
 

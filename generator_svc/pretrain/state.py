@@ -13,6 +13,8 @@ from generator_svc.pretrain.ema import Ema
 from generator_svc.pretrain.optimizer import Optimizers
 from generator_svc.storage.tensors import read_tensors, save_tensors
 
+__all__ = ["load_state", "save_state"]
+
 
 def save_state(
     path: Path, step: int, model: nn.Module, ema: Ema[Any], optimizers: Optimizers, *, seconds: float

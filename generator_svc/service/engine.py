@@ -23,6 +23,8 @@ from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import CancelledError
 from xenolith.v1 import crystal_pb2
 
+__all__ = ["ASSIGNED", "Engine", "SamplePlan", "SampledChunk", "portions", "to_batch"]
+
 _PORTION = 256
 """Structures encoded or decoded together."""
 ASSIGNED = "assign_elements"

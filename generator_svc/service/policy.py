@@ -19,6 +19,8 @@ from xenolith.contract.chunks import ReceivedWeights, WeightsReceiver
 from xenolith.errors import FailedPreconditionError, invalid_field
 from xenolith.v1 import generator_pb2
 
+__all__ = ["MAX_WEIGHT", "Adapter", "Policy", "PolicyStore"]
+
 MAX_WEIGHT = 1e6
 """Largest size of a weight; those of networks that compute are a few units."""
 

@@ -18,6 +18,20 @@ from xenolith.crystal import CrystalBatch
 from xenolith.errors import FailedPreconditionError, invalid_field
 from xenolith.v1 import generator_pb2
 
+__all__ = [
+    "DEFAULT_CHUNK",
+    "LIMITS",
+    "MAX_BATCH",
+    "MAX_GUIDANCE",
+    "MAX_MAGNITUDE",
+    "MAX_SAMPLES",
+    "NUM_TIMESTEPS",
+    "decode_input",
+    "encode_input",
+    "sample_plan",
+    "sampler_settings",
+]
+
 NUM_TIMESTEPS = 1000
 """Resolution at which the continuous schedule's times are reported."""
 MAX_GUIDANCE = 100.0

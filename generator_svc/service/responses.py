@@ -18,6 +18,15 @@ from xenolith.contract.wire import tensor_to_proto
 from xenolith.errors import FailedPreconditionError
 from xenolith.v1 import generator_pb2
 
+__all__ = [
+    "adapter_messages",
+    "condition_kinds",
+    "condition_properties",
+    "finishing",
+    "sampler",
+    "trajectory",
+]
+
 
 def adapter_messages(policy: Policy, bundle_digest: str) -> Iterator[generator_pb2.GetWeightsResponse]:
     """Stream the policy's adapter.

@@ -25,6 +25,8 @@ from xenolith.errors import CancelledError
 from xenolith.serving import Stop, Worker
 from xenolith.v1 import crystal_pb2, generator_pb2, generator_pb2_grpc
 
+__all__ = ["VERSION", "GeneratorService"]
+
 log = structlog.get_logger()
 VERSION = version("xenolith")
 

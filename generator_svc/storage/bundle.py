@@ -32,6 +32,8 @@ from xenolith.bundle import CARD, FORMAT, MANIFEST, Bundle, BundleError, read_bu
 from xenolith.errors import NotFoundError
 from xenolith.files import read_json, without_nan, write_json
 
+__all__ = ["LoadedBundle", "add_finisher", "build_bundle", "load_bundle", "write_bundle", "write_card"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedBundle:

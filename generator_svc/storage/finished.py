@@ -20,6 +20,15 @@ from xenolith.bundle import MANIFEST, Bundle, BundleError, find_bundle, read_bun
 from xenolith.errors import InvalidArgumentError, NotFoundError
 from xenolith.files import read_json
 
+__all__ = [
+    "LATENTS_FILE",
+    "Origin",
+    "autoencoder_of_bundle",
+    "load_autoencoder",
+    "read_origin",
+    "same_encoder",
+]
+
 log = structlog.get_logger()
 
 LATENTS_FILE = "latents.json"

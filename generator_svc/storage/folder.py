@@ -14,6 +14,17 @@ from xenolith.errors import FailedPreconditionError, NotFoundError
 from xenolith.explain import explain
 from xenolith.files import read_text, write_json
 
+__all__ = [
+    "INPUTS_FILE",
+    "RUN_FILE",
+    "STATE_FILE",
+    "Run",
+    "check_inputs",
+    "check_run",
+    "read_run",
+    "write_run",
+]
+
 RUN_FILE, INPUTS_FILE, STATE_FILE = "run.json", "inputs.json", "training.safetensors"
 
 # How to train, not what comes of it. The last three change the rounding or the noise of single steps.

@@ -22,6 +22,22 @@ from xenolith.bundle import DEFAULT_BUNDLE
 from xenolith.errors import InvalidArgumentError
 from xenolith.explain import explain
 
+__all__ = [
+    "AutoencoderRun",
+    "ConditionSettings",
+    "DenoiserRun",
+    "FinisherNoise",
+    "FinisherRun",
+    "LoopSettings",
+    "LossWeights",
+    "NoiseSettings",
+    "OptimizerKind",
+    "PropertyRun",
+    "Run",
+    "ScalarSettings",
+    "check_settings",
+]
+
 OptimizerKind = Literal["adamw", "muon"]
 """What takes the steps of a training."""
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 
+__all__ = ["load_weights", "read_tensors", "save_tensors"]
+
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write a safetensors file so that a reader sees the old one or the new one, never half."""

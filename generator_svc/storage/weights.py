@@ -13,6 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+__all__ = ["Storage", "pack", "unpack", "weights_digest"]
+
 Storage = Literal["float16", "int8"]
 """How matrices are stored."""
 _SCALE = ".scale"

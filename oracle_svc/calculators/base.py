@@ -15,6 +15,8 @@ from oracle_svc.status import Status
 if TYPE_CHECKING:
     from xenolith.crystal import CrystalBatch
 
+__all__ = ["Calculator", "Evaluation", "EvaluationBuilder", "digest_of"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:

@@ -8,6 +8,8 @@ from oracle_svc.crystals.elements import element_name
 from oracle_svc.crystals.neighbors import MAX_PAIRS
 from oracle_svc.status import Status
 
+__all__ = ["screen"]
+
 
 def screen(
     lattice: np.ndarray, numbers: np.ndarray, frac_coords: np.ndarray, elements: frozenset[int]

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 
 from oracle_svc.codec import decode, encode
 
-__all__: list[str] = []
+__all__ = ["main"]
 
 
 def main(argv: list[str]) -> int:

@@ -8,6 +8,8 @@ import numpy as np
 
 from oracle_svc.crystals.neighbors import find_neighbors
 
+__all__ = ["ATOM_CUTOFF", "BOND_CUTOFF", "Bonds", "Graph", "find_bonds", "merge"]
+
 ATOM_CUTOFF = 6.0
 """Radius of the atom graph in Angstrom (CHGNet 0.3.0)."""
 BOND_CUTOFF = 3.0

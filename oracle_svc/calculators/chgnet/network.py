@@ -19,6 +19,8 @@ from torch.nn import functional as F
 
 from oracle_svc.calculators.chgnet.graph import ATOM_CUTOFF, BOND_CUTOFF, Graph
 
+__all__ = ["ChgnetNetwork", "GateOut", "Weights"]
+
 Weights = Mapping[str, Tensor]
 _WIDTH = 64
 _LAYERS = 4

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from oracle_svc.calculators.base import Calculator, Evaluation
 from oracle_svc.known.reference.structures import StructureTable
 
+__all__ = ["SHARD_SIZE", "Progress", "compute_energies", "missing_rows"]
+
 SHARD_SIZE = 1000
 
 Progress = Callable[[int, int], None]

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 
 from xenolith.crystal import CrystalBatch
 
+__all__ = ["StructureTable", "lattices_from_parameters", "read_structures"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class StructureTable:
