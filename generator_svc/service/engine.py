@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from generator_svc.cleanup.plan import Cleaned, CleanupPlan, Relaxer, clean
@@ -37,9 +38,9 @@ class SamplePlan:
 
     num_atoms: np.ndarray
     """(n,) atoms of each sample."""
-    seeds: np.ndarray
+    seeds: NDArray[np.uint64]
     """(n,) uint64 seed of each sample."""
-    initial_seeds: np.ndarray | None
+    initial_seeds: NDArray[np.uint64] | None
     """(n,) uint64 seeds of the starting noise, where they differ."""
     settings: SamplerSettings
     chunk: int

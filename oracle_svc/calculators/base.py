@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.status import Status
 
@@ -22,21 +23,21 @@ __all__ = ["Calculator", "Evaluation", "EvaluationBuilder", "digest_of"]
 class Evaluation:
     """Energies of a batch, one entry per structure and in its order."""
 
-    energy_per_atom: np.ndarray
+    energy_per_atom: NDArray[np.float64]
     """(B,) float64, eV/atom; NaN where the status is not OK."""
-    embeddings: np.ndarray | None
+    embeddings: NDArray[np.float32] | None
     """(B, D) float32 crystal features, NaN where the status is not OK; None if the calculator has none."""
     statuses: tuple[Status, ...]
     """(B,) OK, UNSUPPORTED_ELEMENT, NONFINITE, MALFORMED, BAD_CELL or CALCULATOR_FAILED."""
     messages: tuple[str, ...]
     """(B,) empty where OK; otherwise what is wrong, in the user's terms, without the structure's index."""
-    forces: np.ndarray | None = None
+    forces: NDArray[np.float64] | None = None
     """(T, 3) float64, eV/Angstrom, rows as the batch's atoms, NaN where the status is not OK; None unless
     asked for and offered."""
-    stress: np.ndarray | None = None
+    stress: NDArray[np.float64] | None = None
     """(B, 3, 3) float64, eV/Angstrom^3, symmetric, positive under tension, NaN where the status is not OK;
     None unless asked for and offered."""
-    raw_energy_per_atom: np.ndarray | None = None
+    raw_energy_per_atom: NDArray[np.float64] | None = None
     """(B,) float64, eV/atom: the energy before the corrections that `energy_per_atom` holds, NaN where the
     status is not OK; None of a calculator whose energies are on its scheme as they come."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.neighbors import MAX_PAIRS, SearchTooLargeError, find_neighbors
 from oracle_svc.status import Status
@@ -46,7 +47,7 @@ _MAX_GROWTHS = 40
 class AmdBatch:
     """AMD vectors of a batch."""
 
-    vectors: np.ndarray
+    vectors: NDArray[np.float64]
     """(B, k) float64, Angstrom; NaN where the status is not OK."""
     statuses: tuple[Status, ...]
     messages: tuple[str, ...]

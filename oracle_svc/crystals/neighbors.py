@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pymatgen.optimization.neighbors import find_points_in_spheres
 
 __all__ = ["MAX_PAIRS", "Neighbors", "SearchTooLargeError", "find_neighbors", "reduce_cell"]
@@ -28,17 +29,17 @@ class SearchTooLargeError(ValueError):
 class Neighbors:
     """All ordered pairs of atoms within a radius; an atom's images are its neighbours, it itself is not."""
 
-    center: np.ndarray
+    center: NDArray[np.int64]
     """(P,) int64."""
-    neighbor: np.ndarray
+    neighbor: NDArray[np.int64]
     """(P,) int64."""
-    image: np.ndarray
+    image: NDArray[np.float64]
     """(P, 3) float64 whole cell vectors (of `lattice`) from the neighbour's cell to its image."""
-    distance: np.ndarray
+    distance: NDArray[np.float64]
     """(P,) float64, Angstrom."""
-    lattice: np.ndarray
+    lattice: NDArray[np.float64]
     """(3, 3) the cell that was searched: the given one, or a shorter one of the same lattice."""
-    positions: np.ndarray
+    positions: NDArray[np.float64]
     """(N, 3) Cartesian positions inside that cell, Angstrom."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.elements import MASSES, element_name
 from oracle_svc.crystals.neighbors import SearchTooLargeError, find_neighbors
@@ -51,11 +52,11 @@ class ValidityReport:
     """(B,) OK or the first check that failed."""
     messages: tuple[str, ...]
     """(B,) empty where OK; otherwise the measured value and the limit."""
-    min_distance: np.ndarray
+    min_distance: NDArray[np.float64]
     """(B,) float64, Angstrom; NaN where the structure failed before it was measured."""
-    density: np.ndarray
+    density: NDArray[np.float64]
     """(B,) float64, g/cm^3; NaN likewise."""
-    volume_per_atom: np.ndarray
+    volume_per_atom: NDArray[np.float64]
     """(B,) float64, Angstrom^3; NaN likewise."""
 
     @property

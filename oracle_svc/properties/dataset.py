@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from oracle_svc.calculators.base import Calculator
 from oracle_svc.known.reference.folder import Reference
@@ -27,14 +28,14 @@ class Labelled:
     """N structures that have a value and an embedding."""
 
     crystals: CrystalBatch
-    embeddings: np.ndarray
+    embeddings: NDArray[np.float32]
     """(N, D) float32."""
-    values: np.ndarray
+    values: NDArray[np.float64]
     """(N,) float64."""
-    train: np.ndarray
+    train: NDArray[np.bool_]
     """(N,) bool; likewise `val` and `test`."""
-    val: np.ndarray
-    test: np.ndarray
+    val: NDArray[np.bool_]
+    test: NDArray[np.bool_]
 
 
 def read_labelled(

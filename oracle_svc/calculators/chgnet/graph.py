@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.neighbors import find_neighbors
 
@@ -20,13 +21,13 @@ BOND_CUTOFF = 3.0
 class Bonds:
     """Undirected bonds of one crystal: each periodic pair of atoms appears once."""
 
-    first: np.ndarray
+    first: NDArray[np.int64]
     """(U,) int64, one end."""
-    second: np.ndarray
+    second: NDArray[np.int64]
     """(U,) int64, the other end."""
-    length: np.ndarray
+    length: NDArray[np.float64]
     """(U,) float64, Angstrom."""
-    vector: np.ndarray
+    vector: NDArray[np.float64]
     """(U, 3) float64, from `second` to `first`, Angstrom."""
     num_atoms: int
 
@@ -52,34 +53,34 @@ class Graph:
     edges at one centre, sorted by their first edge. Both orders make sums contiguous.
     """
 
-    numbers: np.ndarray
+    numbers: NDArray[np.int64]
     """(A,) int64 atomic numbers."""
-    owner: np.ndarray
+    owner: NDArray[np.int64]
     """(A,) int64, the crystal of each atom."""
     num_crystals: int
-    vector: np.ndarray
+    vector: NDArray[np.float32]
     """(U, 3) float32, from one end of each bond to the other, Angstrom."""
-    length: np.ndarray
+    length: NDArray[np.float32]
     """(U,) float32 bond lengths in Angstrom."""
-    center: np.ndarray
+    center: NDArray[np.int64]
     """(E,) int64 atom, E = 2 U."""
-    neighbor: np.ndarray
+    neighbor: NDArray[np.int64]
     """(E,) int64 atom."""
-    bond: np.ndarray
+    bond: NDArray[np.int64]
     """(E,) int64 index into `length`."""
-    short_center: np.ndarray
+    short_center: NDArray[np.int64]
     """(S,) int64 atom at which each short edge starts."""
-    short_bond: np.ndarray
+    short_bond: NDArray[np.int64]
     """(S,) int64 index into `angle_bond`."""
-    short_sign: np.ndarray
+    short_sign: NDArray[np.float32]
     """(S,) float32, 1 where the edge points along its bond's `vector`, else -1."""
-    angle_bond: np.ndarray
+    angle_bond: NDArray[np.int64]
     """(V,) int64, the undirected bonds that are short, as indices into `length`."""
-    angle_first: np.ndarray
+    angle_first: NDArray[np.int64]
     """(G,) int64 index into the short edges."""
-    angle_second: np.ndarray
+    angle_second: NDArray[np.int64]
     """(G,) int64 index into the short edges."""
-    angle_cosine: np.ndarray
+    angle_cosine: NDArray[np.float32]
     """(G,) float32."""
 
 

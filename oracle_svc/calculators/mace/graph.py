@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.neighbors import Neighbors
 
@@ -16,18 +17,18 @@ __all__ = ["Receivers", "SparseGraph", "receivers_of", "sparse_graph"]
 class SparseGraph:
     """Atoms sorted by element; pairs of neighbours, each once."""
 
-    elements: np.ndarray
+    elements: NDArray[np.int64]
     """(A,) int64, row of each atom's element in the model, ascending."""
-    owner: np.ndarray
+    owner: NDArray[np.int64]
     """(A,) int64, crystal of each atom."""
-    first: np.ndarray
+    first: NDArray[np.int64]
     """(U,) int64 atom."""
-    second: np.ndarray
+    second: NDArray[np.int64]
     """(U,) int64 atom."""
-    vector: np.ndarray
+    vector: NDArray[np.float64]
     """(U, 3) float64, from the first to the image of the second, Angstrom."""
     num_crystals: int
-    place: np.ndarray
+    place: NDArray[np.int64]
     """(A,) int64, where each atom of the crystals, one after the other, is in this graph."""
 
 
@@ -39,13 +40,13 @@ class Receivers:
     back, and 2 U where there is none.
     """
 
-    atoms: np.ndarray
+    atoms: NDArray[np.int64]
     """(R,) int64."""
-    edge: np.ndarray
+    edge: NDArray[np.int64]
     """(R, D) int64, directed edges."""
-    pair: np.ndarray
+    pair: NDArray[np.int64]
     """(R, D) int64, pair of each, U where there is none."""
-    sender: np.ndarray
+    sender: NDArray[np.int64]
     """(R, D) int64, atom that sends, A where there is none."""
 
 

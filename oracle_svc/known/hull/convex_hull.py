@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.cache.base import Cache
 from oracle_svc.cache.memory import Memory
@@ -44,9 +45,9 @@ class Placement:
 class HullResult:
     """Energies of a batch relative to the hull."""
 
-    e_above_hull: np.ndarray
+    e_above_hull: NDArray[np.float64]
     """(B,) float64, eV/atom, negative below the hull; NaN where the status is not OK."""
-    formation_energy_per_atom: np.ndarray
+    formation_energy_per_atom: NDArray[np.float64]
     """(B,) float64, eV/atom, against the elemental references; NaN likewise."""
     decompositions: tuple[tuple[Phase, ...], ...]
     """(B,) most stable mixture of known phases; empty likewise."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.known.hull import geometry
 from oracle_svc.known.hull.entries import HullEntry, Phase, System
@@ -25,15 +26,15 @@ class Surface:
     """(M,) of the phases."""
     formulas: tuple[str, ...]
     """(M,)."""
-    points: np.ndarray
+    points: NDArray[np.float64]
     """(M, d) float64 atomic fractions."""
-    energies: np.ndarray
+    energies: NDArray[np.float64]
     """(M,) float64 formation energies, eV/atom, none positive."""
-    references: np.ndarray
+    references: NDArray[np.float64]
     """(d,) float64 energies of the elements, eV/atom."""
-    facets: np.ndarray | None
+    facets: NDArray[np.int32] | None
     """(F, d) int32 phases at the corners of each facet; None where linear programming is used."""
-    planes: np.ndarray | None
+    planes: NDArray[np.float64] | None
     """(F, d) float64 chemical potentials of each facet, likewise."""
 
     def energy(self, fractions: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.cache.memory import Memory
 from oracle_svc.crystals.compositions import Compositions
@@ -28,7 +29,7 @@ class KnownStructures:
 
     ids: tuple[str, ...]
     """(M,)."""
-    amd: np.ndarray
+    amd: NDArray[np.float64]
     """(M, k) float64, Angstrom."""
     error: float = 0.0
     """Largest error of an entry of `amd`, Angstrom."""
