@@ -58,7 +58,7 @@ def _opinions(batch: Batch, auditor: AnyAuditor) -> list[Audit]:
 
 
 def _asked(batch: Batch, auditor: RemoteAuditor) -> list[Audit]:
-    """What another oracle answers. Should it fall silent, that is its opinion of all that is left."""
+    """Return the audits of another oracle. Should it fall silent, that is its audit of all that is left."""
     settings: dict[str, Any] = {"use_cache": batch.options.use_cache}
     if batch.options.structure_limit_s is not None:
         settings["structure_timeout_s"] = batch.options.structure_limit_s
@@ -82,7 +82,7 @@ def _asked(batch: Batch, auditor: RemoteAuditor) -> list[Audit]:
 
 
 def _measured(batch: Batch, auditor: Auditor) -> list[Audit]:
-    """What its energies and its hull say."""
+    """Return the audits by an auditor of this oracle: its energies, and distances to its hull."""
     failures: dict[int, Outcome] = {}
 
     def compute(rows: list[int]) -> Iterator[Mapping[int, Record]]:

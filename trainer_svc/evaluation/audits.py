@@ -26,7 +26,7 @@ _SHARES = ("metastable", "msun")
 
 @dataclass(frozen=True, kw_only=True)
 class Audited:
-    """What a second calculator says of an evaluation."""
+    """Verdict of a second calculator on an evaluation."""
 
     report: AuditReport
     """It and the scoring calculator, compared."""

@@ -13,7 +13,7 @@ __all__ = ["HopSettings"]
 
 
 class HopSettings(ProcessSettings):
-    """What a service shows and trusts where it is itself the caller; to be inherited by its settings."""
+    """Credentials and certificates of a service that is itself a caller; to be inherited by its settings."""
 
     services_token: Annotated[SecretStr | None, StackVariable("XENOLITH_TOKEN")] = Field(
         None, description="bearer token for the services that it calls; prefer --services-token-file"

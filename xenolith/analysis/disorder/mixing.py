@@ -40,7 +40,7 @@ class Bounds:
 
 @dataclass(frozen=True, kw_only=True)
 class Mixing:
-    """What came of one set of elements in one crystal. Energies are relaxed, eV/atom."""
+    """Results for one set of elements in one crystal. Energies are relaxed, eV/atom."""
 
     source: str
     """Where the crystal came from."""
