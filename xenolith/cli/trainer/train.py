@@ -1,4 +1,4 @@
-"""``xenolith train``: a GRPO run, from a configuration file."""
+"""``xenolith train``: a run, from a configuration file."""
 
 import argparse
 from pathlib import Path
@@ -30,7 +30,7 @@ def add_parser(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "train",
-        help="improve a model by GRPO",
+        help="improve a model by reinforcement learning",
         description="Start a run and follow it. Ctrl-C stops it after the step at work; --resume goes on.",
     )
     parser.add_argument(
