@@ -178,3 +178,31 @@ def test_a_poscar_that_is_cut_short_is_refused(tmp_path: Path) -> None:
         (tmp_path / "POSCAR").write_text("\n".join(lines[:count]))
         (item,) = read_path(tmp_path / "POSCAR")
         assert item.problem is not None
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_damaged_poscar_gives_no_crystal_against_its_elements_and_counts(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    (tmp_path / "whole.cif").write_text(blocks()[0])
+    whole = to_poscar(salts(tmp_path / "whole.cif")[0]).encode()
+    stated = whole.split(b"\n")[5:7]
+    for _ in range(250):
+        torn = damaged(whole, chance, 0, len(whole))
+        (tmp_path / "POSCAR").write_bytes(torn)
+        (item,) = read_path(tmp_path / "POSCAR")
+        if item.crystal is not None and not item.notes and torn.split(b"\n")[5:7] == stated:
+            assert (item.crystal.formula, item.crystal.num_atoms) == ("MgO", 8), torn
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_damaged_frame_gives_no_crystal_against_its_count(frames: Path, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    whole = frames.read_bytes()
+    for _ in range(250):
+        torn = damaged(whole, chance, 0, len(whole))
+        frames.write_bytes(torn)
+        items = read_path(frames)
+        # Four frames, each read or refused; a count that is damaged may cut one in two.
+        assert len(items) >= 4 or any(item.problem for item in items), torn
+        for item in items:
+            assert item.crystal is None or item.notes or item.crystal.num_atoms == 8, torn
