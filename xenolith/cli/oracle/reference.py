@@ -13,7 +13,7 @@ from xenolith.cli.output import add_json, console, table, write_json
 from xenolith.cli.progress import Progress
 from xenolith.errors import InvalidArgumentError
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_parser", "run", "state_folder"]
 
 _MOST_SKIPPED = 10
 
@@ -52,16 +52,34 @@ def _calculator(given: argparse.Namespace) -> Iterator[Any]:
         yield None
     elif takes_long(given.calculator, given.calculator_settings):
         from oracle_svc.pools.job_calculator import JobCalculator
-        from oracle_svc.service.settings import OracleSettings
 
-        state = given.state or Path(OracleSettings().state)
-        jobs = JobCalculator(given.calculator, given.calculator_settings, state=state)
+        jobs = JobCalculator(given.calculator, given.calculator_settings, state=state_folder(given.state))
         try:
             yield jobs
         finally:
             jobs.close()
     else:
         yield open_calculator(given.calculator, **given.calculator_settings)
+
+
+def state_folder(named: Path | None) -> Path:
+    """Return the folder of DFT results: the one that is named, else that of an oracle started here.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Such an oracle would keep none.
+    """
+    from oracle_svc.service.settings import OracleSettings
+
+    if named is not None:
+        return named
+    state = OracleSettings.read(argparse.Namespace()).state
+    if state == "none":
+        raise InvalidArgumentError(
+            "results of DFT need a folder: XENOLITH_ORACLE_STATE is none; name --state"
+        )
+    return Path(state)
 
 
 def _build(given: argparse.Namespace) -> int:
