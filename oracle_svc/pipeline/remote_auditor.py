@@ -48,6 +48,10 @@ class RemoteAuditorSpec(BaseModel):
     """Connect over TLS, trusting the system's authorities unless `tls_ca` is given."""
     tls_ca: Path | None = None
     """Authority (PEM) to trust; implies `tls`."""
+    tls_cert: Path | None = None
+    """Certificate (PEM) to show, where it asks its callers for one; with `tls_key`."""
+    tls_key: Path | None = None
+    """Private key of `tls_cert`."""
     wait_s: float = Field(60.0, ge=0)
     """Seconds that this oracle's start waits for it."""
 
@@ -75,7 +79,8 @@ class RemoteAuditor:
     def __init__(self, spec: RemoteAuditorSpec) -> None:
         self.address = spec.address
         token = spec.token_file.read_text("utf-8").strip() if spec.token_file else None
-        self._client = Client.connect(oracle=spec.address, token=token, tls=spec.tls, tls_ca=spec.tls_ca)
+        options = spec.model_dump(include={"tls", "tls_ca", "tls_cert", "tls_key"})
+        self._client = Client.connect(oracle=spec.address, token=token, **options)
         try:
             described = self._described(spec.wait_s)
             self._check(described)

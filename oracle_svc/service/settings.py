@@ -99,7 +99,7 @@ class OracleSettings(ProcessSettings):
         "chgnet-r2scan",
         description="second calculators for audits: none, names or addresses (HOST:PORT) of other oracles "
         "separated by commas, or a JSON list of {calculator, settings, hull} and {address, token_file, tls, "
-        "tls_ca, wait_s}; a name starts when first asked, an address is checked at the start",
+        "tls_ca, tls_cert, tls_key, wait_s}; an address is checked at the start",
     )
     properties: str = Field(
         "all",

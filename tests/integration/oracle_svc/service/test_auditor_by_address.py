@@ -182,5 +182,7 @@ def test_names_and_addresses_stand_side_by_side():
     assert told == RemoteAuditorSpec(address="judge:50052", tls=True)
     with pytest.raises(ValueError, match="audit"):
         specs_of('[{"address": "judge:50052", "hull": "x"}]')
+    with pytest.raises(InvalidArgumentError, match="tls_cert and tls_key go together"):
+        open_auditors('[{"address": "judge:50052", "tls_cert": "judge.pem"}]')
     with pytest.raises(InvalidArgumentError, match="no port"):
         open_auditors('[{"address": "judge"}]')
