@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xenolith.convert.cif_listed import read_one
+from xenolith.convert.cif_listed import read_listed
 from xenolith.datasets.download import download, read_json
 from xenolith.errors import DataLossError
 from xenolith.formula import reduced_formula
@@ -100,7 +100,7 @@ def rows_of(path: Path, split: str) -> Iterator[dict[str, Any]]:
 
 
 def _row(row: dict[str, str], split: str) -> dict[str, Any]:
-    cell, numbers, frac = read_one(row["cif"])
+    cell, numbers, frac = read_listed(row["cif"])
     return {
         "material_id": row["material_id"],
         "split": split,

@@ -222,8 +222,11 @@ def test_the_settings_digest_tells_settings_apart(make_scorer):
 
 def test_settings_of_structure_matcher_are_settings(make_scorer):
     scorer = make_scorer()
-    options = [None, MatcherOptions(), MatcherOptions(site_tolerance=0.2)]
-    digests = {scorer.provenance(ScoreOptions(matcher=matcher)).settings_digest for matcher in options}
+    matchers = [None, MatcherOptions(), MatcherOptions(site_tolerance=0.2)]
+    options = [
+        ScoreOptions(components=frozenset({Component.UNIQUENESS}), matcher=matcher) for matcher in matchers
+    ]
+    digests = {scorer.provenance(one).settings_digest for one in options}
     assert len(digests) == 3
 
 
