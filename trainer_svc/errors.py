@@ -10,11 +10,14 @@ from xenolith.errors import (
 )
 
 __all__ = [
+    "BrokenRunError",
     "CheckpointError",
     "ConfigError",
+    "DiskFullError",
     "NoSuchRunError",
     "RatioError",
     "RunExistsError",
+    "RunLockedError",
     "RunStateError",
     "SourceChangedError",
 ]
@@ -34,6 +37,18 @@ class RunExistsError(AlreadyExistsError):
 
 class RunStateError(FailedPreconditionError):
     """The run is not in a state that allows what was asked."""
+
+
+class RunLockedError(FailedPreconditionError):
+    """Another trainer works on the run."""
+
+
+class BrokenRunError(DataLossError):
+    """Files of a run that cannot be read; the run is set aside until somebody has put them right."""
+
+
+class DiskFullError(FailedPreconditionError):
+    """No room for what a run writes; free some and resume it."""
 
 
 class SourceChangedError(FailedPreconditionError):

@@ -43,7 +43,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
 
     async def GetRun(self, request: trainer_pb2.GetRunRequest, context: Any) -> trainer_pb2.GetRunResponse:
         """One run."""
-        return trainer_pb2.GetRunResponse(run=self._manager.log(request.name).run)
+        return trainer_pb2.GetRunResponse(run=self._manager.run(request.name))
 
     async def ListRuns(
         self, request: trainer_pb2.ListRunsRequest, context: Any
@@ -54,7 +54,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
             if request.page_token not in names:
                 raise InvalidArgumentError(f"page_token {request.page_token!r} is not one of ListRuns")
             names = names[names.index(request.page_token) + 1 :]
-        runs = [self._manager.log(name).run for name in names]
+        runs = [self._manager.run(name) for name in names]
         wanted = [run for run in runs if not request.states or run.state in request.states]
         page = wanted[: request.page_size or _PAGE]
         token = page[-1].name if len(page) < len(wanted) else ""
@@ -64,7 +64,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
         self, request: trainer_pb2.WatchRunRequest, context: Any
     ) -> AsyncIterator[trainer_pb2.WatchRunResponse]:
         """Past events, then live ones, until the run ends."""
-        async for event in _watch(self._manager.log(request.name), request.after_sequence):
+        async for event in _watch(self._manager.log_to_watch(request.name), request.after_sequence):
             yield event
 
     async def StopRun(self, request: trainer_pb2.StopRunRequest, context: Any) -> trainer_pb2.StopRunResponse:

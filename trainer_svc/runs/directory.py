@@ -5,7 +5,8 @@ from pathlib import Path
 from google.protobuf import json_format
 
 from trainer_svc.config.run_config import RunConfig, validate_config
-from trainer_svc.errors import NoSuchRunError, RunExistsError
+from trainer_svc.errors import BrokenRunError, NoSuchRunError, RunExistsError
+from xenolith.errors import InvalidArgumentError
 from xenolith.files import read_json, write_json
 from xenolith.v1 import trainer_pb2
 
@@ -76,18 +77,40 @@ class RunDirectory:
         raise NoSuchRunError(f"there is no run {name!r} in {root}; ListRuns names those there are")
 
     def read_config(self) -> RunConfig:
-        """Read the resolved configuration."""
-        return validate_config(read_json(self.config))
+        """Read the resolved configuration.
+
+        Raises
+        ------
+        BrokenRunError
+            It is damaged, or of another version of Xenolith.
+        """
+        try:
+            return validate_config(read_json(self.config))
+        except (OSError, ValueError, InvalidArgumentError) as error:
+            raise _broken(self.config, error) from error
 
     def write_config(self, config: RunConfig) -> None:
         """Replace the configuration, as a resumption with more steps does."""
         write_json(self.config, config.model_dump(mode="json"))
 
     def read_record(self) -> trainer_pb2.Run | None:
-        """Read the run's last known state."""
+        """Read the run's last known state.
+
+        Raises
+        ------
+        BrokenRunError
+            It is damaged.
+        """
         if not self.record.exists():
             return None
-        return json_format.ParseDict(read_json(self.record), trainer_pb2.Run())
+        try:
+            run = json_format.ParseDict(read_json(self.record), trainer_pb2.Run())
+            if not run.name:
+                raise ValueError("it names no run")
+        except (OSError, ValueError, TypeError, AttributeError, json_format.ParseError) as error:
+            remedy = "remove it to have it made anew from config.json; checkpoints and events stay"
+            raise _broken(self.record, error, remedy) from error
+        return run
 
     def write_record(self, run: trainer_pb2.Run) -> None:
         """Replace the run's state."""
@@ -106,3 +129,7 @@ def list_runs(root: Path) -> list[str]:
     """Name the runs in a root, newest first."""
     configs = sorted(root.glob("*/config.json"), key=lambda path: path.stat().st_ctime, reverse=True)
     return [path.parent.name for path in configs]
+
+
+def _broken(path: Path, error: Exception, remedy: str = "restore it, or delete the run") -> BrokenRunError:
+    return BrokenRunError(f"{path} cannot be read: {error}; {remedy}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from google.protobuf import json_format
 
+from trainer_svc.errors import BrokenRunError
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["EventLog", "last_steps"]
@@ -22,16 +23,34 @@ class EventLog:
         self._path = path
         self._lock = threading.Lock()
         self._listeners: list[Listener] = []
-        self._events = _read(path)
+        self._events, self._whole_bytes = _read(path)
+        self._unwritten: list[Event] = []
 
-    def append(self, event: Event) -> Event:
-        """Number, stamp and keep an event, then tell the listeners."""
+    def append(self, event: Event, *, told_anyway: bool = False) -> Event:
+        """Number, stamp and keep an event, then tell the listeners.
+
+        Parameters
+        ----------
+        event
+            What happened; its number and time are set here.
+        told_anyway
+            Tell the listeners also where it cannot be written, and write it with the next one that can.
+
+        Raises
+        ------
+        OSError
+            It cannot be written; the file is as before.
+        """
         with self._lock:
             event.sequence = self._events[-1].sequence + 1 if self._events else 1
             event.time.GetCurrentTime()
-            # Not synced: a lost tail is repeated by the resumed run, and marked as a repetition.
-            with self._path.open("a", encoding="utf-8") as stream:
-                stream.write(_line(event))
+            try:
+                self._write([*self._unwritten, event])
+                self._unwritten = []
+            except OSError:
+                if not told_anyway:
+                    raise
+                self._unwritten.append(event)
             self._events.append(event)
             listeners = list(self._listeners)
         for listener in listeners:
@@ -43,6 +62,21 @@ class EventLog:
         with self._lock:
             # Sequences rise by one from 1, so they are positions.
             return self._events[sequence:]
+
+    def _write(self, events: list[Event]) -> None:
+        data = "".join(map(_line, events)).encode()
+        # Not synced: a lost tail is repeated by the resumed run, and marked as a repetition.
+        with self._path.open("ab", buffering=0) as stream:
+            # What a kill or a full disk left of a line goes; nobody else writes here.
+            stream.truncate(self._whole_bytes)
+            try:
+                left = memoryview(data)
+                while left:
+                    left = left[stream.write(left) :]
+            except OSError:
+                stream.truncate(self._whole_bytes)
+                raise
+        self._whole_bytes += len(data)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call the listener, from the writing thread, with every further event; returns how to stop that."""
@@ -67,18 +101,28 @@ def _line(event: Event) -> str:
     return json.dumps(document, ensure_ascii=False) + "\n"
 
 
-def _read(path: Path) -> list[Event]:
-    """Read the log, cutting off a line that a kill left unfinished."""
+def _read(path: Path) -> tuple[list[Event], int]:
+    """Read the log and the length of its whole lines; a kill may have left the last one unfinished.
+
+    Raises
+    ------
+    BrokenRunError
+        A line is none of ours.
+    """
     if not path.exists():
-        return []
+        return [], 0
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
-    if len(whole) < len(data):
-        with path.open("r+b") as stream:
-            stream.truncate(len(whole))
-    events = [json_format.Parse(line, Event()) for line in whole.decode().splitlines()]
+    events = []
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            events.append(json_format.Parse(line, Event()))
+        except (ValueError, TypeError, AttributeError, json_format.ParseError) as error:
+            raise BrokenRunError(
+                f"line {number} of {path} cannot be read: {error}; put it right or remove it"
+            ) from error
     # A trainer killed beside its successor may have written a number twice; a watcher that goes by numbers
     # would then be sent the same event for ever.
     for position, event in enumerate(events, start=1):
         event.sequence = position
-    return events
+    return events, len(whole)

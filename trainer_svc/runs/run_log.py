@@ -56,16 +56,29 @@ class RunLog:
         self._run.ClearField("end_time")
 
     def set_state(self, state: trainer_pb2.RunState, message: str = "") -> None:
-        """Change the state, tell the watchers, save."""
+        """Change the state, tell the watchers, save.
+
+        That a run ended is told also where the disk takes nothing any more: nobody may wait for it in vain.
+
+        Raises
+        ------
+        OSError
+            The run goes on, and the state cannot be saved.
+        """
         if state != trainer_pb2.RUN_STATE_WAITING:
             self._before_waiting = state
         self._run.state, self._run.message = state, message
         if state not in ACTIVE:
             self._run.end_time.GetCurrentTime()
+        ended = state not in ACTIVE
         # The record first: whoever is told of the end finds it there.
-        self.save()
+        try:
+            self.save()
+        except OSError:
+            if not ended:
+                raise
         change = trainer_pb2.RunStateChange(state=state, message=message)
-        self.events.append(trainer_pb2.WatchRunResponse(state=change))
+        self.events.append(trainer_pb2.WatchRunResponse(state=change), told_anyway=ended)
 
     def waiting(self, message: str) -> None:
         """Note that a service is away."""

@@ -1,15 +1,19 @@
 """All runs of one trainer: started, resumed, stopped, looked up; one at work at a time."""
 
 import asyncio
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import structlog
 
 from trainer_svc.config.messages import config_to_proto
 from trainer_svc.config.run_config import RunConfig
-from trainer_svc.errors import RunStateError
+from trainer_svc.errors import BrokenRunError, DiskFullError, RunLockedError, RunStateError
 from trainer_svc.runs.checkpoints import Checkpoints
 from trainer_svc.runs.directory import RunDirectory, list_runs
+from trainer_svc.runs.lock import RunLock
 from trainer_svc.runs.run_log import RunLog
 from trainer_svc.services.remote import Services, patience
 from trainer_svc.training.loop import StopRequested, Training
@@ -25,6 +29,11 @@ log = structlog.get_logger(__name__)
 _FULL_S = 30.0
 _PATIENCE_S = 1800.0
 """How long a service may be away before the run fails; it can be resumed all the same."""
+
+
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+_Stamp = tuple[int, int]
 
 
 class RunManager:
@@ -49,34 +58,79 @@ class RunManager:
         # Two runs on one generator would keep replacing each other's policy.
         self.turn = asyncio.Lock()
         self._most = max_queued
-        self._logs: dict[str, RunLog] = {}
+        self._logs: dict[str, tuple[RunLog, _Stamp]] = {}
+        self._locks: dict[str, RunLock] = {}
         self._trainings: dict[str, Training] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._withdrawn: set[asyncio.Task[None] | None] = set()
         for name in self.names():
-            if self.log(name).active:
-                self.log(name).set_state(
-                    trainer_pb2.RUN_STATE_INTERRUPTED,
-                    "the trainer ended while the run was at work; resume it",
-                )
+            try:
+                self.log(name)
+            except BrokenRunError as error:
+                log.error("a run is set aside", run_id=name, error=str(error))
 
     def names(self) -> list[str]:
         """All runs, newest first."""
         return list_runs(self.root)
 
-    def log(self, name: str) -> RunLog:
-        """Record and events of a run.
+    def run(self, name: str) -> trainer_pb2.Run:
+        """Record of a run; of one whose files cannot be read, what is wrong with them, as a failure.
 
         Raises
         ------
         NoSuchRunError
             There is none of this name.
         """
-        if name not in self._logs:
-            directory = RunDirectory.open(self.root, name)
-            run = directory.read_record() or _new_record(directory, directory.read_config())
-            self._logs[name] = RunLog(directory, run)
-        return self._logs[name]
+        try:
+            return self.log(name).run
+        except BrokenRunError as error:
+            return trainer_pb2.Run(
+                name=name,
+                state=trainer_pb2.RUN_STATE_FAILED,
+                message=f"set aside: {error}",
+                directory=str(self.directory(name).path),
+            )
+
+    def log(self, name: str) -> RunLog:
+        """Record and events of a run, which another trainer may be writing.
+
+        Raises
+        ------
+        NoSuchRunError
+            There is none of this name.
+        BrokenRunError
+            Its files cannot be read.
+        """
+        directory = RunDirectory.open(self.root, name)
+        if name in self._locks:
+            return self._logs[name][0]
+        known, stamp = self._logs.get(name), _stamp(directory)
+        if known is None or known[1] != stamp:
+            known = self._read(directory), stamp
+            self._logs[name] = known
+        if known[0].active and (lock := _lock_if_free(directory)):
+            try:
+                known[0].set_state(
+                    trainer_pb2.RUN_STATE_INTERRUPTED,
+                    "the trainer ended while the run was at work; resume it",
+                )
+                self._logs[name] = known[0], _stamp(directory)
+            finally:
+                lock.release()
+        return known[0]
+
+    def log_to_watch(self, name: str) -> RunLog:
+        """Record and events of a run that this trainer works on, or nobody.
+
+        Raises
+        ------
+        RunLockedError
+            Another trainer works on it, so that this one does not see its events as they come.
+        """
+        run_log = self.log(name)
+        if run_log.active and name not in self._locks:
+            RunLock.take(self.directory(name).path).release()
+        return run_log
 
     def directory(self, name: str) -> RunDirectory:
         """Directory of an existing run."""
@@ -90,15 +144,18 @@ class RunManager:
         RunExistsError
             The name is taken by another configuration.
         """
-        known = config.name in self.names()
-        if not known:
-            self._check_room()
-        RunDirectory.create(self.root, config)
-        run_log = self.log(config.name)
-        if not known:
-            run_log.set_state(trainer_pb2.RUN_STATE_QUEUED)
-            self._begin(config, run_log)
-        return run_log.run
+        if config.name in self.names():
+            RunDirectory.create(self.root, config)
+            return self.log(config.name).run
+        self._check_room()
+        with _disk_errors(self.root):
+            directory = RunDirectory.create(self.root, config)
+            lock = RunLock.take(directory.path)
+            try:
+                return self._begin(config, directory, self.log(config.name), lock)
+            except BaseException:
+                lock.release()
+                raise
 
     def resume(self, name: str, steps: int | None) -> trainer_pb2.Run:
         """Go on from the last checkpoint, to more steps if asked.
@@ -107,33 +164,49 @@ class RunManager:
         ------
         RunStateError
             The run is finished, or more steps were asked for while it is at work.
+        RunLockedError
+            Another trainer works on it.
+        OverloadedError
+            The queue is full.
         ConfigError
             Fewer steps than are done.
         """
-        run_log, directory = self.log(name), self.directory(name)
         if name in self._tasks:
             if steps is not None:
                 raise RunStateError(f"run {name!r} is at work; stop it before giving it more steps")
-            return run_log.run
+            return self.log(name).run
         self._check_room()
-        config = directory.read_config()
-        if steps is not None and steps != config.steps:
-            config = self._extend(config, directory, run_log, steps)
-        elif run_log.run.state == trainer_pb2.RUN_STATE_SUCCEEDED:
-            raise RunStateError(f"run {name!r} is finished; give a larger number of steps to go on")
-        run_log.set_state(trainer_pb2.RUN_STATE_QUEUED)
-        self._begin(config, run_log)
-        return run_log.run
+        directory = self.directory(name)
+        lock = RunLock.take(directory.path)
+        try:
+            # Read after the lock was taken: another trainer may have worked on it until then.
+            run_log, config = self.log(name), directory.read_config()
+            with _disk_errors(self.root):
+                if steps is not None and steps != config.steps:
+                    config = self._extend(config, directory, run_log, steps)
+                elif run_log.run.state == trainer_pb2.RUN_STATE_SUCCEEDED:
+                    raise RunStateError(f"run {name!r} is finished; give a larger number of steps to go on")
+                return self._begin(config, directory, run_log, lock)
+        except BaseException:
+            lock.release()
+            raise
 
     def stop(self, name: str) -> trainer_pb2.Run:
-        """Ask a run to stop after the step at work, or to leave the queue; no error if it is in neither."""
-        run_log = self.log(name)
+        """Ask a run to stop after the step at work, or to leave the queue; no error if it is in neither.
+
+        Raises
+        ------
+        RunLockedError
+            Another trainer works on it.
+        """
+        run_log = self.log_to_watch(name)
         if name in self._trainings:
             self._trainings[name].stop()
         elif name in self._tasks:
             self._withdrawn.add(self._tasks[name])
             self._tasks.pop(name).cancel()
             run_log.set_state(trainer_pb2.RUN_STATE_STOPPED, "stopped before its turn; resume it to go on")
+            self._free(self.directory(name), name)
         return run_log.run
 
     def _check_room(self) -> None:
@@ -151,15 +224,32 @@ class RunManager:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _begin(self, config: RunConfig, run_log: RunLog) -> None:
+    def _read(self, directory: RunDirectory) -> RunLog:
+        run = directory.read_record() or _new_record(directory, directory.read_config())
+        return RunLog(directory, run)
+
+    def _begin(
+        self, config: RunConfig, directory: RunDirectory, run_log: RunLog, lock: RunLock
+    ) -> trainer_pb2.Run:
+        """Give a run that is locked its place in the queue."""
+        run_log.set_state(trainer_pb2.RUN_STATE_QUEUED)
+        self._locks[config.name] = lock
         task = asyncio.create_task(self._drive(config, run_log), name=f"run {config.name}")
         self._tasks[config.name] = task
-        task.add_done_callback(lambda done: self._forget(config.name, done))
+        task.add_done_callback(lambda done: self._forget(directory, config.name, done))
+        return run_log.run
 
-    def _forget(self, name: str, task: "asyncio.Task[None]") -> None:
+    def _forget(self, directory: RunDirectory, name: str, task: "asyncio.Task[None]") -> None:
         self._withdrawn.discard(task)
         if self._tasks.get(name) is task:
             del self._tasks[name]
+            self._free(directory, name)
+
+    def _free(self, directory: RunDirectory, name: str) -> None:
+        """Let others work on a run."""
+        # What is in memory stands also where the disk was too full for it.
+        self._logs[name] = self._logs[name][0], _stamp(directory)
+        self._locks.pop(name).release()
 
     async def _drive(self, config: RunConfig, run_log: RunLog) -> None:
         # The run outlives the call that started it.
@@ -180,14 +270,18 @@ class RunManager:
             run_log.set_state(trainer_pb2.RUN_STATE_INTERRUPTED, "the trainer is shutting down; resume it")
             raise
         except XenolithError as error:
-            log.error("run failed", error=str(error))
+            # Told before it is logged: the log may lie on the disk that is full.
             run_log.set_state(trainer_pb2.RUN_STATE_FAILED, str(error))
+            log.error("run failed", error=str(error))
         except Exception as error:
             # Whatever it is, watchers must learn that the run ended.
-            log.exception("run failed")
-            run_log.set_state(
-                trainer_pb2.RUN_STATE_FAILED, f"internal error: {type(error).__name__}: {error}"
-            )
+            if _is_disk_full(error):
+                run_log.set_state(trainer_pb2.RUN_STATE_FAILED, str(_disk_full(self.root, error)))
+            else:
+                message = f"internal error: {type(error).__name__}: {error}"
+                run_log.set_state(trainer_pb2.RUN_STATE_FAILED, message)
+            with suppress(OSError):
+                log.exception("run failed")
         finally:
             self._trainings.pop(config.name, None)
 
@@ -210,3 +304,44 @@ def _new_record(directory: RunDirectory, config: RunConfig) -> trainer_pb2.Run:
     )
     run.create_time.GetCurrentTime()
     return run
+
+
+def _lock_if_free(directory: RunDirectory) -> RunLock | None:
+    try:
+        return RunLock.take(directory.path)
+    except RunLockedError:
+        return None
+
+
+def _stamp(directory: RunDirectory) -> _Stamp:
+    """Tell whether the files of a run have changed since they were read."""
+    record, events = directory.record, directory.events
+    return (
+        record.stat().st_mtime_ns if record.exists() else 0,
+        events.stat().st_size if events.exists() else 0,
+    )
+
+
+@contextmanager
+def _disk_errors(root: Path) -> Iterator[None]:
+    """Say what to do about a disk that is full."""
+    try:
+        yield
+    except OSError as error:
+        if not _is_disk_full(error):
+            raise
+        raise _disk_full(root, error) from error
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _DISK_FULL
+    # What safetensors and Arrow raise keeps the system's number in its words alone.
+    return any(f"(os error {number})" in str(error) for number in _DISK_FULL)
+
+
+def _disk_full(root: Path, error: BaseException) -> DiskFullError:
+    return DiskFullError(
+        f"the disk that holds {root} takes no more ({error}); free some room and resume the run,"
+        " which goes on from its last checkpoint"
+    )
