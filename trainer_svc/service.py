@@ -126,10 +126,12 @@ async def _watch(run_log: RunLog, after: int) -> AsyncIterator[trainer_pb2.Watch
         while True:
             # Cleared before reading: what comes in between sets it again.
             news.clear()
+            # Asked before reading, too: the end may come while an event is on its way to a slow reader.
+            active = run_log.active
             for event in run_log.events.after(after):
                 after = event.sequence
                 yield event
-            if not run_log.active:
+            if not active:
                 return
             if not run_log.events.after(after):
                 await news.wait()

@@ -29,8 +29,6 @@ log = structlog.get_logger(__name__)
 _FULL_S = 30.0
 _PATIENCE_S = 1800.0
 """How long a service may be away before the run fails; it can be resumed all the same."""
-
-
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _Stamp = tuple[int, int]
