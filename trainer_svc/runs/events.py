@@ -1,6 +1,7 @@
 """The event log of a run: one contract message per line, append-only, numbered across resumptions."""
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ class EventLog:
         self._path = path
         self._lock = threading.Lock()
         self._listeners: list[Listener] = []
-        self._events, self._whole_bytes = _read(path)
+        self._events, self._torn_at = _read(path)
         self._unwritten: list[Event] = []
 
     def append(self, event: Event, *, told_anyway: bool = False) -> Event:
@@ -67,16 +68,17 @@ class EventLog:
         data = "".join(map(_line, events)).encode()
         # Not synced: a lost tail is repeated by the resumed run, and marked as a repetition.
         with self._path.open("ab", buffering=0) as stream:
-            # What a kill or a full disk left of a line goes; nobody else writes here.
-            stream.truncate(self._whole_bytes)
+            if self._torn_at is not None:
+                stream.truncate(self._torn_at)
+                self._torn_at = None
+            before = stream.seek(0, os.SEEK_END)
             try:
                 left = memoryview(data)
                 while left:
                     left = left[stream.write(left) :]
             except OSError:
-                stream.truncate(self._whole_bytes)
+                stream.truncate(before)
                 raise
-        self._whole_bytes += len(data)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call the listener, from the writing thread, with every further event; returns how to stop that."""
@@ -101,8 +103,8 @@ def _line(event: Event) -> str:
     return json.dumps(document, ensure_ascii=False) + "\n"
 
 
-def _read(path: Path) -> tuple[list[Event], int]:
-    """Read the log and the length of its whole lines; a kill may have left the last one unfinished.
+def _read(path: Path) -> tuple[list[Event], int | None]:
+    """Read the log, and say where a line begins that a kill left unfinished; None if there is none.
 
     Raises
     ------
@@ -110,7 +112,7 @@ def _read(path: Path) -> tuple[list[Event], int]:
         A line is none of ours.
     """
     if not path.exists():
-        return [], 0
+        return [], None
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     events = []
@@ -125,4 +127,4 @@ def _read(path: Path) -> tuple[list[Event], int]:
     # would then be sent the same event for ever.
     for position, event in enumerate(events, start=1):
         event.sequence = position
-    return events, len(whole)
+    return events, len(whole) if len(whole) < len(data) else None
