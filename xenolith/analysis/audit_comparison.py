@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xenolith.analysis.audit_opinions import Opinion
 from xenolith.analysis.audit_report import CLAIMS, AuditReport, Disagreement
@@ -80,7 +81,9 @@ def compare(
     )
 
 
-def _disagreements(both: Sequence[Opinion], scored: np.ndarray, audited: np.ndarray) -> list[Disagreement]:
+def _disagreements(
+    both: Sequence[Opinion], scored: NDArray[np.float64], audited: NDArray[np.float64]
+) -> list[Disagreement]:
     """All structures, by how much further up the auditor puts them."""
     if not both:
         return []
@@ -109,11 +112,11 @@ def _disagreements(both: Sequence[Opinion], scored: np.ndarray, audited: np.ndar
 
 
 def _claims(
-    both: Sequence[Opinion], scored: np.ndarray, audited: np.ndarray | None
+    both: Sequence[Opinion], scored: NDArray[np.float64], audited: NDArray[np.float64] | None
 ) -> tuple[dict[str, int], dict[str, int]]:
     creative = np.array([o.creative for o in both], dtype=np.float64)
 
-    def flags(energies: np.ndarray, name: str) -> np.ndarray:
+    def flags(energies: NDArray[np.float64], name: str) -> NDArray[np.bool_]:
         columns = {"valid": np.ones(len(both)), "unique": creative, "novel": creative}
         return headline(name).flags(ColumnTable(size=len(both), values=columns | {"e_above_hull": energies}))
 
@@ -124,7 +127,7 @@ def _claims(
     return counts, {name: int((rows & flags(audited, name)).sum()) for name, rows in claimed.items()}
 
 
-def _residuals(both: Sequence[Opinion], warnings: list[str]) -> np.ndarray:
+def _residuals(both: Sequence[Opinion], warnings: list[str]) -> NDArray[np.float64]:
     """(N,) difference of energies that is left after an offset per element, eV/atom.
 
     Structures that stand out are left out of the fit in its next round: an artefact is not to bend the
@@ -157,7 +160,7 @@ def _difference(opinion: Opinion) -> float:
     return opinion.audit_energy - opinion.energy
 
 
-def _spread(values: np.ndarray) -> float:
+def _spread(values: NDArray[np.float64]) -> float:
     """Standard deviation of a normal distribution with the same median absolute deviation."""
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 

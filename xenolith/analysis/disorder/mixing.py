@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xenolith.analysis.disorder.orderings import enumerate_orderings, quasi_random_cells
 from xenolith.analysis.disorder.parent import DisorderedParent, parent_of
@@ -195,7 +196,7 @@ def _nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _deviation(energies: np.ndarray, weights: np.ndarray) -> float | None:
+def _deviation(energies: NDArray[np.float64], weights: NDArray[np.float64]) -> float | None:
     good = np.isfinite(energies)
     if not good.any():
         return None
