@@ -279,11 +279,15 @@ def flags_of(columns: Columns) -> dict[str, Truths]:
 
 
 def grade_means(columns: Columns, among: Truths | None = None) -> dict[str, float]:
-    """Return the mean of each grade over B structures; empty if the oracle measured no graded metric.
+    """Return the mean over B structures of each grade that was measured; empty if no graded metric was.
 
     Those that (B,) `among` says false to count as 0.
     """
     if not np.isfinite(columns.column("continuous_novelty")).any():
         return {}
     kept = 1.0 if among is None else among
-    return {metric.name: float((metric.grades(columns) * kept).mean()) for metric in GRADES}
+    return {
+        metric.name: float((metric.grades(columns) * kept).mean())
+        for metric in GRADES
+        if not metric.missing(columns)  # without a hull there is no continuous stability, and no 0 of it
+    }

@@ -56,6 +56,14 @@ def test_a_metric_without_its_component_is_missing_and_not_zero():
     assert not headline("msun").flags(no_hull).any()
 
 
+def test_grades_that_need_a_hull_are_absent_without_one():
+    no_hull = batch(continuous_uniqueness=[0.5, 0.7], continuous_novelty=[0.2, 0.4])
+    assert grade_means(no_hull) == {
+        "continuous_uniqueness": pytest.approx(0.6),
+        "continuous_novelty": pytest.approx(0.3),
+    }
+
+
 def test_every_metric_names_columns_of_the_contract_and_the_components_that_fill_them():
     for metric in (*HEADLINES, *GRADES):
         assert set(metric.needs) <= set(COLUMNS), metric.name
