@@ -18,6 +18,7 @@ from oracle_svc.status import Status
 from xenolith.client import Client, oracle_calls
 from xenolith.client.results.scores import Score, Scores
 from xenolith.client.transport.retry import RetryPolicy
+from xenolith.contract.structure_messages import StructureMessage
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import (
     DeadlineError,
@@ -129,7 +130,7 @@ class RemoteAuditor:
     def opinion(self, index: int, score: Score) -> Audit:
         """Return what a score says, where `index` is the structure's place in what was asked."""
         # Where it stands in this batch is said by whoever words the answer.
-        message = score.message.removeprefix(f"structure {index}: ")
+        message = StructureMessage.of(score.message).apart_from(index)
         return Audit(
             calculator_id=self.id,
             status=Status[score.status],

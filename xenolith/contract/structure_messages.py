@@ -39,6 +39,13 @@ class StructureMessage(str):
         """Return ``structure <index>: <text>``; nothing if the text is empty."""
         return cls(structure, ": ", *cls.of(text).parts) if text else cls()
 
+    def apart_from(self, structure: int) -> "StructureMessage":
+        """Return what `about` was given to say this of a structure; of another one, the message itself."""
+        match self.parts:
+            case (int(named), str(words), *rest) if named == structure and words.startswith(": "):
+                return StructureMessage(words.removeprefix(": "), *rest)
+        return self
+
     @classmethod
     def from_proto(cls, message: Any, structure: int) -> "StructureMessage":
         """Return what a contract message with ``message`` and ``message_parts`` says about a structure.

@@ -43,3 +43,11 @@ def test_of_an_oracle_without_parts_the_structures_own_number_is_known() -> None
         "structure 2: not converged, as structure 16"
     )
     assert StructureMessage.from_proto(plain, 1).renumbered({17: 2}) == plain.message
+
+
+def test_what_was_said_about_a_structure_comes_back_without_it_and_with_the_others() -> None:
+    words = StructureMessage("as ", 5, " has it")
+    assert StructureMessage.about(3, words).apart_from(3).renumbered({5: 7}) == "as structure 7 has it"
+    without_parts = oracle_pb2.StructureScore(message="structure 3: its cell is flat")
+    assert StructureMessage.from_proto(without_parts, 3).apart_from(3) == "its cell is flat"
+    assert StructureMessage.about(3, "its cell is flat").apart_from(4) == "structure 3: its cell is flat"
