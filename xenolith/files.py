@@ -1,18 +1,21 @@
 """Files that survive a kill at any moment, and files of the user's that say what is wrong with them."""
 
 import contextlib
+import csv
 import fcntl
+import io
 import json
 import math
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xenolith.errors import InvalidArgumentError, NotFoundError
+from xenolith.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError
 
 __all__ = [
+    "expect_new",
     "locked",
     "publish_directory",
     "read_json",
@@ -21,6 +24,7 @@ __all__ = [
     "sync_directory",
     "without_nan",
     "write_bytes",
+    "write_csv",
     "write_json",
 ]
 
@@ -48,6 +52,28 @@ def write_json(path: Path, document: Any) -> None:
     """Replace a JSON file at once; NaN is refused, because not every reader knows it."""
     text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
     write_bytes(path, (text + "\n").encode())
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Replace a CSV file at once; the first row's keys are its columns, and without rows it is empty."""
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def expect_new(folder: Path) -> None:
+    """Refuse a folder that holds anything, before something is computed for it.
+
+    Raises
+    ------
+    FailedPreconditionError
+        It is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FailedPreconditionError(f"{folder} is there already: give another --out, or remove it")
 
 
 def without_nan(document: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,14 +16,13 @@ from xenolith.analysis.candidates.inputs import write_flow, write_inputs
 from xenolith.analysis.candidates.prototype import SYMPREC
 from xenolith.analysis.candidates.table import SourceOfColumn, name_of, rows_of, sources_of
 from xenolith.convert import to_ase, write_cif
-from xenolith.errors import FailedPreconditionError
-from xenolith.files import without_nan, write_bytes, write_json
+from xenolith.files import without_nan, write_bytes, write_csv, write_json
 from xenolith.optional import require
 
 if TYPE_CHECKING:
     from xenolith.client.results import Provenance
 
-__all__ = ["expect_new", "write_candidates"]
+__all__ = ["write_candidates"]
 
 _TURNED = "-75x,12y,0z"
 _KINDS = (
@@ -36,18 +34,6 @@ _KINDS = (
     "known once relaxed, by AMD",
     "known once relaxed, by StructureMatcher",
 )
-
-
-def expect_new(folder: Path) -> None:
-    """Refuse a folder that holds anything, before something is computed for it.
-
-    Raises
-    ------
-    FailedPreconditionError
-        It is not empty.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FailedPreconditionError(f"{folder} is there already: give another --out, or remove it")
 
 
 def write_candidates(
@@ -83,21 +69,12 @@ def write_candidates(
         "warnings": list(warnings),
     }
     write_json(folder / "candidates.json", without_nan(document))
-    write_bytes(folder / "candidates.csv", _csv(rows))
-    write_bytes(folder / "columns.csv", _csv([asdict(source) for source in sources]))
+    write_csv(folder / "candidates.csv", rows)
+    write_csv(folder / "columns.csv", [asdict(source) for source in sources])
     left = [{"source": source, "reason": reason} for source, reason in rejected.items()]
-    write_bytes(folder / "rejected.csv", _csv(left))
+    write_csv(folder / "rejected.csv", left)
     page = _page(title, chosen, names, rows, sources, rejected, warnings)
     write_bytes(folder / "index.html", page.encode())
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 def _page(

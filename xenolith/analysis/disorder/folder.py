@@ -1,7 +1,5 @@
 """The folder of a mixing test: a table, and CIFs of the disordered parents."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 from xenolith.analysis.disorder.mixing import Mixing
 from xenolith.analysis.disorder.occupancy_cif import occupancy_cif
 from xenolith.elements import SYMBOLS
-from xenolith.files import without_nan, write_bytes, write_json
+from xenolith.files import without_nan, write_bytes, write_csv, write_json
 
 __all__ = ["disorder_rows", "write_disorder"]
 
@@ -39,12 +37,7 @@ def write_disorder(
     rows = disorder_rows(results, temperature)
     for row, result in zip(rows, results, strict=True):
         write_bytes(folder / str(row["occupancy_cif"]), occupancy_cif(result.parent).encode())
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    write_bytes(folder / "disorder.csv", text.getvalue().encode())
+    write_csv(folder / "disorder.csv", rows)
     document = {
         "temperature_K": temperature,
         "provenance": dict(provenance),

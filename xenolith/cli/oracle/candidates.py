@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from xenolith.analysis.candidates import Criteria, Selection, examine, select, write_candidates
-from xenolith.analysis.candidates.folder import expect_new
 from xenolith.analysis.candidates.table import rows_of
 from xenolith.cli.oracle.calculator import add_calculator, calculator_environment
 from xenolith.cli.oracle.scoring import add_periodic
@@ -16,7 +15,7 @@ from xenolith.cli.services import add_service_arguments, services
 from xenolith.convert import read_paths
 from xenolith.elements import atomic_numbers
 from xenolith.errors import InvalidArgumentError
-from xenolith.files import read_json
+from xenolith.files import expect_new, read_json
 
 __all__ = ["add_parser", "run"]
 

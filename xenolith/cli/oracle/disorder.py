@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xenolith.analysis.candidates.folder import expect_new
 from xenolith.analysis.disorder import Bounds, mixing_tests, write_disorder
 from xenolith.analysis.disorder.folder import disorder_rows
 from xenolith.cli.oracle.calculator import add_calculator, calculator_environment
@@ -17,7 +16,7 @@ from xenolith.cli.progress import Progress
 from xenolith.cli.services import add_service_arguments, services
 from xenolith.convert import Item
 from xenolith.errors import InvalidArgumentError
-from xenolith.files import read_json
+from xenolith.files import expect_new, read_json
 
 __all__ = ["add_parser", "run"]
 
