@@ -9,6 +9,8 @@ from xenolith.errors import CrystalError, ReadError
 
 __all__ = ["Item", "Items"]
 
+_MOST_NAMED = 20
+
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
@@ -41,5 +43,6 @@ class Items(list[Item]):
         """Tells of the ignored files; empty if there are none."""
         if not self.ignored:
             return ""
-        names = ", ".join(self.ignored[:5]) + (", ..." if len(self.ignored) > 5 else "")
+        shown = self.ignored[:_MOST_NAMED]
+        names = ", ".join(shown) + (", ..." if len(self.ignored) > len(shown) else "")
         return f"{len(self.ignored)} files are of no known kind and were not read: {names}"

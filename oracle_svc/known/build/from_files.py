@@ -45,6 +45,8 @@ class FilesPlan:
     keep_structures: bool = True
     hull_extra: tuple[Path, ...] = ()
     """Files of further structures that take part in the hull only, such as elements; needs a calculator."""
+    periodic: bool = False
+    """Take atoms too that say that they are not periodic, as if they were."""
     hull: Path | None = None
     """A reference whose hull is taken over, or extended by the structures' energies."""
     overwrite: bool = False
@@ -87,7 +89,8 @@ def build_from_files(
         raise InvalidArgumentError("structures for the hull need a calculator of their energies: --energies")
     given = None if plan.hull is None else Reference.read(plan.hull)
     source = _energy_source(given, calculator)
-    gathered = gather(plan.paths, plan.work / "files", progress=progress)
+    files = plan.work / "files"
+    gathered = gather(plan.paths, files, periodic=plan.periodic, progress=progress)
     if not gathered.ids:
         reasons = "; ".join(f"{name}: {why}" for name, why in list(gathered.skipped.items())[:3])
         raise InvalidArgumentError(f"no structure could be read: {reasons}")
@@ -96,7 +99,7 @@ def build_from_files(
     entries += own
     for number, path in enumerate(plan.hull_extra):
         if calculator is not None:
-            more = gather([path], plan.work / "files", progress=progress)
+            more = gather([path], files, periodic=plan.periodic, progress=progress)
             gathered.skipped |= more.skipped
             gathered.notes |= more.notes
             entries += _measured(more.table, calculator, plan.work / f"hull-{number}", gathered, progress)[1]

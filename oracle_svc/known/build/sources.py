@@ -64,14 +64,17 @@ class Gathered:
 class _Unit:
     root: Path
     files: tuple[Path, ...]
+    periodic: bool
 
     def key(self) -> str:
-        """Digest of what it reads."""
+        """Digest of what it reads, and how."""
         stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in self.files]
-        return hashlib.sha256(json.dumps([_FORMAT, DEFAULT_K, stats]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([_FORMAT, DEFAULT_K, self.periodic, stats]).encode()).hexdigest()
 
 
-def gather(paths: Iterable[Path], work: Path, *, progress: Progress | None = None) -> Gathered:
+def gather(
+    paths: Iterable[Path], work: Path, *, periodic: bool = False, progress: Progress | None = None
+) -> Gathered:
     """Read files and folders, and compute AMD vectors.
 
     A file or a structure that cannot be used is left out with a reason; nothing else stops.
@@ -82,9 +85,11 @@ def gather(paths: Iterable[Path], work: Path, *, progress: Progress | None = Non
         Files of structures and parquet files, or folders of them.
     work
         Where units are kept.
+    periodic
+        Take atoms too that say that they are not periodic, as if they were.
     """
     result = Gathered()
-    units = list(_units(paths, result))
+    units = list(_units(paths, result, periodic))
     total = sum(len(unit.files) for unit in units)
     work.mkdir(parents=True, exist_ok=True)
     done = 0
@@ -99,7 +104,7 @@ def gather(paths: Iterable[Path], work: Path, *, progress: Progress | None = Non
     return result
 
 
-def _units(paths: Iterable[Path], result: Gathered) -> Iterator[_Unit]:
+def _units(paths: Iterable[Path], result: Gathered, periodic: bool) -> Iterator[_Unit]:
     for path in paths:
         if not path.exists():
             raise NotFoundError(f"there is no file or folder {path}")
@@ -113,10 +118,11 @@ def _units(paths: Iterable[Path], result: Gathered) -> Iterator[_Unit]:
             result.skipped[str(path)] = "it holds no file of structures and no parquet file"
         tables = [file for file in usable if file.suffix == ".parquet"]
         for table in tables:
-            yield _Unit(root=root, files=(table,))
+            yield _Unit(root=root, files=(table,), periodic=periodic)
         single = [file for file in usable if file.suffix != ".parquet"]
         for start in range(0, len(single), _FILES_OF_A_UNIT):
-            yield _Unit(root=root, files=tuple(single[start : start + _FILES_OF_A_UNIT]))
+            some = tuple(single[start : start + _FILES_OF_A_UNIT])
+            yield _Unit(root=root, files=some, periodic=periodic)
 
 
 def _is_read(file: Path, named: Path) -> bool:
@@ -126,7 +132,7 @@ def _is_read(file: Path, named: Path) -> bool:
 def _read_unit(unit: _Unit) -> tuple[list[str], CrystalBatch, np.ndarray, dict[str, Any]]:
     skipped: dict[str, str] = {}
     notes: dict[str, list[str]] = {}
-    named = [pair for file in unit.files for pair in _read_file(file, unit.root, skipped, notes)]
+    named = [pair for file in unit.files for pair in _read_file(file, unit, skipped, notes)]
     ids, crystals, vectors = [], [], []
     for start in range(0, len(named), _AMD_AT_ONCE):
         part = named[start : start + _AMD_AT_ONCE]
@@ -145,7 +151,7 @@ def _read_unit(unit: _Unit) -> tuple[list[str], CrystalBatch, np.ndarray, dict[s
 
 
 def _read_file(
-    file: Path, root: Path, skipped: dict[str, str], notes: dict[str, list[str]]
+    file: Path, unit: _Unit, skipped: dict[str, str], notes: dict[str, list[str]]
 ) -> Iterator[tuple[str, Crystal]]:
     if file.suffix == ".parquet":
         try:
@@ -155,8 +161,8 @@ def _read_file(
             return
         yield from zip(table.ids, table.batch, strict=True)
         return
-    name = str(file.relative_to(root))
-    for item in read_path(file):
+    name = str(file.relative_to(unit.root))
+    for item in read_path(file, periodic=unit.periodic):
         label = item.source.replace(str(file), name, 1)
         if item.crystal is None:
             skipped[label] = str(item.problem)

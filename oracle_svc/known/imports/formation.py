@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from oracle_svc.known.hull import HullEntry
@@ -19,6 +20,8 @@ __all__ = ["FORMATION", "read_formation_energies"]
 FORMATION = "formation energies, "
 """Begins the scheme of energies against the elements: they share no hull with total energies."""
 _COLUMNS = ("material_id", "formula", "formation_energy_per_atom")
+_SURPLUS = ""
+"""Key of the cells that no column is for."""
 
 
 def read_formation_energies(
@@ -44,12 +47,12 @@ def read_formation_energies(
         A column is missing, or no row can be read.
     """
     declared = scheme if elements is not None else FORMATION + scheme
-    rows = _rows(path)
+    rows, blank = _rows(path)
     entries: dict[str, HullEntry] = {}
     skipped: dict[str, str] = {}
     labels = Labels()
-    for number, row in enumerate(rows, start=2):
-        label = labels.name(row["material_id"] or "", f"row {number}")
+    for line, row in rows:
+        label = labels.name(row["material_id"] or "", f"line {line}")
         try:
             entries[label] = _entry(row, label, elements, f"{name}: {declared}")
         except ValueError as error:
@@ -66,26 +69,47 @@ def read_formation_energies(
             id=label, composition=((z, 1),), energy_per_atom=level, scheme=f"{name}: {declared}"
         )
     energies = ImportedEnergies(id=name, scheme=declared)
-    return Imported(entries=tuple(entries.values()), energies=energies, skipped=skipped, notes=labels.notes)
+    notes = (*labels.notes, *_told_blank(blank))
+    return Imported(entries=tuple(entries.values()), energies=energies, skipped=skipped, notes=notes)
 
 
-def _rows(path: Path) -> list[dict[str, str | None]]:
+def _told_blank(lines: Sequence[int]) -> Iterator[str]:
+    if lines:
+        named = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
+        yield f"{len(lines)} blank lines among the rows were passed over: {named}"
+
+
+def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str | None]]], list[int]]:
+    """Rows by the line of the file that they end on, and the blank lines that rows follow."""
     try:
         text = decode(read_bytes(path)).text
     except ReadError as error:
         raise InvalidArgumentError(f"{path} {error}") from error
-    reader = csv.DictReader(io.StringIO(text))
-    missing = [column for column in _COLUMNS if column not in (reader.fieldnames or [])]
+    reader = csv.reader(io.StringIO(text))
+    columns = next(reader, [])
+    missing = [column for column in _COLUMNS if column not in columns]
     if missing:
         raise InvalidArgumentError(
             f"{path} has no column {', '.join(missing)}; it needs {', '.join(_COLUMNS)}"
         )
-    return list(reader)
+    rows: list[tuple[int, dict[str, str | None]]] = []
+    blank: list[int] = []
+    for cells in reader:
+        if not any(cell.strip() for cell in cells):
+            blank.append(reader.line_num)
+            continue
+        row: dict[str, str | None] = dict(zip_longest(columns, cells[: len(columns)]))
+        row[_SURPLUS] = ", ".join(cells[len(columns) :]) or None
+        rows.append((reader.line_num, row))
+    last = rows[-1][0] if rows else 0
+    return rows, [line for line in blank if line < last]
 
 
 def _entry(
     row: Mapping[str, str | None], label: str, elements: Mapping[int, float] | None, scheme: str
 ) -> HullEntry:
+    if row[_SURPLUS] is not None:
+        raise ValueError(f"it has more cells than the table has columns: {row[_SURPLUS]}")
     formula, told = row["formula"], row["formation_energy_per_atom"]
     if not formula or not told:
         raise ValueError(f"it has no {'formation energy' if formula else 'formula'}")

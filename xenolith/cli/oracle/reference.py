@@ -96,6 +96,7 @@ def _build(given: argparse.Namespace) -> int:
         amd_tolerance=DEFAULT_TOLERANCE if given.amd_tolerance is None else given.amd_tolerance,
         keep_structures=not given.no_structures,
         hull_extra=tuple(given.elements),
+        periodic=given.periodic,
         hull=reference_paths(given.hull)[0] if given.hull else None,
         overwrite=given.overwrite,
     )

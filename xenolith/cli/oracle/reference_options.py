@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from xenolith.cli.oracle.scoring import add_periodic
 from xenolith.cli.output import add_json
 
 __all__ = ["KEY_VARIABLE", "add_build", "add_import"]
@@ -24,6 +25,7 @@ def add_build(actions: Any) -> argparse.ArgumentParser:
     )
     build.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="known structures, file or folder")
     _add_out(build)
+    add_periodic(build)
     build.add_argument("--work", type=Path, help="folder a stopped build goes on from (default: DIR.work)")
     build.add_argument(
         "--energies", action="store_true", help="compute energies, and the hull that follows from them"

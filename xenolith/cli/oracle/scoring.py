@@ -36,7 +36,7 @@ def add_periodic(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--periodic",
         action="store_true",
-        help="score atoms too that say that they are not periodic (pbc), as if they were",
+        help="take atoms too that say that they are not periodic (pbc), as if they were",
     )
 
 

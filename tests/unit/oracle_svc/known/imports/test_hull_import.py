@@ -294,13 +294,23 @@ def test_a_table_of_formation_energies(tmp_path: Path) -> None:
 
 def test_rows_of_one_id_or_none_count_and_are_told_of(tmp_path: Path) -> None:
     table = read_formation_energies(FILES / "repeated.csv", scheme=MP2020)
-    assert [entry.id for entry in table.entries[:4]] == ["x", "x~2", "row 4", "row 5"]
+    assert [entry.id for entry in table.entries[:4]] == ["x", "x~2", "line 4", "line 5"]
     assert len(table.notes) == 2 and "occur more than once" in table.notes[0] and "no id" in table.notes[1]
     (tmp_path / "short.csv").write_text(
         "material_id,formula,formation_energy_per_atom\na,Li2O,-2\nb,LiO2\nc\n"
     )
     short = read_formation_energies(tmp_path / "short.csv", scheme=MP2020)
     assert short.skipped == {"b": "it has no formation energy", "c": "it has no formula"}
+
+
+def test_blank_lines_are_told_of_and_rows_are_named_by_their_line(tmp_path: Path) -> None:
+    (tmp_path / "gaps.csv").write_text(
+        "material_id,formula,formation_energy_per_atom\n\na,Li2O,-2\n,,\n,LiO2,-0.9\nb,Li2O2,-1,6\n\n\n"
+    )
+    table = read_formation_energies(tmp_path / "gaps.csv", scheme=MP2020)
+    assert [entry.id for entry in table.entries[:2]] == ["a", "line 5"]
+    assert table.skipped == {"b": "it has more cells than the table has columns: 6"}
+    assert table.notes[-1] == "2 blank lines among the rows were passed over: 2, 4"
 
 
 def test_a_byte_order_mark_before_the_header_does_not_matter() -> None:

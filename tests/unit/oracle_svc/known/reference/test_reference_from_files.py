@@ -89,6 +89,23 @@ def test_structures_of_a_folder(folder: Path) -> None:
     assert not (folder.parent / "work").exists()
 
 
+def test_atoms_that_are_not_periodic_are_taken_where_that_is_asked_for(tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    write_cif(salt(), files / "salt.cif")
+    (files / "slab.extxyz").write_text(
+        '1\nLattice="3 0 0 0 3 0 0 0 9" Properties=species:S:1:pos:R:3 pbc="T T F"\nNa 0 0 0\n'
+    )
+    command = ["reference", "build", str(files), "--out", str(tmp_path / "reference")]
+    assert main(command) == 0
+    assert Reference.read(tmp_path / "reference").ids == ("salt.cif",)
+    skipped = json.loads((tmp_path / "reference" / "skipped.json").read_text())
+    assert "--periodic" in skipped["slab.extxyz"]
+    assert main([*command, "--overwrite", "--periodic"]) == 0
+    assert set(Reference.read(tmp_path / "reference").ids) == {"salt.cif", "slab.extxyz"}
+    assert "slab.extxyz" in json.loads((tmp_path / "reference" / "notes.json").read_text())
+
+
 def test_a_stopped_build_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from oracle_svc.known.build import sources as module
 
