@@ -152,8 +152,9 @@ def config_from(given: argparse.Namespace, config: dict[str, Any]) -> trainer_pb
 def reward_fields(reward: str) -> dict[str, Any]:
     """Return the fields of ``RunConfig`` for a reward: the name of a shipped spec, or a TOML file.
 
-    A file has ``[[terms]]`` as in ``RewardTerm``, and beside them ``invalid_reward``, ``suspicious_below``
-    and ``[creativity]``; ``name`` and ``description`` are for people.
+    A file is written as the shipped specs are: ``[[terms]]`` as in ``RewardTerm``, and beside them
+    ``invalid_reward``, ``suspicious_below``, ``combine``, ``[creativity]`` and ``[elements]``; ``name`` and
+    ``description`` are for people.
     """
     if not reward.endswith(".toml"):
         return {"reward_spec": reward}
@@ -161,7 +162,8 @@ def reward_fields(reward: str) -> dict[str, Any]:
     terms = [{**term, "normalization": _normalization(term)} for term in spec.pop("terms", [])]
     if not terms:
         raise InvalidArgumentError(f"{reward} has no [[terms]]")
-    fields = {key: value for key, value in spec.items() if key not in {"name", "description"}}
+    names = {"combine": "reward_combine"}
+    fields = {names.get(key, key): value for key, value in spec.items() if key not in {"name", "description"}}
     return {**fields, "reward_terms": terms}
 
 
