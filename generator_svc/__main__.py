@@ -15,6 +15,7 @@ from generator_svc.service.settings import GeneratorSettings
 from generator_svc.storage.bundle import load_bundle
 from xenolith import serving
 from xenolith.bundle import BundleError, find_bundle
+from xenolith.contract.ports import DEFAULT_PORTS
 from xenolith.errors import XenolithError
 
 __all__ = ["main"]
@@ -24,7 +25,7 @@ def main() -> int:
     """Serve until SIGTERM; 2 if the settings or the bundle are wrong."""
     parser = argparse.ArgumentParser("generator_svc", description="Serve a generator bundle over gRPC.")
     GeneratorSettings.add_options(parser, "generator")
-    arguments = serving.add_arguments(parser, port=50051).parse_args()
+    arguments = serving.add_arguments(parser, port=DEFAULT_PORTS["generator"]).parse_args()
     try:
         settings, server = GeneratorSettings.read(arguments), serving.settings_from(arguments)
         device = settings.torch_device

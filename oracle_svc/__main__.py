@@ -1,4 +1,4 @@
-"""The oracle process: `python -m oracle_svc --port 50052 --reference bundles/mp20-small/reference`."""
+"""The oracle process: `python -m oracle_svc --reference bundles/mp20-small/reference`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from oracle_svc.pools.worker_pool import WorkerError
 from oracle_svc.service.settings import OracleSettings
 from oracle_svc.service.startup import open_service
+from xenolith.contract.ports import DEFAULT_PORTS
 from xenolith.errors import XenolithError
 from xenolith.serving import add_arguments, serve, settings_from
 from xenolith.serving.log import configure_logging
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until told to stop; returns the exit code."""
     parser = argparse.ArgumentParser("oracle_svc", description="Measures crystals over gRPC.")
     OracleSettings.add_options(parser, "oracle")
-    arguments = add_arguments(parser, port=50052).parse_args(argv)
+    arguments = add_arguments(parser, port=DEFAULT_PORTS["oracle"]).parse_args(argv)
     try:
         serving, settings = settings_from(arguments), OracleSettings.read(arguments)
         configure_logging("oracle", serving.log_level, serving.log_format)

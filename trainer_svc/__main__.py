@@ -14,6 +14,7 @@ from trainer_svc.settings import TrainerSettings
 from trainer_svc.training.manager import RunManager
 from xenolith import serving
 from xenolith.client import Options
+from xenolith.contract.ports import DEFAULT_PORTS
 from xenolith.errors import XenolithError
 
 __all__ = ["main"]
@@ -25,7 +26,7 @@ def main() -> int:
     """Serve until SIGTERM; 2 if the settings are wrong."""
     parser = argparse.ArgumentParser("trainer_svc", description="Run and evaluate policies over gRPC.")
     TrainerSettings.add_options(parser, "trainer")
-    arguments = serving.add_arguments(parser, port=50053).parse_args()
+    arguments = serving.add_arguments(parser, port=DEFAULT_PORTS["trainer"]).parse_args()
     try:
         settings, server = TrainerSettings.read(arguments), serving.settings_from(arguments)
         asyncio.run(_serve(settings, server))

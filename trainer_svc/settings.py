@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from xenolith.contract.ports import DEFAULT_PORTS
 from xenolith.serving import HopSettings, StackVariable
 
 __all__ = ["TrainerSettings"]
@@ -17,10 +18,10 @@ class TrainerSettings(HopSettings):
     model_config = SettingsConfigDict(env_prefix="XENOLITH_TRAINER_")
 
     generator: Annotated[str, StackVariable("XENOLITH_GENERATOR")] = Field(
-        "127.0.0.1:50051", description="host:port of the generator"
+        f"127.0.0.1:{DEFAULT_PORTS['generator']}", description="host:port of the generator"
     )
     oracle: Annotated[str, StackVariable("XENOLITH_ORACLE")] = Field(
-        "127.0.0.1:50052", description="host:port of the oracle"
+        f"127.0.0.1:{DEFAULT_PORTS['oracle']}", description="host:port of the oracle"
     )
     runs: str = Field("runs", description="directory of all runs")
     threads: int = Field(

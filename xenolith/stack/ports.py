@@ -1,11 +1,12 @@
 """Free ports on this machine."""
 
 import socket
+from collections.abc import Mapping
 
 __all__ = ["choose_ports"]
 
 
-def choose_ports(preferred: dict[str, int] | None, names: tuple[str, ...]) -> dict[str, int]:
+def choose_ports(preferred: Mapping[str, int] | None, names: tuple[str, ...]) -> dict[str, int]:
     """Return a free port for each name: the preferred one where it is free, else one that the system picks.
 
     All are held until all are chosen, so that no two names get the same.

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["DEFAULT_PORTS", "SERVICES", "StackSettings"]
+__all__ = ["SERVICES", "StackSettings"]
 
 SERVICES = ("generator", "oracle", "trainer")
 """Names of the services, in the order in which they are started and named to the user."""
-DEFAULT_PORTS = {"generator": 50051, "oracle": 50052, "trainer": 50053}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from xenolith.client import Client
+from xenolith.contract.ports import DEFAULT_PORTS
 from xenolith.optional import MissingExtraError
 from xenolith.stack.connection import connection_from_environment
 from xenolith.stack.ports import choose_ports
 from xenolith.stack.process import ServiceProcess
-from xenolith.stack.settings import DEFAULT_PORTS, SERVICES, StackSettings
+from xenolith.stack.settings import SERVICES, StackSettings
 
 __all__ = ["Stack"]
 

@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2
 from xenolith.client.transport.options import Options
 from xenolith.contract.errors import error_from_call
 from xenolith.contract.metadata import REQUEST_ID_KEY, RUN_ID_KEY, TOKEN_KEY, bearer
+from xenolith.contract.ports import DEFAULT_PORTS
 from xenolith.errors import DeadlineError, InvalidArgumentError, XenolithError
 from xenolith.v1 import generator_pb2_grpc, oracle_pb2_grpc, trainer_pb2_grpc
 
@@ -23,7 +24,6 @@ _STUBS: dict[str, Callable[[Any], Any]] = {
     "oracle": oracle_pb2_grpc.OracleServiceStub,
     "trainer": trainer_pb2_grpc.TrainerServiceStub,
 }
-_PORTS = {"generator": 50051, "oracle": 50052, "trainer": 50053}
 _LAST_PORT = 65_535
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
@@ -82,7 +82,9 @@ def open_endpoints(
     given = {"generator": generator, "oracle": oracle, "trainer": trainer}
     endpoints = [Endpoint(name=name, address=_checked(name, at)) for name, at in given.items() if at]
     if not endpoints:
-        raise InvalidArgumentError("no address given: connect(oracle='localhost:50052'), for example")
+        raise InvalidArgumentError(
+            f"no address given: connect(oracle='localhost:{DEFAULT_PORTS['oracle']}'), for example"
+        )
     if options is not None and more:
         raise InvalidArgumentError(f"give {', '.join(more)} inside options, not beside them")
     try:
@@ -103,7 +105,7 @@ def call_metadata(options: Options, request_id: str = "") -> tuple[tuple[str, st
 
 def unconfigured(name: str) -> InvalidArgumentError:
     """Return the error for a service without an address."""
-    return InvalidArgumentError(f"no {name} address given: connect({name}='localhost:{_PORTS[name]}')")
+    return InvalidArgumentError(f"no {name} address given: connect({name}='localhost:{DEFAULT_PORTS[name]}')")
 
 
 def _checked(name: str, address: str) -> str:
@@ -111,7 +113,7 @@ def _checked(name: str, address: str) -> str:
         raise InvalidArgumentError(f"{name}={address!r}: leave out http://, and give host:port")
     if ":" not in address:
         raise InvalidArgumentError(
-            f"{name}={address!r} has no port; the usual one is {address}:{_PORTS[name]}"
+            f"{name}={address!r} has no port; the usual one is {address}:{DEFAULT_PORTS[name]}"
         )
     port = address.rpartition(":")[2]
     # gRPC would take the remainder by 65536, and knock at another door.
