@@ -10,7 +10,7 @@ from trainer_svc.algorithms.learning import Hold, Model, OptimizerSettings
 from trainer_svc.algorithms.registry import algorithm_named, with_defaults
 from trainer_svc.config.condition_text import normalized
 from trainer_svc.errors import ConfigError
-from trainer_svc.rewards.measurements import METRICS, is_metric
+from trainer_svc.rewards.metrics import METRICS, is_metric
 from trainer_svc.rewards.spec import RewardSpec, load_spec
 from xenolith.explain import explain, violations
 

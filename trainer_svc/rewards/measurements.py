@@ -10,19 +10,11 @@ from xenolith.contract.columns import NUMBERS, RELAXED_NUMBERS
 from xenolith.contract.names import status_name
 from xenolith.v1 import oracle_pb2
 
-__all__ = ["METRICS", "STATUS_PREFIX", "FloatColumn", "Measurements", "is_metric", "measurements_from"]
+__all__ = ["STATUS_PREFIX", "FloatColumn", "Measurements", "measurements_from"]
 
 FloatColumn = NDArray[np.float64]
 
 STATUS_PREFIX = "STRUCTURE_STATUS_"
-
-METRICS = (*NUMBERS, *(f"relaxation.{name}" for name in RELAXED_NUMBERS), "creativity")
-"""What a reward can value, beside ``properties.<name>``."""
-
-
-def is_metric(name: str) -> bool:
-    """Whether a reward can value this."""
-    return name in METRICS or (name.startswith("properties.") and name != "properties.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,19 +1,28 @@
-"""Metrics that a reward values: the oracle's own, and creativity, which the trainer derives."""
+"""Metrics that a reward values: the oracle's columns, and those that the trainer derives from them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer_svc.rewards.measurements import FloatColumn, Measurements
-from trainer_svc.rewards.spec import CreativitySpec, ElementSpec, RewardSpec
+from trainer_svc.rewards.spec import CreativitySpec, ElementSpec, RewardSpec, RewardTerm
+from xenolith.contract.columns import NUMBERS, RELAXED_NUMBERS
 from xenolith.crystal import CrystalBatch
 from xenolith.elements import atomic_numbers
 
 __all__ = [
+    "DERIVED",
     "FOUND_BEFORE",
+    "METRICS",
+    "Derived",
+    "columns_of",
     "creativity",
     "duplicate_counts",
     "element_values",
     "invalid_reasons",
+    "is_metric",
     "metric_values",
 ]
 
@@ -22,6 +31,44 @@ FOUND_BEFORE = "found_before"
 
 _ABSURD = 1e12
 """Beyond this no physical quantity lives, and squares of it would overflow."""
+
+
+_SPREAD = "committee_spread"
+"""Column that a term with `caution` adds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Derived:
+    """A metric that follows from columns of the oracle."""
+
+    value: Callable[[Measurements, RewardSpec], FloatColumn]
+    """From the measurements of B structures to (B,) values, NaN where there is none."""
+    needs: tuple[str, ...]
+    """Columns of the oracle that it follows from."""
+
+
+DERIVED: dict[str, Derived] = {
+    "creativity": Derived(
+        value=lambda measured, spec: creativity(measured, spec.creativity),
+        needs=("novel", "unique", "amd_distance"),
+    ),
+}
+"""By name. A row is all that a further one takes."""
+
+METRICS = (*NUMBERS, *(f"relaxation.{name}" for name in RELAXED_NUMBERS), *DERIVED)
+"""What a reward can value, beside ``properties.<name>``."""
+
+
+def is_metric(name: str) -> bool:
+    """Whether a reward can value this."""
+    return name in METRICS or (name.startswith("properties.") and name != "properties.")
+
+
+def columns_of(term: RewardTerm) -> tuple[str, ...]:
+    """Return the oracle's columns that a term of a reward needs."""
+    derived = DERIVED.get(term.metric)
+    needed = (term.metric,) if derived is None else derived.needs
+    return (*needed, _SPREAD) if term.caution else needed
 
 
 def metric_values(metric: str, measured: Measurements, spec: RewardSpec, caution: float = 0.0) -> FloatColumn:
@@ -37,9 +84,10 @@ def metric_values(metric: str, measured: Measurements, spec: RewardSpec, caution
     (B,) float64
         NaN where it was not measured or is no number.
     """
-    column = creativity(measured, spec.creativity) if metric == "creativity" else measured.column(metric)
+    derived = DERIVED.get(metric)
+    column = measured.column(metric) if derived is None else derived.value(measured, spec)
     if caution:
-        column = column + caution * measured.column("committee_spread")
+        column = column + caution * measured.column(_SPREAD)
     with np.errstate(invalid="ignore"):
         return np.where(np.abs(column) < _ABSURD, column, np.nan)
 

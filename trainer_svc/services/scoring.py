@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from trainer_svc.errors import SourceChangedError
 from trainer_svc.rewards import RewardSpec
 from trainer_svc.rewards.measurements import Measurements, measurements_from
+from trainer_svc.rewards.metrics import columns_of
 from trainer_svc.services.long_scoring import LongScoring
 from trainer_svc.services.remote import Oracle
 from xenolith.contract.columns import component_of_column
@@ -54,8 +55,7 @@ class Scored:
 def components_of(spec: RewardSpec) -> tuple[int, ...]:
     """Give the components that a reward and the headline metrics need."""
     wanted: set[int | None] = set(DEFAULT_COMPONENTS)
-    wanted |= {component_of_column(term.metric) for term in spec.terms}
-    wanted |= {component_of_column("committee_spread") for term in spec.terms if term.caution}
+    wanted |= {component_of_column(column) for term in spec.terms for column in columns_of(term)}
     return tuple(sorted(number for number in wanted if number is not None))
 
 

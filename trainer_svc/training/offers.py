@@ -3,6 +3,7 @@
 from trainer_svc.config.run_config import RunConfig
 from trainer_svc.errors import ConfigError
 from trainer_svc.rewards import RewardSpec
+from trainer_svc.rewards.metrics import columns_of
 from trainer_svc.services.scoring import components_of
 from xenolith.contract.columns import component_of_column
 from xenolith.v1 import oracle_pb2
@@ -25,8 +26,8 @@ _AMONG_KNOWN = frozenset(
 
 def properties_of(spec: RewardSpec) -> tuple[str, ...]:
     """Name the properties that a reward values."""
-    names = {term.metric.partition(".")[2] for term in spec.terms if term.metric.startswith("properties.")}
-    return tuple(sorted(names))
+    columns = {column.partition(".") for term in spec.terms for column in columns_of(term)}
+    return tuple(sorted(name for kind, _, name in columns if kind == "properties"))
 
 
 def _check_reference(config: RunConfig, oracle: oracle_pb2.OracleServiceDescribeResponse) -> None:
@@ -42,12 +43,13 @@ def _check_reference(config: RunConfig, oracle: oracle_pb2.OracleServiceDescribe
             f" {lacking}; start the oracle with a --reference that has both, or leave evaluation.every out"
         )
     for term in config.reward.terms:
-        if term.metric.rpartition(".")[2] in _ON_THE_HULL and not chosen.hull_id:
+        columns = columns_of(term)
+        if any(column.rpartition(".")[2] in _ON_THE_HULL for column in columns) and not chosen.hull_id:
             raise ConfigError(
                 f"the reward values {term.metric}, and the oracle's reference {chosen.id} has no hull; start"
                 " the oracle with a --reference that has one, or change the reward"
             )
-        among_known = term.metric == "creativity" or component_of_column(term.metric) in _AMONG_KNOWN
+        among_known = any(component_of_column(column) in _AMONG_KNOWN for column in columns)
         if among_known and not chosen.num_structures:
             raise ConfigError(
                 f"the reward values {term.metric}, and the oracle's reference {chosen.id} is a hull alone;"
@@ -79,7 +81,11 @@ def check_offers(config: RunConfig, oracle: oracle_pb2.OracleServiceDescribeResp
             " the reward, or the oracle"
         )
     _check_reference(config, oracle)
-    relaxed = [term.metric for term in config.reward.terms if term.metric.startswith("relaxation.")]
+    relaxed = [
+        term.metric
+        for term in config.reward.terms
+        if any(column.startswith("relaxation.") for column in columns_of(term))
+    ]
     if relaxed and "relax" not in config.score_settings:
         raise ConfigError(
             f"the reward values {relaxed[0]}, and nothing is relaxed; set score_settings.relax, or change"

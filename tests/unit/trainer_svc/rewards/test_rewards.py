@@ -6,7 +6,9 @@ import pytest
 from trainer_svc.errors import ConfigError
 from trainer_svc.rewards import builtin_specs, compute_rewards, load_spec
 from trainer_svc.rewards.measurements import Measurements
+from trainer_svc.rewards.metrics import DERIVED, columns_of, is_metric
 from trainer_svc.services.scoring import components_of
+from xenolith.contract.columns import NUMBERS
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.v1 import oracle_pb2
 
@@ -316,3 +318,17 @@ def test_a_cautious_term_believes_judges_less_where_they_part():
 def test_caution_is_of_energies_above_the_hull():
     with pytest.raises(ConfigError, match="caution is for energies above the hull, not for creativity"):
         load_spec('[[terms]]\nmetric = "creativity"\ncaution = 1.0\n')
+
+
+@pytest.mark.parametrize("name", DERIVED)
+def test_a_derived_metric_can_be_valued_and_follows_from_columns_of_the_oracle(name):
+    assert is_metric(name)
+    (only,) = load_spec(f'[[terms]]\nmetric = "{name}"\n').terms
+    assert set(columns_of(only)) <= set(NUMBERS)
+    assert name not in NUMBERS
+
+
+def test_a_term_needs_its_column_and_a_cautious_one_the_spread_of_the_judges():
+    assert columns_of(load_spec(CAUTIOUS).terms[0]) == ("committee_e_above_hull", "committee_spread")
+    (only,) = load_spec('[[terms]]\nmetric = "properties.band_gap"\n').terms
+    assert columns_of(only) == ("properties.band_gap",)
