@@ -6,7 +6,7 @@ from typing import Any
 
 from xenolith.contract.bounds import check_bounded
 from xenolith.contract.components import DEFAULT_COMPONENTS
-from xenolith.contract.names import component_name
+from xenolith.contract.names import component_name, value_name
 from xenolith.errors import FailedPreconditionError, FieldViolation, UnimplementedError, invalid_field
 from xenolith.v1 import oracle_pb2
 
@@ -236,7 +236,7 @@ def _check_relaxation(
 
 
 def _algorithm(number: int) -> str:
-    return oracle_pb2.RelaxAlgorithm.Name(number).removeprefix("RELAX_ALGORITHM_")
+    return value_name(oracle_pb2.RelaxAlgorithm, number)
 
 
 def _names(components: Iterable[int]) -> str:

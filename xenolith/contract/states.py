@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from xenolith.contract.names import value_name, value_number
 from xenolith.errors import InvalidArgumentError
 from xenolith.v1 import oracle_pb2, trainer_pb2
 
@@ -26,19 +27,15 @@ RUN_ENDED: frozenset[int] = frozenset(
 )
 """States in which a run does nothing any more."""
 
-_RUN, _OPERATION = "RUN_STATE_", "OPERATION_STATE_"
-
 
 def operation_state_name(number: int) -> str:
-    """Return the name of an operation's state, such as ``RUNNING``; a later contract's keeps its number."""
-    known = oracle_pb2.OperationState.DESCRIPTOR.values_by_number.get(number)
-    return known.name.removeprefix(_OPERATION) if known else f"STATE_{number}"
+    """Return the name of an operation's state, such as ``RUNNING``."""
+    return value_name(oracle_pb2.OperationState, number)
 
 
 def run_state_name(number: int) -> str:
-    """Return the name of a run's state, such as ``RUNNING``; a later contract's keeps its number."""
-    known = trainer_pb2.RunState.DESCRIPTOR.values_by_number.get(number)
-    return known.name.removeprefix(_RUN) if known else f"STATE_{number}"
+    """Return the name of a run's state, such as ``RUNNING``."""
+    return value_name(trainer_pb2.RunState, number)
 
 
 def run_state_number(name: str) -> Any:
@@ -50,7 +47,7 @@ def run_state_number(name: str) -> Any:
         No state has that name; lists those there are.
     """
     try:
-        return trainer_pb2.RunState.Value(f"{_RUN}{name.upper()}")
+        return value_number(trainer_pb2.RunState, name)
     except ValueError:
         known = ", ".join(run_state_name(number) for number in trainer_pb2.RunState.values() if number)
         raise InvalidArgumentError(f"there is no state {name!r}; there are {known}") from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from xenolith.contract.names import status_name
 from xenolith.crystal import Crystal
 from xenolith.optional import require
 from xenolith.v1 import crystal_pb2
@@ -20,10 +21,7 @@ __all__ = ["Audit", "HullPhase", "Provenance", "Relaxation", "Score", "Scores", 
 
 Status = StrEnum(  # type: ignore[misc]  # the contract's names, without their prefix
     "Status",
-    {
-        name.removeprefix("STRUCTURE_STATUS_"): name.removeprefix("STRUCTURE_STATUS_")
-        for name in crystal_pb2.StructureStatus.keys()  # noqa: SIM118  # not a dict
-    },
+    {name: name for name in map(status_name, crystal_pb2.StructureStatus.values())},
 )
 """How a structure fared: ``OK``, ``MALFORMED``, ``TOO_CLOSE``, ...; documented in ``crystal.proto``."""
 
