@@ -11,7 +11,10 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["alpha_sigma", "time_grid"]
+__all__ = ["SCHEDULE", "alpha_sigma", "time_grid"]
+
+SCHEDULE = "cosine"
+"""Name of the schedule, as models are described by it."""
 
 
 def alpha_sigma(time: Tensor) -> tuple[Tensor, Tensor]:

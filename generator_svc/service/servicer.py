@@ -15,6 +15,7 @@ import structlog
 from generator_svc.cleanup.plan import cleanup_plan
 from generator_svc.diffusion.sampler import SamplerSettings
 from generator_svc.finisher.plan import FinishPlan, finish_plan
+from generator_svc.networks.schedule import SCHEDULE
 from generator_svc.service import requests, responses
 from generator_svc.service.engine import Engine, SampledChunk, SamplePlan, portions
 from generator_svc.service.policy import Policy, PolicyStore
@@ -219,7 +220,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
             {
                 "denoiser": config,
                 "prediction": "velocity",
-                "schedule": "cosine",
+                "schedule": SCHEDULE,
                 "num_timesteps": requests.NUM_TIMESTEPS,
             }
         )

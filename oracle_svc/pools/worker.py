@@ -1,4 +1,4 @@
-"""Main program of a worker process (see `pool`): `python -m oracle_svc.pools.worker FD module:function`."""
+"""Main program of a worker of `worker_pool`: `python -m oracle_svc.pools.worker FD module:function`."""
 
 from __future__ import annotations
 
