@@ -13,12 +13,19 @@ from xenolith.optional import require
 
 _WIDTH = 150
 
-__all__ = ["add_json", "console", "number", "table", "write_json"]
+__all__ = ["add_json", "add_new_folder", "console", "number", "table", "write_json"]
 
 
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     """Add ``--json FILE``."""
     parser.add_argument("--json", metavar="FILE", help=f"write {what} as JSON; - for the terminal")
+
+
+def add_new_folder(parser: argparse.ArgumentParser) -> None:
+    """Add ``--out DIR`` of a command that writes a folder of its own."""
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder to write; must not be there yet"
+    )
 
 
 def write_json(target: str | None, data: Any) -> None:

@@ -1,7 +1,6 @@
 """``xenolith candidates``: what to follow up in the laboratory or by DFT, with inputs ready to run."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from xenolith.analysis.candidates import Criteria, Selection, examine, select, write_candidates
@@ -9,7 +8,7 @@ from xenolith.analysis.candidates.table import rows_of
 from xenolith.cli.oracle.calculator import add_calculator, calculator_environment
 from xenolith.cli.oracle.scoring import add_periodic
 from xenolith.cli.oracle.structures import add_structures, read_structures
-from xenolith.cli.output import add_json, console, number, table, write_json
+from xenolith.cli.output import add_json, add_new_folder, console, number, table, write_json
 from xenolith.cli.progress import Progress
 from xenolith.cli.services import add_service_arguments, services
 from xenolith.convert import read_paths
@@ -33,9 +32,7 @@ def add_parser(commands: Any) -> None:
     )
     add_structures(parser)
     add_periodic(parser)
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder to write; must not be there yet"
-    )
+    add_new_folder(parser)
     parser.add_argument(
         "--known", nargs="+", default=[], metavar="PATH", help="files or folders of crystals that are known"
     )

@@ -3,7 +3,6 @@
 import argparse
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from xenolith.analysis.disorder import Bounds, mixing_tests, write_disorder
@@ -11,7 +10,7 @@ from xenolith.analysis.disorder.folder import disorder_rows
 from xenolith.cli.oracle.calculator import add_calculator, calculator_environment
 from xenolith.cli.oracle.scoring import add_periodic
 from xenolith.cli.oracle.structures import add_structures, read_structures
-from xenolith.cli.output import add_json, console, number, table, write_json
+from xenolith.cli.output import add_json, add_new_folder, console, number, table, write_json
 from xenolith.cli.progress import Progress
 from xenolith.cli.services import add_service_arguments, services
 from xenolith.convert import Item
@@ -34,9 +33,7 @@ def add_parser(commands: Any) -> None:
     )
     add_structures(parser)
     add_periodic(parser)
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="folder to write; must not be there yet"
-    )
+    add_new_folder(parser)
     parser.add_argument(
         "-n",
         "--count",
