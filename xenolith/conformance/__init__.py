@@ -8,10 +8,10 @@
 ...         check.run(lab)
 """
 
-from xenolith.conformance._check import Check, Failure, Skipped
-from xenolith.conformance._lab import Lab, LabSettings
-from xenolith.conformance._run import Report, Result, run_checks, select
+from xenolith.conformance.check import Check, Failure, Skipped
 from xenolith.conformance.checks import CHECKS
+from xenolith.conformance.lab import Lab, LabSettings
+from xenolith.conformance.run import Report, Result, run_checks, select
 
 __all__ = [
     "CHECKS",

@@ -1,6 +1,6 @@
 """The rules of the contract, one file per theme."""
 
-from xenolith.conformance._check import Check
+from xenolith.conformance.check import Check
 from xenolith.conformance.checks import (
     calls,
     describe,

@@ -5,10 +5,10 @@ from typing import Any
 
 import grpc
 
-from xenolith.conformance._check import Collection, Failure, expect
-from xenolith.conformance._compare import differences
-from xenolith.conformance._crystals import strained
-from xenolith.conformance._lab import Lab
+from xenolith.conformance.check import Collection, Failure, expect
+from xenolith.conformance.comparison import differences
+from xenolith.conformance.crystals import strained
+from xenolith.conformance.lab import Lab
 from xenolith.crystal import Crystal
 from xenolith.errors import XenolithError
 

@@ -5,8 +5,8 @@ import math
 import grpc
 from grpc_health.v1 import health_pb2
 
-from xenolith.conformance._check import Collection, expect, fail, skip
-from xenolith.conformance._lab import Lab
+from xenolith.conformance.check import Collection, expect, fail, skip
+from xenolith.conformance.lab import Lab
 from xenolith.contract.names import component_name
 from xenolith.v1 import oracle_pb2
 

@@ -3,9 +3,9 @@
 import grpc
 import numpy as np
 
-from xenolith.conformance._check import Collection, expect, fail, skip
-from xenolith.conformance._crystals import strained
-from xenolith.conformance._lab import Lab
+from xenolith.conformance.check import Collection, expect, fail, skip
+from xenolith.conformance.crystals import strained
+from xenolith.conformance.lab import Lab
 from xenolith.contract.names import status_name
 from xenolith.contract.wire import batch_from_proto, tensor_from_proto
 from xenolith.errors import InvalidArgumentError, UnimplementedError

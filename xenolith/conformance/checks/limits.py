@@ -3,8 +3,8 @@
 import grpc
 import numpy as np
 
-from xenolith.conformance._check import Collection, expect, skip
-from xenolith.conformance._lab import Lab
+from xenolith.conformance.check import Collection, expect, skip
+from xenolith.conformance.lab import Lab
 from xenolith.contract.names import status_name
 from xenolith.crystal import Crystal
 from xenolith.v1 import crystal_pb2, oracle_pb2

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from xenolith.conformance._check import Collection, expect, skip
-from xenolith.conformance._compare import differences, present
-from xenolith.conformance._crystals import broken_crystals
-from xenolith.conformance._lab import Lab
-from xenolith.conformance._words import status_names
+from xenolith.conformance.check import Collection, expect, skip
+from xenolith.conformance.comparison import differences, present
+from xenolith.conformance.crystals import broken_crystals
+from xenolith.conformance.lab import Lab
+from xenolith.conformance.words import status_names
 from xenolith.contract.names import status_name
 from xenolith.contract.structure_messages import StructureMessage
 from xenolith.v1 import crystal_pb2, oracle_pb2

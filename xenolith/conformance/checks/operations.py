@@ -6,10 +6,10 @@ from typing import Any
 
 import grpc
 
-from xenolith.conformance._check import Collection, expect, skip
-from xenolith.conformance._compare import differences
-from xenolith.conformance._crystals import strained
-from xenolith.conformance._lab import Lab
+from xenolith.conformance.check import Collection, expect, skip
+from xenolith.conformance.comparison import differences
+from xenolith.conformance.crystals import strained
+from xenolith.conformance.lab import Lab
 from xenolith.contract.states import OPERATION_ENDED
 from xenolith.errors import XenolithError
 from xenolith.v1 import crystal_pb2, oracle_pb2

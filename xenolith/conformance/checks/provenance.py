@@ -2,9 +2,9 @@
 
 import re
 
-from xenolith.conformance._check import Collection, expect, skip
-from xenolith.conformance._crystals import broken_crystals
-from xenolith.conformance._lab import Lab
+from xenolith.conformance.check import Collection, expect, skip
+from xenolith.conformance.crystals import broken_crystals
+from xenolith.conformance.lab import Lab
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["CHECKS"]

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from xenolith.conformance._check import Collection, expect, skip
-from xenolith.conformance._compare import differences
-from xenolith.conformance._crystals import redescribed
-from xenolith.conformance._lab import Lab
+from xenolith.conformance.check import Collection, expect, skip
+from xenolith.conformance.comparison import differences
+from xenolith.conformance.crystals import redescribed
+from xenolith.conformance.lab import Lab
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["CHECKS"]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import grpc
 
-from xenolith.conformance._check import Collection, expect, skip
-from xenolith.conformance._lab import Lab
+from xenolith.conformance.check import Collection, expect, skip
+from xenolith.conformance.lab import Lab
 from xenolith.contract.names import status_name
 from xenolith.errors import XenolithError
 from xenolith.v1 import crystal_pb2, oracle_pb2

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from xenolith.conformance._check import Collection, expect, skip
-from xenolith.conformance._crystals import redescribed, strained
-from xenolith.conformance._lab import Lab
+from xenolith.conformance.check import Collection, expect, skip
+from xenolith.conformance.crystals import redescribed, strained
+from xenolith.conformance.lab import Lab
 from xenolith.contract.wire import batch_to_proto
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.v1 import oracle_pb2

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from xenolith.conformance._check import Collection, expect, skip
-from xenolith.conformance._compare import not_finite, present
-from xenolith.conformance._lab import Lab
+from xenolith.conformance.check import Collection, expect, skip
+from xenolith.conformance.comparison import not_finite, present
+from xenolith.conformance.lab import Lab
 from xenolith.contract.columns import COLUMNS, fields_of
 from xenolith.contract.components import DEFAULT_COMPONENTS
 from xenolith.contract.names import component_name, status_name

@@ -6,10 +6,10 @@ from typing import Any
 
 import grpc
 
-from xenolith.conformance._check import Collection, Failure, expect, fail
-from xenolith.conformance._compare import differences
-from xenolith.conformance._lab import Lab
-from xenolith.conformance._words import described
+from xenolith.conformance.check import Collection, Failure, expect, fail
+from xenolith.conformance.comparison import differences
+from xenolith.conformance.lab import Lab
+from xenolith.conformance.words import described
 from xenolith.contract.errors import error_from_call
 from xenolith.v1 import oracle_pb2
 

@@ -3,9 +3,9 @@
 import grpc
 import numpy as np
 
-from xenolith.conformance._check import Collection, expect
-from xenolith.conformance._compare import differences
-from xenolith.conformance._lab import Lab
+from xenolith.conformance.check import Collection, expect
+from xenolith.conformance.comparison import differences
+from xenolith.conformance.lab import Lab
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["CHECKS"]

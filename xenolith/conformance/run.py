@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from xenolith.conformance._check import Check, Failure, Skipped
-from xenolith.conformance._lab import Lab
+from xenolith.conformance.check import Check, Failure, Skipped
+from xenolith.conformance.lab import Lab
 from xenolith.errors import InvalidArgumentError, XenolithError
 
 __all__ = ["Report", "Result", "run_checks", "select"]

@@ -14,9 +14,9 @@ from xenolith.client import Options
 from xenolith.client.transport.endpoint import Endpoint
 from xenolith.client.transport.retry import RetryPolicy
 from xenolith.client.transport.service_sync import Service
-from xenolith.conformance._crystals import sample_crystals
-from xenolith.conformance._verdict import Failure, skip
-from xenolith.conformance._words import described
+from xenolith.conformance.crystals import sample_crystals
+from xenolith.conformance.verdict import Failure, skip
+from xenolith.conformance.words import described
 from xenolith.contract.names import component_name
 from xenolith.contract.wire import batch_to_proto
 from xenolith.crystal import Crystal, CrystalBatch

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from xenolith.conformance._lab import Lab
-from xenolith.conformance._verdict import Failure, Skipped, expect, fail, skip
+from xenolith.conformance.lab import Lab
+from xenolith.conformance.verdict import Failure, Skipped, expect, fail, skip
 
 __all__ = ["Check", "Collection", "Failure", "Skipped", "expect", "fail", "skip"]
 
