@@ -6,6 +6,7 @@ measured in its own cache.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from oracle_svc.pipeline.results import Audit
 from oracle_svc.status import Status
-from xenolith.client import Client, oracle_calls
+from xenolith.client import Client, Options, oracle_calls
 from xenolith.client.results.scores import Score, Scores
 from xenolith.client.transport.retry import RetryPolicy
 from xenolith.contract.structure_messages import StructureMessage
@@ -26,6 +27,7 @@ from xenolith.errors import (
     UnimplementedError,
     XenolithError,
 )
+from xenolith.serving.hops import connection_of
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["RemoteAuditor", "RemoteAuditorSpec"]
@@ -56,6 +58,18 @@ class RemoteAuditorSpec(BaseModel):
     wait_s: float = Field(60.0, ge=0)
     """Seconds that this oracle's start waits for it."""
 
+    def connection(self) -> Options:
+        """Return how to reach it.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A file cannot be read, or a certificate comes without its key.
+        """
+        options = Options(tls=self.tls, tls_ca=self.tls_ca, tls_cert=self.tls_cert, tls_key=self.tls_key)
+        files = self.model_dump(include={"token_file", "tls_ca", "tls_cert", "tls_key"})
+        return replace(options, **connection_of(files, named="audit: "))
+
 
 class RemoteAuditor:
     """A second calculator at an address; thread-safe.
@@ -71,6 +85,8 @@ class RemoteAuditor:
 
     Raises
     ------
+    InvalidArgumentError
+        A file of `spec` cannot be read, or a certificate comes without its key.
     UnavailableError
         Nothing answers there.
     FailedPreconditionError
@@ -79,9 +95,7 @@ class RemoteAuditor:
 
     def __init__(self, spec: RemoteAuditorSpec) -> None:
         self.address = spec.address
-        token = spec.token_file.read_text("utf-8").strip() if spec.token_file else None
-        options = spec.model_dump(include={"tls", "tls_ca", "tls_cert", "tls_key"})
-        self._client = Client.connect(oracle=spec.address, token=token, **options)
+        self._client = Client.connect(oracle=spec.address, options=spec.connection())
         try:
             described = self._described(spec.wait_s)
             self._check(described)

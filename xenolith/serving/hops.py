@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from pydantic import Field, SecretStr
 
 from xenolith.serving.settings import ProcessSettings, StackVariable, file_content
 
-__all__ = ["HopSettings"]
+__all__ = ["HopSettings", "connection_of"]
 
 
 class HopSettings(ProcessSettings):
@@ -39,17 +40,40 @@ class HopSettings(ProcessSettings):
         InvalidArgumentError
             A file cannot be read.
         """
-        options: dict[str, Any] = {}
-        if self.services_token_file:
-            text = file_content(self.services_token_file, "services_token_file").decode(errors="replace")
-            options["token"] = text.strip()
-        elif self.services_token:
-            options["token"] = self.services_token.get_secret_value()
+        files = {"token_file": self.services_token_file}
         if self.services_tls_ca:
-            options["tls_ca"] = self.services_tls_ca
+            files["tls_ca"] = self.services_tls_ca
             if self.services_tls_cert and self.services_tls_key:
-                options |= {"tls_cert": self.services_tls_cert, "tls_key": self.services_tls_key}
-            for name in ("tls_ca", "tls_cert", "tls_key"):
-                if name in options:
-                    file_content(options[name], f"services_{name}")
+                files |= {"tls_cert": self.services_tls_cert, "tls_key": self.services_tls_key}
+        options = connection_of(files, named="services_")
+        if self.services_token and not self.services_token_file:
+            options["token"] = self.services_token.get_secret_value()
         return options
+
+
+def connection_of(files: Mapping[str, Path | None], *, named: str) -> dict[str, Any]:
+    """Return the options of a client's connection, as `xenolith.client.Options` takes them, from its files.
+
+    Parameters
+    ----------
+    files
+        By ``token_file``, whose content becomes the token, ``tls_ca``, ``tls_cert`` and ``tls_key``; None is
+        left out.
+    named
+        What their settings' names begin with, for errors.
+
+    Raises
+    ------
+    InvalidArgumentError
+        A file cannot be read; names the setting.
+    """
+    options: dict[str, Any] = {}
+    for name, file in files.items():
+        if file is None:
+            continue
+        content = file_content(file, f"{named}{name}")
+        if name == "token_file":
+            options["token"] = content.decode(errors="replace").strip()
+        else:
+            options[name] = file
+    return options

@@ -184,5 +184,8 @@ def test_names_and_addresses_stand_side_by_side():
         specs_of('[{"address": "judge:50052", "hull": "x"}]')
     with pytest.raises(InvalidArgumentError, match="tls_cert and tls_key go together"):
         open_auditors('[{"address": "judge:50052", "tls_cert": "judge.pem"}]')
+    for name in ("token_file", "tls_ca"):
+        with pytest.raises(InvalidArgumentError, match=f"audit: {name}: nowhere cannot be read"):
+            open_auditors(json.dumps([{"address": "judge:50052", name: "nowhere"}]))
     with pytest.raises(InvalidArgumentError, match="no port"):
         open_auditors('[{"address": "judge"}]')
