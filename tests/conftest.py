@@ -27,11 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """Folder with the Materials Project's crystals: XENOLITH_DATA, or ``../shared/data`` beside the root."""
-    folder = Path(os.environ.get("XENOLITH_DATA") or ROOT.parent / "shared" / "data")
-    if not (folder / "mp20.parquet").is_file():
+    """Folder with the Materials Project's crystals."""
+    folder = os.environ.get("XENOLITH_DATA")
+    if not folder:
+        pytest.skip("set XENOLITH_DATA to a folder with mp20.parquet (xenolith data fetch mp-20)")
+    if not (Path(folder) / "mp20.parquet").is_file():
         pytest.skip(f"no mp20.parquet in {folder}: set XENOLITH_DATA to the folder that has it")
-    return folder
+    return Path(folder)
 
 
 @pytest.fixture(scope="session")
