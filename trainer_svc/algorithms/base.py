@@ -140,6 +140,8 @@ class Algorithm(Protocol):
     """Whether a moving average of the policy is kept, whatever the hold says."""
     samples_average: ClassVar[bool]
     """Whether that average is the policy: what samples, what is evaluated and what the run ends with."""
+    learns_as_data: ClassVar[bool]
+    """Whether the samples it learns from are the policy's targets, as the crystals of pretraining were."""
     defaults: ClassVar[Mapping[str, Any]]
     """Fields of the run's configuration that this algorithm wants where the user says nothing."""
     Settings: ClassVar[type[Model]]

@@ -26,6 +26,7 @@ __all__ = ["ExpertIteration"]
 class ExpertIteration(ForwardProcess):
     """Expert iteration."""
 
+    learns_as_data: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, Any]] = {"optimizer": {"kl_weight": 0.15}}
 
     @staticmethod

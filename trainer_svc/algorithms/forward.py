@@ -60,6 +60,7 @@ class ForwardProcess(ABC):
     needs_trajectory: ClassVar[bool] = False
     needs_average: ClassVar[bool] = False
     samples_average: ClassVar[bool] = False
+    learns_as_data: ClassVar[bool] = False
     needs_base: ClassVar[bool] = False
     """Whether the loss uses the base policy's velocity, whatever ``kl_weight`` is."""
     needs_old: ClassVar[bool] = False

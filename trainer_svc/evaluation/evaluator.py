@@ -1,8 +1,8 @@
 """Evaluation of a policy: fresh samples, scored together, shares with bootstrap intervals."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trainer_svc.config.run_config import Cleanup, EvaluationSettings, Finishing, RolloutSampler
 from trainer_svc.evaluation.audits import Audited, audits_of, summary_of
+from trainer_svc.evaluation.beyond import FurtherNovelty, further_flags, further_novelty, novel_beside
 from trainer_svc.evaluation.chemistry import chemistry_metrics
 from trainer_svc.evaluation.headline import estimates
 from trainer_svc.rewards.measurements import STATUS_PREFIX, Measurements
@@ -20,9 +21,9 @@ from trainer_svc.services.policy_link import PolicyLink
 from trainer_svc.services.scoring import Relaxed, Scorer
 from xenolith.client import Samples
 from xenolith.contract.evaluations import put_estimate
-from xenolith.crystal import CrystalBatch
+from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.headlines import RELAXED_HEADLINES, grade_means
-from xenolith.intervals import Estimate
+from xenolith.intervals import Estimate, bootstrap
 from xenolith.v1 import generator_pb2, oracle_pb2, trainer_pb2
 
 __all__ = ["Evaluated", "EvaluationPlan", "Evaluator", "headline_estimates", "to_proto"]
@@ -50,6 +51,8 @@ class EvaluationPlan:
     """The contract's RelaxOptions in JSON form; None: no relaxed metrics."""
     audit_calculator_ids: tuple[str, ...] = ()
     """Second calculators that judge the samples."""
+    further: bool = True
+    """Compare with the oracle's further references, and with the run's own targets."""
 
     @classmethod
     def of(
@@ -79,10 +82,12 @@ class EvaluationPlan:
         """Resolve the settings of an evaluation during a run, by which its policy is chosen.
 
         Its seeds are its own, so that the final figures are of samples that nothing was chosen by; it neither
-        relaxes nor audits.
+        relaxes nor audits, and knows no further references.
         """
         plain = settings.model_copy(update={"seeds": (), "relax": None, "audit_calculator_ids": ()})
-        return cls.of(plain, rollout, derive_seed(run_seed, "choice"), settings.n_during)
+        return replace(
+            cls.of(plain, rollout, derive_seed(run_seed, "choice"), settings.n_during), further=False
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +104,8 @@ class Evaluated:
     audits: tuple[Audited, ...]
     wall_s: float
     relaxed: "EvaluatedRelaxed | None" = None
+    further: tuple[FurtherNovelty, ...] = ()
+    """Comparisons with the oracle's further references."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +133,12 @@ class Evaluator:
         """
         self._conditions, self._link, self._scorer = conditions, link, scorer
 
-    async def evaluate(self, plan: EvaluationPlan, on_progress: Callable[[str, int, int], None]) -> Evaluated:
+    async def evaluate(
+        self,
+        plan: EvaluationPlan,
+        on_progress: Callable[[str, int, int], None],
+        targets: Sequence[Crystal] = (),
+    ) -> Evaluated:
         """Evaluate the policy that the link has published.
 
         Parameters
@@ -135,6 +147,8 @@ class Evaluator:
             What to sample.
         on_progress
             Told stage, samples done and samples in all; may raise to stop.
+        targets
+            Crystals that the policy was trained on as if they were data.
         """
         began, before = time.monotonic(), self._scorer.calculator_evaluations
         total = plan.n * len(plan.seeds)
@@ -143,6 +157,15 @@ class Evaluator:
         # All at once: uniqueness is judged among all samples.
         scored = await self._scorer.score(samples.crystals, await self._scorer.headline())
         on_progress("score", total, total)
+        shares = headline_estimates(scored.measured, plan)
+        further: tuple[FurtherNovelty, ...] = ()
+        if plan.further and "novel" in shares:
+            further = await further_novelty(self._scorer, samples.crystals)
+            beside = await novel_beside(self._scorer, samples.crystals, scored.measured, targets)
+            shares |= {
+                name: bootstrap(flags, resamples=plan.resamples, seed=_bootstrap_seed(plan))
+                for name, flags in further_flags(scored.measured, further, beside)
+            }
         relaxed = None
         if plan.relax is not None:
             relaxed = await self._relaxed(
@@ -154,11 +177,12 @@ class Evaluator:
             policy_version=samples.policy_version,
             crystals=samples.crystals,
             measured=scored.measured,
-            estimates=headline_estimates(scored.measured, plan),
+            estimates=shares,
             provenance=scored.provenance,
             oracle_calls=total if relaxed is None else 3 * total,
             wall_s=time.monotonic() - began,
             relaxed=relaxed,
+            further=further,
         )
 
     async def _relaxed(

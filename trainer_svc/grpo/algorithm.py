@@ -34,6 +34,7 @@ class Grpo:
     needs_trajectory: ClassVar[bool] = True
     needs_average: ClassVar[bool] = False
     samples_average: ClassVar[bool] = False
+    learns_as_data: ClassVar[bool] = False
     defaults: ClassVar[Mapping[str, Any]] = {}
     Settings: ClassVar[type[Model]] = NoSettings
 

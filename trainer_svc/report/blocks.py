@@ -10,8 +10,8 @@ import numpy as np
 from trainer_svc.report.data import Policy, ReportData
 from trainer_svc.report.drawing import draw
 from trainer_svc.report.theme import COLOURS
-from xenolith.contract.evaluations import estimate_of
-from xenolith.headlines import HEADLINES, Headline, headline
+from xenolith.contract.evaluations import EXCLUDING_OWN_TARGETS, estimate_of, further_novelty
+from xenolith.headlines import HEADLINES, headline
 from xenolith.intervals import Estimate
 from xenolith.v1 import trainer_pb2
 
@@ -69,7 +69,11 @@ def comparison(policies: Sequence[Policy]) -> str:
     change = "<th>change</th>" if len(policies) == 2 else ""
     ordered = [headline(name) for name in _FIRST]
     ordered += [metric for metric in HEADLINES if metric not in ordered]
-    rows = "".join(_row(metric, policies) for metric in ordered)
+    rows = "".join(_row(metric.name, metric.label, metric.words, policies) for metric in ordered)
+    further = [further_novelty(policy.evaluation) for policy in policies]
+    for name in dict.fromkeys(name for shares in further for name in shares):
+        if any(shares.get(name) for shares in further):
+            rows += _row(name, name.replace("_", " "), _words_of(name), policies)
     return f"<table><tr><th></th>{heads}{change}<th class='bar'>0 to 100 %</th></tr>{rows}</table>"
 
 
@@ -132,13 +136,21 @@ def warnings_list(warnings: Sequence[str]) -> str:
     return f'<ul class="warnings">{"".join(f"<li>{escape(text)}</li>" for text in warnings)}</ul>'
 
 
-def _row(metric: Headline, policies: Sequence[Policy]) -> str:
-    estimates = [estimate_of(policy.evaluation, metric.name) for policy in policies]
+def _words_of(name: str) -> str:
+    """Say what a share of novelty beyond the run's reference means."""
+    if name == EXCLUDING_OWN_TARGETS:
+        return "what the run learnt as if it were data counts as known"
+    kind, _, other = name.partition("_")
+    return f"also not in {other}" if kind == "novel" else f"new to the run's reference, listed in {other}"
+
+
+def _row(name: str, label: str, words: str, policies: Sequence[Policy]) -> str:
+    estimates = [estimate_of(policy.evaluation, name) for policy in policies]
     cells = "".join(f"<td>{_share(estimate)}</td>" for estimate in estimates)
     change = f"<td{_change(*estimates)}</td>" if len(estimates) == 2 else ""
     bars = f'<td class="bar">{_bars(policies, estimates)}</td>'
-    title = f"<td>{metric.label}<span class='what'>{metric.words}</span></td>"
-    return f"<tr{' class=main' if metric.name == 'msun' else ''}>{title}{cells}{change}{bars}</tr>"
+    title = f"<td>{escape(label)}<span class='what'>{escape(words)}</span></td>"
+    return f"<tr{' class=main' if name == 'msun' else ''}>{title}{cells}{change}{bars}</tr>"
 
 
 def _share(estimate: Estimate | None) -> str:

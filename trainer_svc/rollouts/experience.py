@@ -65,7 +65,7 @@ class Experience:
         rewards: FloatColumn,
         wanted: NDArray[np.bool_],
         latents: Tensor,
-    ) -> None:
+    ) -> NDArray[np.bool_]:
         """Remember a step.
 
         Parameters
@@ -78,6 +78,11 @@ class Experience:
             (B,) whether each is metastable, unique and novel.
         latents
             (T, L) final latents.
+
+        Returns
+        -------
+        (B,) bool
+            Which samples are kept for replay.
         """
         formulas = [crystal.formula for crystal in crystals]
         if self._config.reward.creativity.memory:
@@ -87,16 +92,21 @@ class Experience:
             )
         if self._config.atom_counts.curriculum is not None:
             self._successes.add(crystals.num_atoms, wanted)
+        kept = np.zeros(len(crystals), dtype=bool)
         if self._config.replay.size:
             starts = crystals.offsets
-            self._keep(
-                _Kept(
+            found = {
+                int(index): _Kept(
                     formula=formulas[index],
                     reward=float(rewards[index]),
                     latents=latents[int(starts[index]) : int(starts[index + 1])].clone(),
                 )
                 for index in np.flatnonzero(wanted)
-            )
+            }
+            self._keep(found.values())
+            for index, one in found.items():
+                kept[index] = any(one is other for other in self._kept)
+        return kept
 
     def emphasis(self, counts: list[int]) -> NDArray[np.float64] | None:
         """Factors of the probabilities of atom counts; None without curriculum."""

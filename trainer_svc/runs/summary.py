@@ -4,7 +4,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from xenolith.contract.evaluations import audit_figures, estimate_of
+from xenolith.contract.evaluations import audit_figures, estimate_of, further_novelty
 from xenolith.headlines import HEADLINES
 from xenolith.v1 import trainer_pb2
 
@@ -14,10 +14,10 @@ __all__ = ["evaluation_summary", "run_summary"]
 def evaluation_summary(evaluation: trainer_pb2.Evaluation) -> dict[str, Any]:
     """Shares in [0, 1], with the 95 % interval of each as ``<name>_ci95``; null where not measured."""
     summary: dict[str, Any] = {"n": evaluation.n}
-    for metric in HEADLINES:
-        estimate = estimate_of(evaluation, metric.name)
-        summary[metric.name] = estimate and estimate.value
-        summary[f"{metric.name}_ci95"] = estimate and [estimate.low, estimate.high]
+    shares = {metric.name: estimate_of(evaluation, metric.name) for metric in HEADLINES}
+    for name, estimate in (shares | further_novelty(evaluation)).items():
+        summary[name] = estimate and estimate.value
+        summary[f"{name}_ci95"] = estimate and [estimate.low, estimate.high]
     summary["policy_version"] = evaluation.policy_version
     summary["audit"] = audit_figures(evaluation.audits)
     summary["relaxed_audit"] = audit_figures(evaluation.relaxed.audits)

@@ -170,16 +170,43 @@ class Scorer:
         settings.audit_calculator_ids[:] = calculator_ids
         return await self._ask(crystals, (oracle_pb2.COMPONENT_AUDIT,), settings)
 
+    async def further_references(self) -> tuple[str, ...]:
+        """Ids of the oracle's references with known structures, but for the one that measures this run."""
+        described = (await self._oracle.describe()).references
+        own = self._scale.reference_id if self._scale else self._settings.reference_id
+        return tuple(info.id for info in described if info.id != own and info.num_structures)
+
+    async def novelty(
+        self, crystals: CrystalBatch, *, reference_id: str = "", known: CrystalBatch | None = None
+    ) -> Measurements:
+        """Compare a batch with known crystals, and measure nothing else; the scale of the run is not touched.
+
+        Parameters
+        ----------
+        reference_id
+            Of the oracle's; empty: as the run.
+        known
+            Crystals that count as known beside it.
+        """
+        settings = oracle_pb2.ScoreSettings()
+        settings.CopyFrom(self._settings)
+        settings.ClearField("relax")
+        settings.reference_id = reference_id or settings.reference_id
+        answer = await self._ask(crystals, (oracle_pb2.COMPONENT_NOVELTY,), settings, known)
+        return measurements_from(answer.scores)
+
     async def _ask(
         self,
         crystals: CrystalBatch,
         components: Sequence[int],
         settings: oracle_pb2.ScoreSettings | None = None,
+        known: CrystalBatch | None = None,
     ) -> oracle_pb2.ScoreResponse:
         request = oracle_pb2.ScoreRequest(
             crystals=batch_to_proto(crystals),
             components=components,  # type: ignore[arg-type]  # ints are an enum's values
             settings=settings or self._settings,
+            known=None if known is None else batch_to_proto(known),
         )
         if await self._is_long():
             answer = await self._long.score(request)

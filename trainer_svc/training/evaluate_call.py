@@ -15,11 +15,13 @@ from trainer_svc.evaluation.evaluator import EvaluationPlan, Evaluator, to_proto
 from trainer_svc.rollouts.conditions import Conditions
 from trainer_svc.rollouts.draws import AtomCountPrior
 from trainer_svc.runs.checkpoints import Checkpoints
+from trainer_svc.runs.targets import read_targets
 from trainer_svc.services.policy_link import PolicyLink, tensors_of, version_of
 from trainer_svc.services.remote import Generator, Oracle, patience
 from trainer_svc.services.scoring import Scorer
 from trainer_svc.training.manager import RunManager
 from xenolith.contract.bounds import check_bounded
+from xenolith.crystal import Crystal
 from xenolith.explain import explain
 from xenolith.v1 import trainer_pb2
 
@@ -79,7 +81,7 @@ async def _work(
     scorer = Scorer(
         oracle, json_format.MessageToDict(request.score_settings, preserving_proto_field_name=True)
     )
-    version, weights = await _weights(request, manager, generator)
+    version, weights, targets = await _policy(request, manager, generator)
     await link.publish(version, weights)
     prior = AtomCountPrior(source.atom_count_prior, counts, source.max_atoms)
     evaluator = Evaluator(Conditions.of(_conditions(request, manager), prior, source), link, scorer)
@@ -89,21 +91,23 @@ async def _work(
         progress = trainer_pb2.Progress(stage=stage, done=done, total=total)
         updates.put_nowait(trainer_pb2.EvaluateResponse(progress=progress))
 
-    evaluated = await evaluator.evaluate(plan, on_progress)
+    evaluated = await evaluator.evaluate(plan, on_progress, targets)
     return trainer_pb2.EvaluateResponse(evaluation=to_proto(evaluated))
 
 
-async def _weights(
+async def _policy(
     request: trainer_pb2.EvaluateRequest, manager: RunManager, generator: Generator
-) -> tuple[str, dict[str, Tensor]]:
-    """Policy of a run's step, or the bundle's own."""
+) -> tuple[str, dict[str, Tensor], list[Crystal]]:
+    """Version, weights and targets of the policy of a run's step, or of the bundle's own."""
     if not request.run_name:
         received = await generator.weights("base")
         tensors = tensors_of(received)
-        return version_of("base", 0, tensors), tensors
-    checkpoints = Checkpoints(manager.directory(request.run_name).checkpoints, keep=1_000)
+        return version_of("base", 0, tensors), tensors, []
+    directory = manager.directory(request.run_name)
+    checkpoints = Checkpoints(directory.checkpoints, keep=1_000)
     step, tensors = checkpoints.policy(request.step if request.HasField("step") else None)
-    return version_of(request.run_name, step, tensors), tensors
+    targets = read_targets(directory.path, step)
+    return version_of(request.run_name, step, tensors), tensors, targets
 
 
 def _conditions(request: trainer_pb2.EvaluateRequest, manager: RunManager) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from generator_svc.conditioning import wanted_conditions
@@ -40,6 +41,8 @@ class Learnt:
     rewards: Rewards
     advantages: Advantages
     update: UpdateStatistics
+    kept: NDArray[np.bool_]
+    """(B,) which samples are learnt from as if they were data, now or again."""
 
 
 class Learner:
@@ -147,10 +150,12 @@ class Learner:
         )
         if self.average is not None:
             follow(self.average, self.network, config.hold.decay_at(step))
-        self.experience.add(
+        kept = self.experience.add(
             crystals, measured, rewards.plain, valued.wanted, torch.from_numpy(collected.samples.latents)
         )
-        return Learnt(rewards=rewards, advantages=advantages, update=update)
+        if self._kind.learns_as_data:
+            kept = kept | (advantages.values > 0.0)
+        return Learnt(rewards=rewards, advantages=advantages, update=update, kept=kept)
 
 
 def _with_replay(batch: Batch, replayed: list[Tensor], advantage: float) -> Batch:

@@ -14,6 +14,7 @@ The loop is the only place that knows all the parts of a run, and none of them k
 
 import time
 
+import numpy as np
 import structlog
 from google.protobuf import json_format
 
@@ -26,6 +27,7 @@ from trainer_svc.rollouts.pipeline import Collected
 from trainer_svc.runs.checkpoints import TrainingState
 from trainer_svc.runs.summary import run_summary
 from trainer_svc.runs.tables import structure_table, write_table
+from trainer_svc.runs.targets import read_targets
 from trainer_svc.services.policy_link import version_of
 from trainer_svc.training.learner import step_event
 from trainer_svc.training.setup import Parts, Preparation
@@ -206,7 +208,10 @@ class Training:
         learnt = parts.learner.learn(collected, step, weight)
         event = step_event(step, collected, learnt)
         event.kl_weight = weight
-        parts.candidates.add(step, collected.samples.crystals, collected.scored.measured)
+        crystals, measured = collected.samples.crystals, collected.scored.measured
+        parts.candidates.add(step, crystals, measured)
+        kept = np.flatnonzero(learnt.kept)
+        parts.targets.add(step, "sampled", crystals.take(kept), measured.take(kept))
         state.step = step
         state.kl_weight = self._config.hold.next_kl_weight(weight, event.kl)
         state.policy_version = version_of(self._config.name, step, merged_state(parts.learner.policy))
@@ -220,6 +225,7 @@ class Training:
 
     def _checkpoint(self, parts: Parts) -> None:
         parts.state.candidates_bytes = parts.candidates.publish()
+        parts.targets.publish()
         experience = parts.learner.experience
         parts.state.experience = experience.state()
         self._checkpoints.save(parts.learner.weights, parts.state, experience.tensors())
@@ -260,7 +266,8 @@ class Training:
         latest = step == parts.state.step and step > 0
         weights = merged_state(parts.learner.policy) if latest else self._checkpoints.weights(step)[1]
         await parts.link.publish(version_of(self._config.name, step, weights), weights)
-        evaluated = await parts.evaluator.evaluate(plan, self._on_progress)
+        targets = read_targets(self._directory.path, step) if plan.further else []
+        evaluated = await parts.evaluator.evaluate(plan, self._on_progress, targets)
         event = trainer_pb2.EvaluationEvent(step=step, evaluation=to_proto(evaluated), choosing=choosing)
         self._log.events.append(trainer_pb2.WatchRunResponse(evaluation=event))
         parts.board.evaluation(step, event.evaluation)
@@ -273,7 +280,9 @@ class Training:
 
     def _keep(self, which: str, evaluated: Evaluated) -> None:
         path = self._directory.evaluation(which)
-        write_table(path.with_suffix(".parquet"), structure_table(evaluated.crystals, evaluated.measured))
+        beside = {name: values for other in evaluated.further for name, values in other.columns.items()}
+        table = structure_table(evaluated.crystals, evaluated.measured, beside)
+        write_table(path.with_suffix(".parquet"), table)
         document = json_format.MessageToDict(to_proto(evaluated), preserving_proto_field_name=True)
         write_json(path.with_suffix(".json"), document)
 

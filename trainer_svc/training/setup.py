@@ -15,6 +15,7 @@ from trainer_svc.runs.candidates import Candidates
 from trainer_svc.runs.checkpoints import Checkpoints, TrainingState
 from trainer_svc.runs.directory import RunDirectory
 from trainer_svc.runs.run_log import RunLog
+from trainer_svc.runs.targets import Targets
 from trainer_svc.runs.versions import software_versions, source_versions
 from trainer_svc.services.policy_link import PolicyLink, build_denoiser, tensors_of, version_of
 from trainer_svc.services.remote import Generator, Oracle
@@ -45,6 +46,7 @@ class Parts:
     pipeline: RolloutPipeline
     evaluator: Evaluator
     candidates: Candidates
+    targets: Targets
     board: Board
 
 
@@ -115,6 +117,8 @@ class Preparation:
         cached = measures.cache_backend not in {"", "none"}
         candidates = Candidates(self.directory.path)
         candidates.rewind(state.step, state.candidates_bytes)
+        targets = Targets(self.directory.path)
+        targets.rewind(state.step)
         return Parts(
             source=source,
             base=(version_of(self.config.name, 0, base), base),
@@ -127,6 +131,7 @@ class Preparation:
             ),
             evaluator=Evaluator(Conditions.of(asked, judged_prior, source), link, scorer),
             candidates=candidates,
+            targets=targets,
             board=Board(self.directory.tensorboard, state.step + 1),
         )
 

@@ -6,12 +6,36 @@ from typing import Any
 from xenolith.intervals import Estimate
 from xenolith.v1 import trainer_pb2
 
-__all__ = ["AUDIT_SHARES", "audit_figures", "estimate_of", "put_estimate"]
+__all__ = [
+    "AUDIT_SHARES",
+    "EXCLUDING_OWN_TARGETS",
+    "audit_figures",
+    "estimate_of",
+    "further_novelty",
+    "put_estimate",
+]
 
 _Evaluation = trainer_pb2.Evaluation | trainer_pb2.RelaxedEvaluation | trainer_pb2.AuditSummary
 
 AUDIT_SHARES = ("metastable", "msun", "agreement")
 """Shares that a second calculator gives of an evaluation, by their fields in ``AuditSummary``."""
+
+
+EXCLUDING_OWN_TARGETS = "novel_excluding_own_targets"
+"""Share of samples that are novel also where the crystals that the run learnt as data count as known."""
+
+_ALWAYS_TOLD = ("novel_mp2024", "rediscovered_mp2024", EXCLUDING_OWN_TARGETS)
+"""Keys of every summary, null where nothing was compared."""
+
+
+def further_novelty(evaluation: trainer_pb2.Evaluation) -> dict[str, Estimate | None]:
+    """Return the shares of novelty against more than the run's reference, by their keys in ``summary.json``.
+
+    ``novel_<name>`` are samples that the run's reference and the oracle's reference ``<name>`` lack,
+    ``rediscovered_<name>`` those that the latter has. None where there is no such reference.
+    """
+    compared = sorted(name for name in evaluation.shares if name.startswith(("novel_", "rediscovered_")))
+    return {name: estimate_of(evaluation, name) for name in dict.fromkeys((*_ALWAYS_TOLD, *compared))}
 
 
 def audit_figures(audits: Sequence[trainer_pb2.AuditSummary]) -> dict[str, Any] | None:

@@ -37,6 +37,8 @@ class GeometryOracle(oracle_pb2_grpc.OracleServiceServicer):
         self.calls = 0
         self.unable: set[int] = set()
         """Components that it cannot measure."""
+        self.references: dict[str, set[str]] = {}
+        """Formulas that each of its references knows, by id; of the first, which is its own, and others."""
 
     async def Describe(self, request: Any, context: Any) -> oracle_pb2.OracleServiceDescribeResponse:
         return oracle_pb2.OracleServiceDescribeResponse(
@@ -45,6 +47,10 @@ class GeometryOracle(oracle_pb2_grpc.OracleServiceServicer):
             components=_COMPONENTS - self.unable,
             cache_backend="none",
             properties=[oracle_pb2.PropertyInfo(name="gap", unit="eV")],
+            references=[
+                oracle_pb2.ReferenceInfo(id=name, num_structures=max(1, len(formulas)), hull_id="geometry")
+                for name, formulas in self.references.items()
+            ],
             audit_calculators=[oracle_pb2.CalculatorInfo(id="geometry-2")],
         )
 
@@ -64,8 +70,15 @@ class GeometryOracle(oracle_pb2_grpc.OracleServiceServicer):
                 _audit(score, name)
             if "gap" in request.settings.properties and score.valid:
                 score.properties["gap"] = 1.0 + score.e_above_hull
+        own = next(iter(self.references), "none")
+        given = batch_from_proto(request.known) if request.HasField("known") else ()
+        known = {crystal.formula for crystal in given}
+        known |= self.references.get(request.settings.reference_id or own, set())
+        for score in scores:
+            if score.valid and score.formula in known:
+                score.novel, score.nearest_reference = False, f"id of {score.formula}"
         provenance = oracle_pb2.ScoreProvenance(
-            calculator_id=self.calculator, reference_id="none", settings_digest=f"digest of {self.calculator}"
+            calculator_id=self.calculator, reference_id=own, settings_digest=f"digest of {self.calculator}"
         )
         return oracle_pb2.ScoreResponse(scores=scores, provenance=provenance)
 

@@ -8,9 +8,10 @@ from xenolith.cli.output import table
 from xenolith.cli.progress import Progress
 from xenolith.client import Client, Event, Run
 from xenolith.client.results.runs import evaluation_dict
-from xenolith.contract.evaluations import estimate_of
+from xenolith.contract.evaluations import estimate_of, further_novelty
 from xenolith.errors import XenolithError
 from xenolith.headlines import PRINCIPAL_HEADLINES, RELAXED_HEADLINES
+from xenolith.intervals import Estimate
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["ensure_succeeded", "fetch", "follow", "outcome", "rows", "summary"]
@@ -78,6 +79,10 @@ def rows(*evaluations: trainer_pb2.Evaluation | None) -> Iterator[tuple[str, ...
     yield ("samples", *("-" if e is None else str(e.n) for e in evaluations))
     for metric in PRINCIPAL_HEADLINES:
         yield (metric.label, *(_share(e, metric.name) for e in evaluations))
+    further = [{} if e is None else further_novelty(e) for e in evaluations]
+    for name in dict.fromkeys(name for shares in further for name in shares):
+        if any(shares.get(name) for shares in further):
+            yield (name.replace("_", " "), *(_told(shares.get(name)) for shares in further))
     relaxed = [e.relaxed if e is not None and e.HasField("relaxed") else None for e in evaluations]
     if any(e is not None for e in relaxed):
         for metric in RELAXED_HEADLINES:
@@ -85,7 +90,10 @@ def rows(*evaluations: trainer_pb2.Evaluation | None) -> Iterator[tuple[str, ...
 
 
 def _share(evaluation: trainer_pb2.Evaluation | trainer_pb2.RelaxedEvaluation | None, name: str) -> str:
-    share = evaluation and estimate_of(evaluation, name)
+    return _told(None if evaluation is None else estimate_of(evaluation, name))
+
+
+def _told(share: Estimate | None) -> str:
     return f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}]" if share else "-"
 
 

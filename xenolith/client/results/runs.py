@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from xenolith.contract.evaluations import audit_figures, estimate_of
+from xenolith.contract.evaluations import audit_figures, estimate_of, further_novelty
 from xenolith.contract.states import RUN_ENDED, run_state_name
 from xenolith.errors import DataLossError, InternalError
 from xenolith.headlines import HEADLINES, RELAXED_HEADLINES, Headline
@@ -128,6 +128,7 @@ def evaluation_dict(evaluation: trainer_pb2.Evaluation) -> dict[str, Any]:
     """Return an evaluation under the keys of ``card.json`` and ``summary.json``; shares in [0, 1]."""
     values: dict[str, Any] = {"n": evaluation.n}
     values |= _shares(evaluation, HEADLINES)
+    values |= {name: share and share.value for name, share in further_novelty(evaluation).items()}
     plain = {name: value for name, value in evaluation.metrics.items() if not name.startswith(_PREFIX)}
     values |= dict(sorted(plain.items()))
     if evaluation.audits:
