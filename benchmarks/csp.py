@@ -207,7 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _known(table: CrystalTable, index: int) -> Crystal:
     atoms = slice(int(table.offsets[index]), int(table.offsets[index + 1]))
     return Crystal(
-        lattice=table.lattices[index], numbers=table.numbers[atoms], frac_coords=table.frac_coords[atoms]
+        lattice=table.lattices[index].astype(np.float64),
+        numbers=table.numbers[atoms].astype(np.int32),
+        frac_coords=table.frac_coords[atoms].astype(np.float64),
     )
 
 

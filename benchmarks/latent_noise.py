@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
@@ -63,7 +64,7 @@ def curves(
     autoencoders: Mapping[str, Autoencoder],
     table: CrystalTable,
     truth: Sequence[Structure],
-    energies: np.ndarray,
+    energies: NDArray[np.float64],
     calculator: Any,
 ) -> dict[str, list[dict[str, float]]]:
     stds = {name: latent_statistics(model, table, CPU)[1] for name, model in autoencoders.items()}
@@ -93,11 +94,11 @@ def curves(
 
 def _energy_rise(
     decoded: CrystalBatch,
-    valid: np.ndarray,
-    numbers: np.ndarray,
-    energies: np.ndarray,
+    valid: NDArray[np.bool_],
+    numbers: NDArray[np.int32],
+    energies: NDArray[np.float64],
     calculator: Any,
-) -> np.ndarray:
+) -> NDArray[np.float64]:
     """(S,) eV/atom of the decoded geometries with the right elements; NaN without a finite energy."""
     chosen = np.flatnonzero(valid)
     righted = dataclasses.replace(decoded, numbers=numbers).take(chosen)
@@ -106,7 +107,7 @@ def _energy_rise(
     return rise
 
 
-def _spread(rise: np.ndarray) -> dict[str, float]:
+def _spread(rise: NDArray[np.float64]) -> dict[str, float]:
     known = len(rise) > 0
     return {
         "mean_energy_rise": float(rise.mean()) if known else float("nan"),

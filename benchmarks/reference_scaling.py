@@ -24,6 +24,7 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from benchmarks.command_line import benchmark_parser, parse, publish
 from oracle_svc.crystals.amd import DEFAULT_K
@@ -120,7 +121,10 @@ def measure(path: Path, queries: int = 200, seed: int = 1) -> dict[str, float]:
     }
 
 
-def _each(call: Callable[[str, np.ndarray, np.ndarray], Any], asked: Sequence[tuple[str, Any, Any]]) -> float:
+def _each(
+    call: Callable[[str, NDArray[np.float64], NDArray[np.float64]], Any],
+    asked: Sequence[tuple[str, Any, Any]],
+) -> float:
     call(*asked[0])
     began = time.process_time()
     for query in asked:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from generator_svc.data.table import CrystalTable
 from xenolith.crystal import CrystalBatch
@@ -24,7 +25,7 @@ class Histogram:
     """Shares of a set of crystals, summing to 1 less what lies outside all bins."""
 
     labels: tuple[str, ...]
-    shares: np.ndarray
+    shares: NDArray[np.float64]
     """(bins,)."""
 
 
@@ -64,13 +65,15 @@ def distance(a: Histogram, b: Histogram) -> float:
 def table_batch(table: CrystalTable) -> CrystalBatch:
     """A table's crystals as the contract's columns."""
     return CrystalBatch(
-        num_atoms=table.num_atoms,
+        num_atoms=table.num_atoms.astype(np.int32),
         lattices=table.lattices.astype(float),
-        numbers=table.numbers,
+        numbers=table.numbers.astype(np.int32),
         frac_coords=table.frac_coords.astype(float),
     )
 
 
-def _counted(values: np.ndarray, bins: np.ndarray, labels: Sequence[str] | None = None) -> Histogram:
+def _counted(
+    values: NDArray[np.integer], bins: NDArray[np.int64], labels: Sequence[str] | None = None
+) -> Histogram:
     shares = np.array([(values == value).mean() for value in bins])
     return Histogram(labels=tuple(labels or [str(value) for value in bins]), shares=shares)

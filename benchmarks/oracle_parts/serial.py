@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.known.hull import Hull
 from oracle_svc.known.reference.structures import StructureTable
@@ -144,7 +145,7 @@ class SerialPath:
         return min(apart)
 
 
-def _amd(structure: Any) -> np.ndarray:
+def _amd(structure: Any) -> NDArray[np.float64]:
     """AMD vector (k,) by the `amd` package, which reads files."""
     import amd
     from pymatgen.io.cif import CifWriter

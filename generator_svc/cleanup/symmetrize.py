@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import spglib
+from numpy.typing import NDArray
 
 from xenolith.crystal import Crystal
 
@@ -46,8 +47,8 @@ def symmetrize(crystal: Crystal, tolerance: float) -> Crystal:
 
 
 def _operations(
-    lattice: np.ndarray, frac: np.ndarray, numbers: np.ndarray, tolerance: float
-) -> tuple[np.ndarray, np.ndarray] | None:
+    lattice: NDArray[np.float64], frac: NDArray[np.float64], numbers: NDArray[np.int32], tolerance: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Rotations (O, 3, 3) and translations (O, 3), or None where there is nothing to make exact."""
     try:
         dataset = spglib.get_symmetry_dataset(
@@ -61,12 +62,12 @@ def _operations(
 
 
 def _average_sites(
-    frac: np.ndarray,
-    numbers: np.ndarray,
-    metric: np.ndarray,
-    rotations: np.ndarray,
-    translations: np.ndarray,
-) -> np.ndarray | None:
+    frac: NDArray[np.float64],
+    numbers: NDArray[np.int32],
+    metric: NDArray[np.float64],
+    rotations: NDArray[np.float64],
+    translations: NDArray[np.float64],
+) -> NDArray[np.float64] | None:
     """(N, 3) mean of every site over the images that land on it; None if the images are no permutation."""
     images = np.einsum("oxy,ny->onx", rotations, frac) + translations[:, None]
     shift = images[:, :, None] - frac[None, None]
@@ -79,12 +80,12 @@ def _average_sites(
     operation = np.arange(len(rotations))[:, None]
     displacement = np.zeros_like(frac)
     np.add.at(displacement, target, shift[operation, np.arange(len(frac)), target])
-    moved: np.ndarray = frac + displacement / len(rotations)
+    moved: NDArray[np.float64] = frac + displacement / len(rotations)
     return moved
 
 
-def _root(metric: np.ndarray) -> np.ndarray:
+def _root(metric: NDArray[np.float64]) -> NDArray[np.float64]:
     """Symmetric square root of a positive definite matrix."""
     values, vectors = np.linalg.eigh(metric)
-    root: np.ndarray = (vectors * np.sqrt(values)) @ vectors.T
+    root: NDArray[np.float64] = (vectors * np.sqrt(values)) @ vectors.T
     return root

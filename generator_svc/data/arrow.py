@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from generator_svc.data.columns import Columns, Layout, layout_of
 from generator_svc.data.raw import Collector, LeftOut, OnError, RawCrystals, unreadable
@@ -73,8 +74,8 @@ def _csv(path: Path) -> Any:
     return pa.Table.from_pandas(frame, preserve_index=False)
 
 
-def _labels(table: Any, layout: Layout) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    scalars: dict[str, np.ndarray] = {}
+def _labels(table: Any, layout: Layout) -> tuple[dict[str, NDArray[np.float64]], tuple[str, ...]]:
+    scalars: dict[str, NDArray[np.float64]] = {}
     texts = []
     for name in table.column_names:
         kind = table.schema.field(name).type
@@ -92,7 +93,7 @@ def _from_texts(
     table: Any,
     layout: Layout,
     head: _Head,
-    scalars: dict[str, np.ndarray],
+    scalars: dict[str, NDArray[np.float64]],
     texts: tuple[str, ...],
     on_error: OnError,
 ) -> RawCrystals:
@@ -120,7 +121,7 @@ def _from_arrays(
     table: Any,
     layout: Layout,
     head: _Head,
-    scalars: dict[str, np.ndarray],
+    scalars: dict[str, NDArray[np.float64]],
     texts: tuple[str, ...],
     on_error: OnError,
 ) -> RawCrystals:
@@ -164,7 +165,7 @@ def _from_arrays(
     )
 
 
-def ragged_column(path: Path, table: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+def ragged_column(path: Path, table: Any, name: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Values of a column of lists, nested or as JSON text, all in a row, and (S,) how many each row has.
 
     Raises
@@ -204,7 +205,7 @@ def _lists_of_json(path: Path, name: str, column: Any) -> Any:
     return pa.array(rows)
 
 
-def _cells(values: np.ndarray, lengths: np.ndarray, good: np.ndarray) -> np.ndarray:
+def _cells(values: NDArray[Any], lengths: NDArray[np.int64], good: NDArray[np.bool_]) -> NDArray[np.float64]:
     cells = np.full((len(lengths), 3, 3), np.nan)
     ends = np.cumsum(lengths)
     for length in (6, 9):
@@ -214,7 +215,7 @@ def _cells(values: np.ndarray, lengths: np.ndarray, good: np.ndarray) -> np.ndar
     return cells[good]
 
 
-def _atomic_numbers(values: np.ndarray) -> np.ndarray:
+def _atomic_numbers(values: NDArray[Any]) -> NDArray[np.int64]:
     """Atomic numbers of numbers or symbols; 0 for what is neither."""
     if values.dtype.kind in "OU":
         symbols, index = np.unique(values.astype(str), return_inverse=True)
@@ -222,7 +223,9 @@ def _atomic_numbers(values: np.ndarray) -> np.ndarray:
     return np.nan_to_num(values, nan=0.0).astype(np.int64)
 
 
-def _fractional(positions: np.ndarray, lattices: np.ndarray, num_atoms: np.ndarray) -> np.ndarray:
+def _fractional(
+    positions: NDArray[np.float64], lattices: NDArray[np.float64], num_atoms: NDArray[np.int64]
+) -> NDArray[np.float64]:
     safe = np.where(np.abs(np.linalg.det(lattices)) > 0, 1.0, np.nan)[:, None, None] * lattices
     inverse = np.full_like(lattices, np.nan)
     fine = np.isfinite(safe).all(axis=(1, 2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from generator_svc.data.load import DataSettings
@@ -51,7 +52,7 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _too_large(ids: np.ndarray, fits: np.ndarray, max_atoms: int) -> dict[str, Any]:
+def _too_large(ids: NDArray[np.str_], fits: NDArray[np.bool_], max_atoms: int) -> dict[str, Any]:
     if fits.all():
         return {}
     return {
@@ -59,7 +60,7 @@ def _too_large(ids: np.ndarray, fits: np.ndarray, max_atoms: int) -> dict[str, A
     }
 
 
-def _figures(values: np.ndarray) -> dict[str, float | int | None]:
+def _figures(values: NDArray[np.float32]) -> dict[str, float | int | None]:
     finite = values[np.isfinite(values)].astype(float)
     if not len(finite):
         return {"labelled": 0, "mean": None, "std": None, "min": None, "max": None}

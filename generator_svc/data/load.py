@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from generator_svc.data.columns import Columns
@@ -91,7 +92,7 @@ def read_crystals(
     return _fitting(prepared, rows, max_atoms, max_atomic_number, tuple(scalars), split or "all")
 
 
-def _rows_of(prepared: Prepared, settings: DataSettings, which: str) -> np.ndarray:
+def _rows_of(prepared: Prepared, settings: DataSettings, which: str) -> NDArray[np.int64]:
     if settings.validation_fraction is None:
         split = settings.split if which == "train" else settings.validation_split
         return np.arange(len(prepared.table)) if split is None else _part(prepared, split)
@@ -101,7 +102,7 @@ def _rows_of(prepared: Prepared, settings: DataSettings, which: str) -> np.ndarr
     return rows[~held_out if which == "train" else held_out]
 
 
-def _part(prepared: Prepared, split: str) -> np.ndarray:
+def _part(prepared: Prepared, split: str) -> NDArray[np.int64]:
     parts = sorted(set(prepared.splits.tolist()) - {""})
     if not parts:
         raise DataError(
@@ -114,7 +115,7 @@ def _part(prepared: Prepared, split: str) -> np.ndarray:
     return np.flatnonzero(prepared.splits == split)
 
 
-def _chance(ids: np.ndarray) -> np.ndarray:
+def _chance(ids: NDArray[np.str_]) -> NDArray[np.float64]:
     """(S,) in [0, 1), a fixed number for every id, so that a crystal stays on its side when data is added."""
     digests = (hashlib.blake2b(str(i).encode(), digest_size=8).digest() for i in ids)
     return np.array([int.from_bytes(digest, "big") / 2**64 for digest in digests])
@@ -122,7 +123,7 @@ def _chance(ids: np.ndarray) -> np.ndarray:
 
 def _fitting(
     prepared: Prepared,
-    rows: np.ndarray,
+    rows: NDArray[np.int64],
     max_atoms: int,
     max_atomic_number: int,
     scalars: tuple[str, ...],

@@ -7,11 +7,13 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import structlog
+from numpy.typing import NDArray
 
 from generator_svc.data.columns import Columns
 from generator_svc.data.raw import LeftOut, OnError, RawCrystals
@@ -37,7 +39,7 @@ class Prepared:
     """Where they come from."""
     table: CrystalTable
     """Those that are crystals, with every column of numbers."""
-    splits: np.ndarray
+    splits: NDArray[np.str_]
     """(S,) part of each; empty where the source has no parts."""
     texts: tuple[str, ...]
     """Columns that hold no numbers."""
@@ -102,7 +104,8 @@ def _crystals_only(raw: RawCrystals) -> RawCrystals:
     """Leave out, by reason, what no network could read."""
     empty = raw.num_atoms == 0
     index = np.repeat(np.arange(len(raw)), raw.num_atoms)
-    unknown, broken = np.zeros(len(raw), dtype=bool), ~np.isfinite(raw.lattices).all(axis=(1, 2))
+    unknown = np.zeros(len(raw), dtype=bool)
+    broken = ~np.asarray(np.isfinite(raw.lattices).all(axis=(1, 2)))
     unknown[index[(raw.numbers < 1) | (raw.numbers > 118)]] = True
     broken[index[~np.isfinite(raw.frac_coords).all(axis=1)]] = True
     volume = np.abs(np.linalg.det(np.where(broken[:, None, None], np.eye(3), raw.lattices)))
@@ -163,7 +166,7 @@ def _read(file: Path, source: Path) -> Prepared:
     made = pq.read_table(file)
     about = json.loads(made.schema.metadata[b"xenolith"])
 
-    def values(name: str) -> np.ndarray:
+    def values(name: str) -> NDArray[Any]:
         return made[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
 
     lengths = made["numbers"].combine_chunks().value_lengths().to_numpy().astype(np.int64)
@@ -189,7 +192,7 @@ def _read(file: Path, source: Path) -> Prepared:
     )
 
 
-def scalars_of(prepared: Prepared, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+def scalars_of(prepared: Prepared, names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
     """(S,) float32 of the columns asked for; NaN where a crystal has no finite number.
 
     Raises

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from generator_svc.data.table import DataError
 from xenolith.crystal import Crystal
@@ -53,19 +54,19 @@ class LeftOut:
 class RawCrystals:
     """Crystals of one source as columns."""
 
-    ids: np.ndarray
+    ids: NDArray[np.str_]
     """(S,) identifiers."""
-    splits: np.ndarray
+    splits: NDArray[np.str_]
     """(S,) part of each; empty where the source has no parts."""
-    num_atoms: np.ndarray
+    num_atoms: NDArray[np.int64]
     """(S,) int64."""
-    lattices: np.ndarray
+    lattices: NDArray[np.float64]
     """(S, 3, 3) float64 row vectors, Angstrom."""
-    numbers: np.ndarray
+    numbers: NDArray[np.int64]
     """(T,) int64 atomic numbers; 0 for what is no element."""
-    frac_coords: np.ndarray
+    frac_coords: NDArray[np.float64]
     """(T, 3) float64."""
-    scalars: dict[str, np.ndarray]
+    scalars: dict[str, NDArray[np.float64]]
     """(S,) float64 of every column of numbers; NaN where a crystal has none."""
     texts: tuple[str, ...]
     """Other columns, which hold no numbers."""
@@ -76,7 +77,7 @@ class RawCrystals:
     def __len__(self) -> int:
         return len(self.num_atoms)
 
-    def take(self, rows: np.ndarray) -> RawCrystals:
+    def take(self, rows: NDArray[np.int64]) -> RawCrystals:
         """The given crystals."""
         starts = np.concatenate([[0], np.cumsum(self.num_atoms)])
         counts = self.num_atoms[rows]
@@ -146,7 +147,7 @@ class Collector:
         self.left_out.add("unreadable", where)
 
     @property
-    def rows(self) -> np.ndarray:
+    def rows(self) -> NDArray[np.int64]:
         """(S,) rows of the source that the crystals came from."""
         return np.array(self._rows, dtype=np.int64)
 
@@ -195,5 +196,5 @@ def concatenated(parts: Iterator[RawCrystals]) -> RawCrystals:
     )
 
 
-def _joined(arrays: list[np.ndarray]) -> np.ndarray:
+def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(arrays) if arrays else np.empty(0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import spglib
 import torch
+from numpy.typing import NDArray
 
 from generator_svc.networks.autoencoder import CrystalTensors
 from generator_svc.networks.ragged import Ragged
@@ -24,24 +25,24 @@ class DataError(InvalidArgumentError, ValueError):
 class CrystalTable:
     """Crystals as columns, on Niggli-reduced right-handed cells."""
 
-    ids: np.ndarray
+    ids: NDArray[np.str_]
     """(S,) identifiers."""
-    num_atoms: np.ndarray
+    num_atoms: NDArray[np.int64]
     """(S,) int64."""
-    lattices: np.ndarray
+    lattices: NDArray[np.float32]
     """(S, 3, 3) float32 row vectors, Angstrom."""
-    numbers: np.ndarray
+    numbers: NDArray[np.int64]
     """(T,) int64 atomic numbers."""
-    frac_coords: np.ndarray
+    frac_coords: NDArray[np.float32]
     """(T, 3) float32 in [0, 1)."""
-    scalars: dict[str, np.ndarray] = field(default_factory=dict)
+    scalars: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     """(S,) float32 of each labelled column read, in the file's unit; NaN where a crystal has no label."""
 
     def __len__(self) -> int:
         return len(self.num_atoms)
 
     @property
-    def offsets(self) -> np.ndarray:
+    def offsets(self) -> NDArray[np.int64]:
         """(S + 1,) start of each crystal's atoms."""
         return np.concatenate([[0], np.cumsum(self.num_atoms)])
 
@@ -56,7 +57,7 @@ class CrystalTable:
             digest.update(np.ascontiguousarray(self.scalars[name]).tobytes())
         return digest.hexdigest()
 
-    def take(self, rows: np.ndarray) -> CrystalTable:
+    def take(self, rows: NDArray[np.int64]) -> CrystalTable:
         """The given crystals, in the given order."""
         atoms = self.atoms_of(rows)
         return CrystalTable(
@@ -77,7 +78,7 @@ class CrystalTable:
             lattice=torch.from_numpy(self.lattices).to(device),
         )
 
-    def atoms_of(self, rows: np.ndarray) -> np.ndarray:
+    def atoms_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Positions of the given crystals' atoms in the packed columns."""
         counts = self.num_atoms[rows]
         starts = self.offsets[:-1][rows]
@@ -85,7 +86,9 @@ class CrystalTable:
         return np.arange(counts.sum()) + shift
 
 
-def niggli_cell(cell: np.ndarray, frac: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def niggli_cell(
+    cell: NDArray[np.float64], frac: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The same crystal on its right-handed Niggli cell.
 
     Parameters
@@ -102,7 +105,9 @@ def niggli_cell(cell: np.ndarray, frac: np.ndarray) -> tuple[np.ndarray, np.ndar
     return cells[0], coords
 
 
-def niggli_cells(cells: np.ndarray, num_atoms: np.ndarray, frac: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def niggli_cells(
+    cells: NDArray[np.float64], num_atoms: NDArray[np.int64], frac: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`niggli_cell` of many crystals: (S, 3, 3), (S,) and (T, 3) to (S, 3, 3) and (T, 3)."""
     reduced = np.array(cells, dtype=float)
     for index, cell in enumerate(cells):
@@ -115,7 +120,7 @@ def niggli_cells(cells: np.ndarray, num_atoms: np.ndarray, frac: np.ndarray) -> 
     return reduced, np.remainder(coords, 1.0)
 
 
-def cells_from_parameters(parameters: np.ndarray) -> np.ndarray:
+def cells_from_parameters(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
     """Row vectors (S, 3, 3), Angstrom, of lengths (Angstrom) and angles (degrees) (S, 6).
 
     Right-handed, c along z. Impossible angles give flat cells or NaN.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from generator_svc.data.table import CrystalTable
@@ -54,7 +55,9 @@ class Predictor:
     """How well it does, as measured when it was trained."""
 
     @torch.no_grad()
-    def predict(self, latents: np.ndarray | Tensor, num_atoms: np.ndarray) -> np.ndarray:
+    def predict(
+        self, latents: NDArray[np.float32] | Tensor, num_atoms: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
         """Predict from latents.
 
         Parameters
@@ -80,13 +83,15 @@ class Predictor:
             )
         return torch.cat(found).numpy()
 
-    def predict_samples(self, bundle: LoadedBundle, latents: np.ndarray, num_atoms: np.ndarray) -> np.ndarray:
+    def predict_samples(
+        self, bundle: LoadedBundle, latents: NDArray[np.float32], num_atoms: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
         """Predict from the normalised latents that a generator with that bundle gave."""
         values = torch.as_tensor(np.asarray(latents, dtype=np.float32)).to(bundle.latent_mean.device)
         return self.predict(bundle.restore(values), num_atoms)
 
     @torch.no_grad()
-    def predict_crystals(self, table: CrystalTable) -> np.ndarray:
+    def predict_crystals(self, table: CrystalTable) -> NDArray[np.float32]:
         """Predict from crystals, through the encoder's means; (S,) float32 in `unit`."""
         device = next(self.head.parameters()).device
         found = [np.empty(0, dtype=np.float32)]

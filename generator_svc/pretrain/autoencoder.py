@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 from torch import Tensor
@@ -62,7 +63,7 @@ class AutoencoderTask:
         if run.freeze_encoder:
             self.model.encoder.requires_grad_(False)
 
-    def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, rows: NDArray[np.int64], step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Reconstruction of both stages plus KL."""
         crystals = shift_origin(self.table.take(rows).tensors(self.device))
         mean, log_variance = self.model.encode(crystals)

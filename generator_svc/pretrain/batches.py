@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from generator_svc.storage.run_settings import LoopSettings
 
@@ -14,7 +15,9 @@ __all__ = ["batches", "piece_of", "seed_of", "steps_per_epoch"]
 _BATCHES_SORTED_TOGETHER = 50
 
 
-def batches(num_atoms: np.ndarray, settings: LoopSettings, start: int) -> Iterator[tuple[int, np.ndarray]]:
+def batches(
+    num_atoms: NDArray[np.int64], settings: LoopSettings, start: int
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
     """(step, rows) from step `start` on; each epoch is a permutation derived from (seed, epoch).
 
     A training by the clock has no last one.
@@ -43,7 +46,7 @@ def steps_per_epoch(rows: int, settings: LoopSettings) -> int:
     return max(1, rows // settings.batch_size)
 
 
-def piece_of(rows: np.ndarray, piece: int, pieces: int) -> np.ndarray:
+def piece_of(rows: NDArray[np.int64], piece: int, pieces: int) -> NDArray[np.int64]:
     """Every `pieces`-th row from row `piece` on: pieces of one batch have alike sizes and atom counts."""
     return rows[piece::pieces]
 
@@ -59,8 +62,12 @@ def seed_of(seed: int, step: int, piece: int) -> int:
 
 
 def _bucketed(
-    order: np.ndarray, num_atoms: np.ndarray, batch_size: int, batches: int, draw: np.random.Generator
-) -> np.ndarray:
+    order: NDArray[np.int64],
+    num_atoms: NDArray[np.int64],
+    batch_size: int,
+    batches: int,
+    draw: np.random.Generator,
+) -> NDArray[np.int64]:
     """Batches of nearly equal atom counts, in random order; which crystals meet stays random.
 
     Crystals of so many batches that are near each other in the random order are sorted together, and every

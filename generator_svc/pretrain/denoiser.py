@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -98,7 +99,7 @@ class DenoiserTask:
             prior.mean.copy_(mean)
             prior.variance.copy_(variance)
 
-    def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, rows: NDArray[np.int64], step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean squared error of the velocity at times stratified over the batch."""
         table = self.table.take(rows)
         latents, ragged = self._latents(table)

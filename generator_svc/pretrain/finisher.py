@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from generator_svc.data.load import load_crystals
@@ -45,7 +46,7 @@ class FinisherTask:
         if run.initial_weights is not None:
             load_weights(self.model, run.initial_weights)
 
-    def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, dict[str, float | Tensor]]:
+    def loss(self, rows: NDArray[np.int64], step: int) -> tuple[Tensor, dict[str, float | Tensor]]:
         """Mean squared error of the noise on positions, and of that on cells, at levels drawn anew."""
         table = self.table.take(rows)
         noise = self._draw_levels(len(table))

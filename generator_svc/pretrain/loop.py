@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import structlog
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from generator_svc.data.table import CrystalTable
@@ -50,7 +51,7 @@ class Task(Protocol[Network]):
     table: CrystalTable
     """Training crystals."""
 
-    def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, Figures]:
+    def loss(self, rows: NDArray[np.int64], step: int) -> tuple[Tensor, Figures]:
         """Scalar loss, a mean over the given rows, and named figures to log."""
         ...
 
@@ -88,7 +89,7 @@ class Trainer:
         minutes = self.clock.seconds() / 60 if self.processes.first else 0.0
         return min(1.0, self.processes.sum([minutes])[0] / (self.settings.minutes or math.inf))
 
-    def gradient(self, rows: np.ndarray, step: int) -> dict[str, float | Tensor]:
+    def gradient(self, rows: NDArray[np.int64], step: int) -> dict[str, float | Tensor]:
         """Accumulate the gradient of a batch over pieces and processes; returns this process's figures."""
         settings, figures = self.settings, dict[str, float | Tensor]()
         self.optimizers.zero_grad()
@@ -118,7 +119,9 @@ class Trainer:
         self._saved = now
         return True
 
-    def step(self, rows: np.ndarray, step: int, passed: float) -> tuple[bool, dict[str, float | Tensor]]:
+    def step(
+        self, rows: NDArray[np.int64], step: int, passed: float
+    ) -> tuple[bool, dict[str, float | Tensor]]:
         """Take one step, `passed` of the training behind it; whether it was taken, and its figures.
 
         Raises

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import structlog
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -62,7 +63,7 @@ class LatentTask:
         self.model.feature_mean.copy_(mean)
         self.model.feature_std.copy_(std)
 
-    def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, rows: NDArray[np.int64], step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Smooth L1 of the standardised labels, on latents drawn from the posterior."""
         table, atoms = self.table.take(rows), torch.from_numpy(self.table.atoms_of(rows))
         mean, log_variance = (part[atoms].to(self.device) for part in self._posterior)
@@ -77,7 +78,7 @@ class LatentTask:
         return errors(self.predict(model, self.validation), self.validation.scalars[self.run.column])
 
     @torch.no_grad()
-    def predict(self, model: PropertyHead, table: CrystalTable) -> np.ndarray:
+    def predict(self, model: PropertyHead, table: CrystalTable) -> NDArray[np.float32]:
         """(S,) predictions from posterior means."""
         parts = [self._features(part) for part in _parts(table)]
         return np.concatenate([model.value(features, ragged).cpu().numpy() for features, ragged in parts])
@@ -115,7 +116,7 @@ class CompositionTask:
         self.model = CompositionHead(run.model).to(device)
         set_target(self.model.head, data.train.scalars[run.column])
 
-    def loss(self, rows: np.ndarray, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, rows: NDArray[np.int64], step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Smooth L1 of the standardised labels."""
         table = self.table.take(rows)
         crystals = table.tensors(self.device)
@@ -128,7 +129,7 @@ class CompositionTask:
         return errors(self.predict(model, self.validation), self.validation.scalars[self.run.column])
 
     @torch.no_grad()
-    def predict(self, model: CompositionHead, table: CrystalTable) -> np.ndarray:
+    def predict(self, model: CompositionHead, table: CrystalTable) -> NDArray[np.float32]:
         """(S,) predictions."""
         found = []
         for part in _parts(table):
@@ -155,7 +156,7 @@ class PropertyData:
             raise DataError(f"{run.data.path}: all labels of {run.column!r} are equal; nothing can be learnt")
 
 
-def set_target(head: PropertyHead, labels: np.ndarray) -> None:
+def set_target(head: PropertyHead, labels: NDArray[np.float32]) -> None:
     """Standardise by the training labels."""
     head.target_mean.fill_(float(labels.mean(dtype=np.float64)))
     head.target_std.fill_(float(labels.std(dtype=np.float64)))
@@ -169,7 +170,7 @@ def label_loss(
     return F.smooth_l1_loss(given, labels, beta=0.1)
 
 
-def errors(given: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def errors(given: NDArray[np.float32], labels: NDArray[np.float32]) -> dict[str, float]:
     """Mean absolute and root mean squared error, in the unit of the labels."""
     difference = given.astype(np.float64) - labels.astype(np.float64)
     return {"mae": float(np.abs(difference).mean()), "rmse": float(np.sqrt(np.square(difference).mean()))}

@@ -36,7 +36,7 @@ ASSIGNED = "assign_elements"
 class SamplePlan:
     """A checked request to sample."""
 
-    num_atoms: np.ndarray
+    num_atoms: NDArray[np.int64]
     """(n,) atoms of each sample."""
     seeds: NDArray[np.uint64]
     """(n,) uint64 seed of each sample."""
@@ -58,11 +58,11 @@ class SamplePlan:
 class SampledChunk:
     """Some finished samples."""
 
-    indices: np.ndarray
+    indices: NDArray[np.int64]
     """(b,) positions in the request."""
     crystals: CrystalBatch
     trajectory: Trajectory
-    embeddings: np.ndarray | None
+    embeddings: NDArray[np.float32] | None
     cleanup: tuple[str, ...] = ()
     """Clean-up done, for provenance."""
 
@@ -85,7 +85,7 @@ class Engine:
         """Atomic numbers that the bundle makes."""
         return [int(number) for number in self.loaded.bundle.manifest["elements"]]
 
-    def draw_atom_counts(self, seed: int, size: int) -> np.ndarray:
+    def draw_atom_counts(self, seed: int, size: int) -> NDArray[np.int64]:
         """(size,) atom counts of the bundle's prior, derived from the seed."""
         draw = np.random.default_rng([seed, 1])
         return draw.choice(self.loaded.atom_counts, size=size, p=self.loaded.atom_count_probabilities)
@@ -99,7 +99,7 @@ class Engine:
         draw = np.random.default_rng([seed, 3, index])
         return int(draw.choice(self.loaded.atom_counts[known], p=probabilities / probabilities.sum()))
 
-    def draw_seeds(self, seed: int, size: int) -> np.ndarray:
+    def draw_seeds(self, seed: int, size: int) -> NDArray[np.uint64]:
         """(size,) uint64 sample seeds; seed i depends on the request's seed and i alone."""
         return np.random.default_rng([seed, 2]).integers(0, 2**64, size=size, dtype=np.uint64)
 
@@ -116,7 +116,7 @@ class Engine:
                 return
 
     def _chunk(
-        self, policy: Policy, plan: SamplePlan, rows: np.ndarray, cancelled: Callable[[], bool]
+        self, policy: Policy, plan: SamplePlan, rows: NDArray[np.int64], cancelled: Callable[[], bool]
     ) -> SampledChunk:
         initial = None if plan.initial_seeds is None else plan.initial_seeds[rows].tolist()
         conditions = None
@@ -148,8 +148,8 @@ class Engine:
 
     def decode(
         self,
-        latents: np.ndarray,
-        num_atoms: np.ndarray,
+        latents: NDArray[np.generic],
+        num_atoms: NDArray[np.int64],
         finishing: FinishPlan | None,
         cleanup: CleanupPlan,
         cancelled: Callable[[], bool] = lambda: False,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from generator_svc.networks.denoiser import Denoiser
 from generator_svc.networks.lora import LoraConfig, merge
@@ -30,7 +31,7 @@ class Adapter:
     """The adapter that was merged into a policy, to be read back."""
 
     base_version: str
-    tensors: Mapping[str, np.ndarray]
+    tensors: Mapping[str, NDArray[np.float32]]
     config_json: str
 
 
@@ -175,7 +176,7 @@ def _adapted(base: Policy, weights: ReceivedWeights) -> Policy:
     return Policy(header.policy_version, denoiser, adapter)
 
 
-def _finite(name: str, array: np.ndarray) -> torch.Tensor:
+def _finite(name: str, array: NDArray[np.generic]) -> torch.Tensor:
     if not np.isfinite(array).all():
         raise invalid_field("chunk.data", f"{name} holds NaN or infinity")
     if array.size and np.abs(array).max() > MAX_WEIGHT:

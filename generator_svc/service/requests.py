@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from generator_svc.cleanup.plan import MAX_RELAX_STEPS, MAX_TOLERANCE, cleanup_plan
 from generator_svc.conditioning import check_conditions, fitting_atom_counts, formula, wanted_conditions
@@ -120,7 +121,9 @@ def sampler_settings(
     return SamplerSettings(steps=steps, eta=eta, guidance_scale=guidance)
 
 
-def decode_input(request: generator_pb2.DecodeRequest, latents: np.ndarray, engine: Engine) -> np.ndarray:
+def decode_input(
+    request: generator_pb2.DecodeRequest, latents: NDArray[np.generic], engine: Engine
+) -> NDArray[np.int64]:
     """Check a DecodeRequest; returns its atom counts."""
     _expect_autoencoder(request.expected_autoencoder_digest, engine, required=True)
     _check_batch("num_atoms", len(request.num_atoms))
@@ -152,7 +155,7 @@ def _check_batch(field: str, count: int) -> None:
         )
 
 
-def _atom_counts(request: generator_pb2.SampleRequest, engine: Engine) -> np.ndarray:
+def _atom_counts(request: generator_pb2.SampleRequest, engine: Engine) -> NDArray[np.int64]:
     given = np.array(request.num_atoms, dtype=np.int64)
     wanted = request.num_samples
     if len(given) and wanted not in (0, len(given)):
@@ -186,7 +189,7 @@ def _per_sample(request: generator_pb2.SampleRequest, size: int) -> Sequence[gen
 
 
 def _conditions(
-    request: generator_pb2.SampleRequest, num_atoms: np.ndarray, engine: Engine
+    request: generator_pb2.SampleRequest, num_atoms: NDArray[np.int64], engine: Engine
 ) -> Conditions | None:
     conditions, config = _per_sample(request, len(num_atoms)), engine.loaded.denoiser.config.conditions
     if config is None or not any(c.composition or c.chemical_system or c.properties for c in conditions):
@@ -194,7 +197,7 @@ def _conditions(
     return wanted_conditions(conditions, num_atoms.tolist(), config)
 
 
-def _check_atom_counts(num_atoms: np.ndarray, engine: Engine) -> None:
+def _check_atom_counts(num_atoms: NDArray[np.int64], engine: Engine) -> None:
     limit = int(engine.loaded.bundle.manifest["max_atoms"])
     wrong = np.flatnonzero((num_atoms < 1) | (num_atoms > limit))
     if len(wrong):
@@ -204,7 +207,7 @@ def _check_atom_counts(num_atoms: np.ndarray, engine: Engine) -> None:
         )
 
 
-def _seeds(values: object, field: str, size: int) -> np.ndarray | None:
+def _seeds(values: object, field: str, size: int) -> NDArray[np.uint64] | None:
     seeds = np.array(values, dtype=np.uint64)
     if len(seeds) == 0:
         return None

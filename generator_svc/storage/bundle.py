@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -48,9 +49,9 @@ class LoadedBundle:
     """(latent_dim,) its standard deviation."""
     finisher: Finisher | None
     """Finishes decoded crystals; not every bundle has one."""
-    atom_counts: np.ndarray
+    atom_counts: NDArray[np.int64]
     """(K,) atom counts of the prior."""
-    atom_count_probabilities: np.ndarray
+    atom_count_probabilities: NDArray[np.float64]
     """(K,) their probabilities, summing to 1."""
 
     @property
