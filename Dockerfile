@@ -1,12 +1,16 @@
 # One target per service, over shared layers: generator, oracle, trainer, and client (the SDK with its command line).
 #   docker build --target oracle -t xenolith-oracle .
 # Build arguments:
+#   PYTHON_IMAGE   the base image, by exact tag; PYTHON_DIGEST (sha256:...) holds it to one digest as well:
+#                  docker buildx imagetools inspect python:3.11.14-slim-bookworm
 #   TORCH_INDEX    package index for PyTorch; the default leaves the CUDA libraries out. For a GPU:
 #                  --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130. Empty: only PyPI and wheels/.
 #   ORACLE_EXTRAS  extras of the oracle's image: "oracle", or "oracle,mace" for the MACE calculators as well.
 #   ORACLE_ENVIRONMENTS  environments of calculators whose libraries clash with those: "sevennet" for SevenNet-l3i5.
 # A wheel of PyTorch found in wheels/ is used instead of any index.
-FROM python:3.11-slim-bookworm AS base
+ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
+ARG PYTHON_DIGEST=
+FROM ${PYTHON_IMAGE}${PYTHON_DIGEST:+@${PYTHON_DIGEST}} AS base
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

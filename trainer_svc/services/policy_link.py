@@ -23,7 +23,7 @@ __all__ = ["PolicyLink", "build_denoiser", "learnt_conditions", "tensors_of", "v
 
 
 class PolicyLink:
-    """Keeps a generator on the trainer's weights, also across the generator's restarts."""
+    """Keeps all replicas of a generator on the trainer's weights, also across their restarts."""
 
     def __init__(self, generator: Generator, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
         """Bind a generator.
@@ -92,14 +92,16 @@ class PolicyLink:
 
     async def _restore(self, refusal: FailedPreconditionError) -> None:
         """Push our weights again: a restarted generator serves its bundle's own policy."""
-        now = await self._generator.describe()
-        if now.bundle_digest != self._source.bundle_digest:
-            raise SourceChangedError(
-                f"the generator now serves bundle {now.bundle_name} {now.bundle_digest[:12]}, the run"
-                f" began with {self._source.bundle_name} {self._source.bundle_digest[:12]}; start it as"
-                " before, then resume the run"
-            ) from refusal
-        if now.policy_version == self.version:
+        replicas = await self._generator.describe_each()
+        for now in replicas:
+            if now.bundle_digest != self._source.bundle_digest:
+                raise SourceChangedError(
+                    f"the generator now serves bundle {now.bundle_name} {now.bundle_digest[:12]}, the run"
+                    f" began with {self._source.bundle_name} {self._source.bundle_digest[:12]}; start it as"
+                    " before, then resume the run"
+                ) from refusal
+        # Of several, the one that refused may have come or gone since.
+        if len(replicas) == 1 and replicas[0].policy_version == self.version:
             raise refusal
         await self._push()
 

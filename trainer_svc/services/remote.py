@@ -3,14 +3,16 @@
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from xenolith.client import Options, Samples, generator_calls, oracle_calls, weight_calls
-from xenolith.client.transport.calls import message_call
+from xenolith.client.transport.calls import Answered, message_call
 from xenolith.client.transport.endpoint import Endpoint
+from xenolith.client.transport.replicas import replicas
 from xenolith.client.transport.retry import AWAY, DOUBTFUL, ENDING, RetryPolicy
 from xenolith.client.transport.service_async import AsyncService
 from xenolith.contract.chunks import ReceivedWeights
@@ -19,6 +21,8 @@ from xenolith.v1 import generator_pb2, oracle_pb2
 __all__ = ["Generator", "Oracle", "Services", "patience"]
 
 log = structlog.get_logger(__name__)
+
+R = TypeVar("R")
 
 _TIMEOUT_S = 600.0
 
@@ -40,9 +44,29 @@ class Generator(AsyncService):
 
     async def push(
         self, header: generator_pb2.WeightsHeader, tensors: Mapping[str, NDArray[np.generic]]
-    ) -> generator_pb2.UpdateWeightsResponse:
-        """Replace the policy."""
-        return await self.call(weight_calls.uploading(header, tensors))
+    ) -> None:
+        """Replace the policy of every replica behind the address: any of them may be asked to sample."""
+        await self._on_each(lambda: weight_calls.uploading(header, tensors))
+
+    async def describe_each(self) -> list[generator_pb2.GeneratorServiceDescribeResponse]:
+        """Ask every replica behind the address what it has loaded."""
+        return await self._on_each(generator_calls.describe)
+
+    async def _on_each(self, call: Callable[[], Answered[R]]) -> list[R]:
+        """Make a call to each replica; all anew where one is away, since others may have taken its place."""
+
+        async def attempt() -> list[R]:
+            found = await replicas(self.address)
+            if len(found) == 1:
+                return [await self._attempt(call())]
+            answers = []
+            for replica in found:
+                endpoint, options = replica.endpoint(self._endpoint), replica.options(self._options)
+                async with AsyncService(endpoint, options) as one:
+                    answers.append(await one.call(call()))
+            return answers
+
+        return await self.repeat(attempt)
 
 
 class Oracle(AsyncService):

@@ -13,7 +13,12 @@ from xenolith.contract.ports import DEFAULT_PORTS
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCKERFILE = ROOT / "Dockerfile"
-FILES = (["compose.yaml"], ["compose.yaml", "compose.gpu.yaml"])
+FILES = (
+    ["compose.yaml"],
+    ["compose.yaml", "compose.gpu.yaml"],
+    ["compose.yaml", "compose.tls.yaml"],
+    ["compose.yaml", "compose.tls.yaml", "compose.gpu.yaml"],
+)
 PROGRAMS = (["docker", "compose"], ["docker-compose"])
 # Refused or ignored by docker-compose 1.29.
 ONLY_V2 = {"gpus", "develop", "configs", "extends", "pull_policy"}
@@ -22,8 +27,14 @@ ONLY_V2 = {"gpus", "develop", "configs", "extends", "pull_policy"}
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
     document = yaml.safe_load((ROOT / "compose.yaml").read_text())
-    assert set(document) <= {"services", "volumes", "x-service", "x-environment", "x-health"}
+    # `name` and `include` are unknown to docker-compose 1.29.
+    assert {key for key in document if not key.startswith("x-")} == {"services", "networks"}
     return document["services"]
+
+
+def variables(text: str) -> set[str]:
+    """Names that compose fills in; $$ is a dollar of the shell's."""
+    return set(re.findall(r"\$\{(\w+)", text.replace("$$", "")))
 
 
 def test_every_target_is_a_stage_of_the_dockerfile(services: dict[str, Any]) -> None:
@@ -50,13 +61,63 @@ def test_images_and_stack_listen_where_clients_look(services: dict[str, Any]) ->
     for name, port in DEFAULT_PORTS.items():
         stated = re.findall(r'EXPOSE (\d+)|127\.0\.0\.1:(\d+)|"--port", "(\d+)"', images[name])
         assert [int("".join(number)) for number in stated] == [port] * 3, f"{name} in the Dockerfile"
-        assert services[name]["ports"] == [f"127.0.0.1:${{XENOLITH_{name.upper()}_PORT:-{port}}}:{port}"]
+        assert f"127.0.0.1:${{XENOLITH_{name.upper()}_PORT:-{port}}}:{port}" in services["gateway"]["ports"]
         assert services[name]["healthcheck"]["test"][-1] == f"127.0.0.1:{port}"
     addresses = {name: f"{name}:{port}" for name, port in DEFAULT_PORTS.items()}
     for service in services.values():
         for variable, value in service.get("environment", {}).items():
-            if called := re.fullmatch(r"(generator|oracle|trainer):\d+", str(value)):
-                assert value == addresses[called[1]], variable
+            if called := re.search(r"\b(generator|oracle|trainer):\d+", str(value)):
+                assert called[0] == addresses[called[1]], variable
+    routes = [route.partition("=") for route in services["gateway"]["command"]]
+    assert {int(port) for port, _, _ in routes} == set(DEFAULT_PORTS.values())
+    for port, _, target in routes:
+        assert target.rstrip("}").endswith(f":{port}")
+
+
+def test_every_container_is_bounded_restarted_and_its_log_rotated(services: dict[str, Any]) -> None:
+    once = {"prepare", "quickstart", "client"}
+    for name, service in services.items():
+        assert {"mem_limit", "cpus", "pids_limit"} <= set(service), name
+        assert service["restart"] == ("no" if name in once else "unless-stopped"), name
+        assert service["logging"] == {
+            "driver": "json-file",
+            "options": {"max-size": "10m", "max-file": "5"},
+        }, name
+
+
+def test_what_can_be_scaled_publishes_no_port(services: dict[str, Any]) -> None:
+    assert {name for name, service in services.items() if "ports" in service} == {"gateway"}
+
+
+def test_redis_has_a_password_and_a_network_that_the_oracle_alone_shares(services: dict[str, Any]) -> None:
+    assert services["redis"]["networks"] == ["cache"]
+    assert {name for name, service in services.items() if "cache" in service.get("networks", ())} == {
+        "redis",
+        "oracle",
+    }
+    assert "requirepass" in "".join(services["redis"]["command"])
+
+
+def test_the_oracle_is_swapped_by_one_variable() -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    named = [line for line in text.splitlines() if "oracle:50052" in line]
+    assert named and all("${XENOLITH_ORACLE_ADDRESS:-oracle:50052}" in line for line in named)
+
+
+def test_images_are_pinned_by_exact_tags(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        if "build" in service or service["image"].startswith("xenolith-"):
+            continue
+        assert re.fullmatch(r"\$\{\w+:-\S+:\d+\.\d+\.\d+[\w.-]*\}", service["image"]), name
+    assert re.search(r"^ARG PYTHON_IMAGE=python:\d+\.\d+\.\d+-", DOCKERFILE.read_text(), re.MULTILINE)
+
+
+def test_the_example_of_settings_lists_every_variable() -> None:
+    used = set().union(*(variables(file.read_text()) for file in ROOT.glob("compose*.yaml")))
+    example = (ROOT / ".env.example").read_text()
+    listed = set(re.findall(r"^# ([A-Z_]+)=", example, re.MULTILINE))
+    inside = {"COMPOSE_FILE", "COMPOSE_PROFILES"}
+    assert listed - inside == used
 
 
 @pytest.mark.parametrize("files", FILES, ids="+".join)

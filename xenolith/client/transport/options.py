@@ -29,6 +29,8 @@ class Options:
     """Client certificate (PEM file), for services that want one; with `tls_key`."""
     tls_key: str | Path | None = None
     """Private key of `tls_cert`."""
+    server_name: str = ""
+    """Name that the service's certificate is to hold; empty: that of its address."""
     run_id: str = ""
     """Name of the run that the calls belong to; appears in the services' log lines."""
     attempts: int = 5
@@ -63,8 +65,10 @@ def credentials(options: Options) -> grpc.ChannelCredentials | None:
 
 def channel_options(options: Options, address: str) -> list[tuple[str, int | str]]:
     """Return the arguments of a channel to an address."""
+    named = ("grpc.ssl_target_name_override", "grpc.default_authority") if options.server_name else ()
     return [
         *proxy_arguments(address),
+        *((argument, options.server_name) for argument in named),
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
         ("grpc.enable_retries", 1),
