@@ -125,13 +125,18 @@ class EvaluationBuilder:
     """
 
     def __init__(
-        self, num_atoms: np.ndarray, embedding_size: int, *, forces: bool = False, stress: bool = False
+        self,
+        num_atoms: NDArray[np.integer],
+        embedding_size: int,
+        *,
+        forces: bool = False,
+        stress: bool = False,
     ) -> None:
         size = len(num_atoms)
         self._ends = np.cumsum(num_atoms)
         self._num_atoms = num_atoms
         self._energy = np.full(size, np.nan)
-        self._raw: np.ndarray | None = None
+        self._raw: NDArray[np.float64] | None = None
         self._embeddings = (
             np.full((size, embedding_size), np.nan, dtype=np.float32) if embedding_size else None
         )
@@ -149,10 +154,10 @@ class EvaluationBuilder:
         self,
         index: int,
         energy_per_atom: float,
-        embedding: np.ndarray | None = None,
+        embedding: NDArray[np.floating] | None = None,
         *,
-        forces: np.ndarray | None = None,
-        stress: np.ndarray | None = None,
+        forces: NDArray[np.floating] | None = None,
+        stress: NDArray[np.floating] | None = None,
         raw_energy_per_atom: float | None = None,
     ) -> None:
         """Record what was computed of structure `index`; a number that is not finite is a failure."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.elements import element_name
 from oracle_svc.crystals.neighbors import MAX_PAIRS
@@ -12,7 +13,10 @@ __all__ = ["screen"]
 
 
 def screen(
-    lattice: np.ndarray, numbers: np.ndarray, frac_coords: np.ndarray, elements: frozenset[int]
+    lattice: NDArray[np.float64],
+    numbers: NDArray[np.int32],
+    frac_coords: NDArray[np.float64],
+    elements: frozenset[int],
 ) -> tuple[Status, str] | None:
     """Return why a structure cannot be evaluated, or None.
 

@@ -56,7 +56,7 @@ class AmdBatch:
 def amd_vectors(
     batch: CrystalBatch,
     k: int = DEFAULT_K,
-    vector: Callable[[np.ndarray, np.ndarray, int], np.ndarray] | None = None,
+    vector: Callable[[NDArray[np.float64], NDArray[np.float64], int], NDArray[np.float64]] | None = None,
 ) -> AmdBatch:
     """Return the AMD vector of every structure; a bad one gets its own status.
 
@@ -86,7 +86,9 @@ def amd_vectors(
     return AmdBatch(vectors=vectors, statuses=tuple(statuses), messages=tuple(messages))
 
 
-def amd_of(lattice: np.ndarray, frac_coords: np.ndarray, k: int = DEFAULT_K) -> np.ndarray:
+def amd_of(
+    lattice: NDArray[np.float64], frac_coords: NDArray[np.float64], k: int = DEFAULT_K
+) -> NDArray[np.float64]:
     """Return the AMD vector (k,) in Angstrom of one crystal.
 
     Raises
@@ -106,12 +108,14 @@ def amd_of(lattice: np.ndarray, frac_coords: np.ndarray, k: int = DEFAULT_K) -> 
     raise SearchTooLargeError(f"no sphere with {k} neighbours around every atom was found")
 
 
-def chebyshev(vector: np.ndarray, others: np.ndarray) -> np.ndarray:
+def chebyshev(vector: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the largest differences (M,) in Angstrom between a vector (k,) and others (M, k)."""
     return np.abs(np.asarray(others, dtype=np.float64) - vector).max(axis=1, initial=0.0)
 
 
-def _average(center: np.ndarray, distance: np.ndarray, have: np.ndarray, k: int) -> np.ndarray:
+def _average(
+    center: NDArray[np.int64], distance: NDArray[np.float64], have: NDArray[np.int64], k: int
+) -> NDArray[np.float64]:
     """Average the k smallest distances of every centre."""
     order = np.lexsort((distance, center))
     first = np.cumsum(have) - have
@@ -119,7 +123,7 @@ def _average(center: np.ndarray, distance: np.ndarray, have: np.ndarray, k: int)
     return nearest.mean(axis=0)
 
 
-def _problem(lattice: np.ndarray, coords: np.ndarray) -> tuple[Status, str]:
+def _problem(lattice: NDArray[np.float64], coords: NDArray[np.float64]) -> tuple[Status, str]:
     if len(coords) == 0:
         return Status.MALFORMED, "it has no atoms"
     if not (np.isfinite(lattice).all() and np.isfinite(coords).all()):

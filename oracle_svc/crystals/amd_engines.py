@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.amd import amd_of
 from oracle_svc.crystals.neighbors import reduce_cell
@@ -28,7 +29,7 @@ class AmdEngine:
 
     name: AmdEngineName
     """Part of the settings digest: vectors of two engines never share a cache entry."""
-    vector: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+    vector: Callable[[NDArray[np.float64], NDArray[np.float64], int], NDArray[np.float64]]
     """(3, 3) lattice in Angstrom, (N, 3) fractional coordinates and k to the vector (k,) in Angstrom."""
 
 
@@ -53,7 +54,9 @@ def open_amd_engine(name: AmdEngineName) -> AmdEngine:
     return AmdEngine(name="package", vector=_by_package)
 
 
-def _by_package(lattice: np.ndarray, frac_coords: np.ndarray, k: int) -> np.ndarray:
+def _by_package(
+    lattice: NDArray[np.float64], frac_coords: NDArray[np.float64], k: int
+) -> NDArray[np.float64]:
     import amd
 
     # In very skewed cells the package ends its search too early; short vectors of the same lattice do not.

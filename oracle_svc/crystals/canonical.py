@@ -20,6 +20,7 @@ from functools import cached_property
 from itertools import pairwise, product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.lattice import lattice_maps, primitive_cell
 from oracle_svc.crystals.neighbors import find_neighbors
@@ -44,13 +45,13 @@ _MARGIN = 1.5e-4
 class CanonicalForm:
     """A crystal's primitive cell on a reduced basis, and its addresses."""
 
-    lattice: np.ndarray
+    lattice: NDArray[np.float64]
     """(3, 3) row vectors, Angstrom."""
-    numbers: np.ndarray
+    numbers: NDArray[np.int64]
     """(n,) atomic numbers."""
-    frac_coords: np.ndarray
+    frac_coords: NDArray[np.float64]
     """(n, 3), in [0, 1)."""
-    invariants: np.ndarray
+    invariants: NDArray[np.float64]
     """(4,) smooth invariants: edge of the cube per atom (Angstrom) and three weighted pair sums."""
 
     @cached_property
@@ -131,7 +132,11 @@ def same_crystal(a: CanonicalForm, b: CanonicalForm) -> bool:
 
 
 def _atoms_agree(
-    frac_a: np.ndarray, frac_b: np.ndarray, maps: np.ndarray, lattice_b: np.ndarray, blocks: list[slice]
+    frac_a: NDArray[np.float64],
+    frac_b: NDArray[np.float64],
+    maps: NDArray[np.float64],
+    lattice_b: NDArray[np.float64],
+    blocks: list[slice],
 ) -> bool:
     """Whether some map of the lattices and some translation take the atoms of a onto those of b.
 
@@ -153,7 +158,9 @@ def _atoms_agree(
     return False
 
 
-def _invariants(lattice: np.ndarray, numbers: np.ndarray, frac: np.ndarray) -> np.ndarray:
+def _invariants(
+    lattice: NDArray[np.float64], numbers: NDArray[np.int64], frac: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """(1 + channels,) invariants: size per atom, and weighted pair sums that fade out at the cutoff."""
     atoms = len(numbers)
     size = float(abs(np.linalg.det(lattice)) / atoms) ** (1.0 / 3.0)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from math import gcd
 
 import numpy as np
+from numpy.typing import NDArray
 from pymatgen.core import Composition
 from smact.screening import smact_validity
 
@@ -22,7 +23,7 @@ MAX_ELEMENTS = 6
 _LAST_KNOWN = 103
 
 
-def charge_neutral(numbers: np.ndarray) -> bool | None:
+def charge_neutral(numbers: NDArray[np.integer]) -> bool | None:
     """Whether common oxidation states can balance, with anions more electronegative than cations.
 
     Alloys of metals alone, and elements, pass.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.elmd import SIZE, elmd, positions_of
 
@@ -36,7 +37,9 @@ class Compositions:
         (C + 1,) where each composition begins in both.
     """
 
-    def __init__(self, elements: np.ndarray, amounts: np.ndarray, offsets: np.ndarray) -> None:
+    def __init__(
+        self, elements: NDArray[np.integer], amounts: NDArray[np.number], offsets: NDArray[np.int64]
+    ) -> None:
         counts = np.diff(offsets)
         places = positions_of(elements)
         owner = np.repeat(np.arange(len(counts)), counts)
@@ -56,14 +59,16 @@ class Compositions:
         """Compositions that can be compared: those with a place on the scale."""
         return len(self._order)
 
-    def nearest(self, target: np.ndarray) -> tuple[int, float] | None:
+    def nearest(self, target: NDArray[np.float64]) -> tuple[int, float] | None:
         """Index and distance of the composition nearest to a cumulative sum (103,); None if there is none."""
         likely = self._nearest_within(target, np.inf)
         if likely is None or likely[1] == 0.0:
             return likely
         return self._nearest_within(target, likely[1]) or likely
 
-    def within(self, target: np.ndarray, radius: float) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+    def within(
+        self, target: NDArray[np.float64], radius: float
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64], float]]:
         """Yield portions of compositions: indices, distances, and what the portions after it cannot go below.
 
         All compositions nearer than `radius` are among them; an infinite radius takes the few
@@ -86,7 +91,7 @@ class Compositions:
             beyond = float(bounds[near[start]]) - _SLACK if start < len(near) else np.inf
             yield rows, elmd(self._cumulative(rows), target), beyond
 
-    def _nearest_within(self, target: np.ndarray, radius: float) -> tuple[int, float] | None:
+    def _nearest_within(self, target: NDArray[np.float64], radius: float) -> tuple[int, float] | None:
         best: tuple[int, float] | None = None
         for rows, distances, bound in self.within(target, radius):
             place = int(distances.argmin())
@@ -96,7 +101,7 @@ class Compositions:
                 break
         return best
 
-    def _cumulative(self, rows: np.ndarray) -> np.ndarray:
+    def _cumulative(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n, 103) cumulative fractions."""
         counts = self._counts[rows]
         owner = np.repeat(np.arange(len(rows)), counts)
@@ -107,7 +112,7 @@ class Compositions:
         )
         return np.asarray(np.cumsum(flat.reshape(len(rows), SIZE), axis=1))
 
-    def _blocks(self) -> np.ndarray:
+    def _blocks(self) -> NDArray[np.float32]:
         """(C, 16) sums of the cumulative fractions over blocks of the scale, in the order of `_order`."""
         blocks = np.empty((len(self._order), _BLOCKS), dtype=np.float32)
         for start in range(0, len(self._order), 8192):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xenolith.elements import SYMBOLS
 
 __all__ = ["MASSES", "element_name"]
 
-MASSES: Final[np.ndarray] = np.array(
+MASSES: Final[NDArray[np.float64]] = np.array(
     [
         0.0,
         1.00794,

@@ -10,6 +10,7 @@ optimiser.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xenolith.elements import SYMBOLS
 
@@ -30,12 +31,12 @@ for _place, _symbol in enumerate(SCALE):
     _POSITIONS[SYMBOLS.index(_symbol)] = _place
 
 
-def positions_of(numbers: np.ndarray) -> np.ndarray:
+def positions_of(numbers: NDArray[np.integer]) -> NDArray[np.int64]:
     """Position on the scale of each atomic number; -1 for elements that have none."""
     return _POSITIONS[np.asarray(numbers, dtype=np.int64)]
 
 
-def cumulative(numbers: np.ndarray) -> np.ndarray | None:
+def cumulative(numbers: NDArray[np.integer]) -> NDArray[np.float64] | None:
     """Cumulative atomic fractions (103,) along the scale.
 
     Parameters
@@ -53,6 +54,6 @@ def cumulative(numbers: np.ndarray) -> np.ndarray | None:
     return np.asarray(np.cumsum(np.bincount(places, minlength=SIZE)) / len(places))
 
 
-def elmd(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def elmd(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distances (...) in steps of the scale between cumulative fractions (..., 103)."""
     return np.asarray(np.abs(a - b).sum(axis=-1))

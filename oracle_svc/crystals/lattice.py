@@ -9,6 +9,7 @@ import math
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.sites import Sites, wrapped
 
@@ -20,7 +21,7 @@ _PROBES = 4
 _COEFFICIENTS = np.array(list(product(range(-2, 3), repeat=3)), dtype=np.float64)
 
 
-def reduce_lattice(lattice: np.ndarray) -> np.ndarray:
+def reduce_lattice(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     """Minkowski-reduced basis of the lattice: the shortest possible, nearly orthogonal vectors.
 
     Semaev's greedy algorithm in three dimensions (Nguyen and Stehle, "Low-dimensional lattice basis reduction
@@ -43,8 +44,12 @@ def reduce_lattice(lattice: np.ndarray) -> np.ndarray:
 
 
 def primitive_cell(
-    lattice: np.ndarray, numbers: np.ndarray, frac_coords: np.ndarray, *, tolerance: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    lattice: NDArray[np.float64],
+    numbers: NDArray[np.int64],
+    frac_coords: NDArray[np.float64],
+    *,
+    tolerance: float,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
     """Smallest cell of the crystal, on a Minkowski-reduced basis.
 
     Parameters
@@ -70,7 +75,9 @@ def primitive_cell(
     return primitive, numbers[keep], wrapped(frac[keep] @ basis @ np.linalg.inv(primitive))
 
 
-def lattice_maps(source: np.ndarray, target: np.ndarray, *, tolerance: float) -> np.ndarray:
+def lattice_maps(
+    source: NDArray[np.float64], target: NDArray[np.float64], *, tolerance: float
+) -> NDArray[np.float64]:
     """Bases of the target's lattice that are congruent to the source's basis: at most 48.
 
     Parameters
@@ -106,7 +113,7 @@ def lattice_maps(source: np.ndarray, target: np.ndarray, *, tolerance: float) ->
     return maps[np.argsort(np.abs(maps - np.eye(3)).sum(axis=(1, 2)), kind="stable")]
 
 
-def _reduce_pair(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _reduce_pair(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """Gauss reduction of two vectors, the shorter first."""
     for _ in range(_MAX_STEPS):
         b = b - np.round((a @ b) / (a @ a)) * a
@@ -116,7 +123,9 @@ def _reduce_pair(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.stack([a, b])
 
 
-def _closest_in_plane(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+def _closest_in_plane(
+    a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Vector of the lattice of a and b that is closest to c; a and b are reduced."""
     aa, ab, bb, ca, cb = a @ a, a @ b, b @ b, c @ a, c @ b
     determinant = aa * bb - ab * ab
@@ -126,8 +135,8 @@ def _closest_in_plane(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray
 
 
 def _translations(
-    basis: np.ndarray, numbers: np.ndarray, frac: np.ndarray, tolerance: float
-) -> tuple[np.ndarray, np.ndarray]:
+    basis: NDArray[np.float64], numbers: NDArray[np.int64], frac: NDArray[np.float64], tolerance: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Translations inside the cell that map the crystal onto itself, and the orbit of each atom under them.
 
     The orbit's name is its lowest atom index. Only translations that join atoms of the rarest element can
@@ -158,7 +167,7 @@ def _translations(
     return frac[images[:, anchor]] - frac[anchor], images.min(axis=0)
 
 
-def _generated(images: np.ndarray, image: np.ndarray, anchor: int) -> np.ndarray:
+def _generated(images: NDArray[np.int64], image: NDArray[np.int64], anchor: int) -> NDArray[np.int64]:
     """(G, N) the group of translations, as the atoms that atoms land on, after one more has been found."""
     cosets = [images]
     power = image
@@ -168,7 +177,7 @@ def _generated(images: np.ndarray, image: np.ndarray, anchor: int) -> np.ndarray
     return np.concatenate(cosets)
 
 
-def _lattice_with(translations: np.ndarray) -> np.ndarray | None:
+def _lattice_with(translations: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Basis, in cell coordinates, of the lattice with these translations; None if it is no finer one.
 
     n translations form a group, so n times each is a lattice vector and everything is exact in integers. A
@@ -203,5 +212,5 @@ def _hermite_basis(rows: list[list[int]]) -> list[list[int]]:
     return basis
 
 
-def _norms(vectors: np.ndarray) -> np.ndarray:
+def _norms(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))

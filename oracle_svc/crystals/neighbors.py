@@ -43,7 +43,9 @@ class Neighbors:
     """(N, 3) Cartesian positions inside that cell, Angstrom."""
 
 
-def find_neighbors(lattice: np.ndarray, frac_coords: np.ndarray, radius: float) -> Neighbors:
+def find_neighbors(
+    lattice: NDArray[np.float64], frac_coords: NDArray[np.float64], radius: float
+) -> Neighbors:
     """Find every pair within `radius` (Angstrom), periodic images included.
 
     Parameters
@@ -60,7 +62,8 @@ def find_neighbors(lattice: np.ndarray, frac_coords: np.ndarray, radius: float) 
     volume, images = _num_images(lattice, radius)
     if images > _REDUCE_ABOVE:
         shorter = reduce_cell(lattice)
-        frac_coords = np.linalg.solve(shorter.T, (frac_coords @ lattice).T).T
+        solved = np.linalg.solve(shorter.T, (frac_coords @ lattice).T).T
+        frac_coords = np.asarray(solved, dtype=np.float64)
         lattice = np.ascontiguousarray(shorter)
         volume, images = _num_images(lattice, radius)
     frac_coords = frac_coords - np.floor(frac_coords)
@@ -80,7 +83,7 @@ def find_neighbors(lattice: np.ndarray, frac_coords: np.ndarray, radius: float) 
     )
 
 
-def reduce_cell(lattice: np.ndarray) -> np.ndarray:
+def reduce_cell(lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return short vectors of the same lattice (each vector reduced by the others, bounded sweeps)."""
     cell = np.array(lattice, dtype=np.float64)
     for _ in range(_MAX_SWEEPS):
@@ -94,7 +97,7 @@ def reduce_cell(lattice: np.ndarray) -> np.ndarray:
     return cell
 
 
-def _num_images(lattice: np.ndarray, radius: float) -> tuple[float, float]:
+def _num_images(lattice: NDArray[np.float64], radius: float) -> tuple[float, float]:
     """Volume of the cell, and how many of its images a sphere around it may touch.
 
     In plain numbers: this is called for every crystal, and numpy takes ten times as long for three vectors.
@@ -114,7 +117,7 @@ def _num_images(lattice: np.ndarray, radius: float) -> tuple[float, float]:
     return volume, images
 
 
-def _check_work(volume: float, images: float, positions: np.ndarray, radius: float) -> None:
+def _check_work(volume: float, images: float, positions: NDArray[np.float64], radius: float) -> None:
     """Bound what the search allocates: images, boxes of its grid, and pairs at the mean density."""
     count = len(positions)
     boxes = 27.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.canonical import TOLERANCE, CanonicalForm
 from oracle_svc.crystals.lattice import lattice_maps, primitive_cell
@@ -21,13 +22,13 @@ __all__ = ["Placement"]
 class Placement:
     """Where the atoms of a given crystal are in a primitive cell of the same crystal."""
 
-    turn: np.ndarray
+    turn: NDArray[np.float64]
     """(3, 3) orthogonal: takes row vectors of the primitive cell to the given orientation."""
-    cell: np.ndarray
+    cell: NDArray[np.float64]
     """(3, 3) whole coefficients of the given cell in the primitive one."""
-    atom: np.ndarray
+    atom: NDArray[np.int64]
     """(N,) atom of the primitive cell that each given atom is a copy of."""
-    offset: np.ndarray
+    offset: NDArray[np.float64]
     """(N, 3) what to add to its fractional coordinates there."""
 
     @classmethod
@@ -41,7 +42,7 @@ class Placement:
         """
         for basis in _bases(crystal, form):
             turn = _nearest_turn(form.lattice, basis)
-            cell = np.round(crystal.lattice @ np.linalg.inv(basis))
+            cell = np.asarray(np.round(crystal.lattice @ np.linalg.inv(basis)), dtype=np.float64)
             frac = crystal.frac_coords @ crystal.lattice @ np.linalg.inv(basis)
             for shift in _shifts(crystal, frac, form):
                 found = _landings(crystal, frac - shift, form)
@@ -50,7 +51,9 @@ class Placement:
                     return cls(turn=turn, cell=cell, atom=atom, offset=copies + shift)
         raise ValueError("the crystal is not the one that was computed")
 
-    def crystal(self, lattice: np.ndarray, frac_coords: np.ndarray, numbers: np.ndarray) -> Crystal:
+    def crystal(
+        self, lattice: NDArray[np.float64], frac_coords: NDArray[np.float64], numbers: NDArray[np.int32]
+    ) -> Crystal:
         """The given crystal after its primitive cell (in the form's orientation) became this one.
 
         Parameters
@@ -67,18 +70,18 @@ class Placement:
             frac_coords=own @ np.linalg.inv(self.cell),
         )
 
-    def forces(self, forces: np.ndarray) -> np.ndarray:
+    def forces(self, forces: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 3) forces in the primitive cell as (N, 3) on the given atoms."""
-        turned: np.ndarray = (forces @ self.turn)[self.atom]
+        turned: NDArray[np.float64] = (forces @ self.turn)[self.atom]
         return turned
 
-    def stress(self, stress: np.ndarray) -> np.ndarray:
+    def stress(self, stress: NDArray[np.float64]) -> NDArray[np.float64]:
         """(3, 3) stress in the given orientation."""
-        turned: np.ndarray = self.turn.T @ stress @ self.turn
+        turned: NDArray[np.float64] = self.turn.T @ stress @ self.turn
         return turned
 
 
-def _bases(crystal: Crystal, form: CanonicalForm) -> list[np.ndarray]:
+def _bases(crystal: Crystal, form: CanonicalForm) -> list[NDArray[np.float64]]:
     """Bases of the given crystal's primitive lattice that are congruent to the form's, likeliest first."""
     own, _, _ = primitive_cell(
         crystal.lattice, crystal.numbers.astype(np.int64), crystal.frac_coords, tolerance=TOLERANCE
@@ -86,14 +89,14 @@ def _bases(crystal: Crystal, form: CanonicalForm) -> list[np.ndarray]:
     return [whole @ own for whole in lattice_maps(form.lattice, own, tolerance=10.0 * TOLERANCE)]
 
 
-def _nearest_turn(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+def _nearest_turn(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
     """The orthogonal matrix nearest to the one that takes the source's basis to the target's."""
     left, _, right = np.linalg.svd(np.linalg.solve(source, target))
-    turn: np.ndarray = left @ right
+    turn: NDArray[np.float64] = left @ right
     return turn
 
 
-def _shifts(crystal: Crystal, frac: np.ndarray, form: CanonicalForm) -> list[np.ndarray]:
+def _shifts(crystal: Crystal, frac: NDArray[np.float64], form: CanonicalForm) -> list[NDArray[np.float64]]:
     """Translations that take an atom of the form's rarest element onto the first given one."""
     species, counts = np.unique(form.numbers, return_counts=True)
     rarest = species[np.argmin(counts)]
@@ -105,8 +108,8 @@ def _shifts(crystal: Crystal, frac: np.ndarray, form: CanonicalForm) -> list[np.
 
 
 def _landings(
-    crystal: Crystal, frac: np.ndarray, form: CanonicalForm
-) -> tuple[np.ndarray, np.ndarray] | None:
+    crystal: Crystal, frac: NDArray[np.float64], form: CanonicalForm
+) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
     """Atom (N,) of the form under each given atom and whole translations (N, 3) to it; None if one is off."""
     gaps = frac[:, None] - form.frac_coords[None]
     whole = np.round(gaps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 __all__ = ["Sites", "wrapped"]
@@ -21,12 +22,12 @@ class Sites:
         (3, 3) row vectors of a reduced cell, Angstrom, and (N, 3).
     """
 
-    def __init__(self, lattice: np.ndarray, frac_coords: np.ndarray) -> None:
+    def __init__(self, lattice: NDArray[np.float64], frac_coords: NDArray[np.float64]) -> None:
         self._lattice = lattice
         self._frac = wrapped(frac_coords)
         self._tree = cKDTree(self._frac, boxsize=1.0) if len(frac_coords) > _FEW else None
 
-    def nearest(self, points: np.ndarray) -> np.ndarray:
+    def nearest(self, points: NDArray[np.float64]) -> NDArray[np.int64]:
         """(...) index of the site nearest to each of the (..., 3) points, as fractions of the cell go."""
         if self._tree is not None:
             return np.asarray(self._tree.query(wrapped(points))[1], dtype=np.int64)
@@ -34,7 +35,7 @@ class Sites:
         gaps -= np.round(gaps)
         return np.asarray(np.einsum("...c,...c->...", gaps, gaps).argmin(axis=-1))
 
-    def under(self, points: np.ndarray, tolerance: float) -> np.ndarray:
+    def under(self, points: NDArray[np.float64], tolerance: float) -> NDArray[np.bool_]:
         """(...) whether all of (..., M, 3) points lie on sites, within a tolerance in Angstrom.
 
         A tolerance far below the distance of any two sites makes the nearest site in fractions of the cell
@@ -46,7 +47,7 @@ class Sites:
         return np.asarray((squared <= tolerance**2).all(axis=-1))
 
 
-def wrapped(frac_coords: np.ndarray) -> np.ndarray:
+def wrapped(frac_coords: NDArray[np.float64]) -> NDArray[np.float64]:
     """Fractional coordinates in [0, 1)."""
     inside = frac_coords - np.floor(frac_coords)
     return np.where(inside >= 1.0, 0.0, inside)

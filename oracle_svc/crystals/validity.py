@@ -60,7 +60,7 @@ class ValidityReport:
     """(B,) float64, Angstrom^3; NaN likewise."""
 
     @property
-    def valid(self) -> np.ndarray:
+    def valid(self) -> NDArray[np.bool_]:
         """(B,) bool."""
         return np.array([status is Status.OK for status in self.statuses], dtype=bool)
 

@@ -9,6 +9,7 @@ symmetric.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import expm
 
 from xenolith.crystal import Crystal
@@ -66,7 +67,7 @@ class Coordinates:
         moved = (moved - moved.mean(axis=0)) @ self._deformation
         return float(np.sqrt((moved**2).sum(axis=1).mean()))
 
-    def force(self, forces: np.ndarray, stress: np.ndarray | None) -> np.ndarray:
+    def force(self, forces: NDArray[np.float64], stress: NDArray[np.float64] | None) -> NDArray[np.float64]:
         """Force on the coordinates, (size,).
 
         Parameters
@@ -84,7 +85,7 @@ class Coordinates:
         on_cell = (by_strain + by_strain.T) / 2 / len(self._numbers)
         return np.concatenate([on_atoms, on_cell.ravel()])
 
-    def move(self, displacement: np.ndarray) -> None:
+    def move(self, displacement: NDArray[np.float64]) -> None:
         """Move the coordinates by (size,) Angstrom."""
         atoms = self._positions.size
         self._positions = self._positions + displacement[:atoms].reshape(-1, 3)
@@ -93,12 +94,12 @@ class Coordinates:
             self._deformation = expm(self._strain)
 
 
-def _exponential_adjoint(strain: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+def _exponential_adjoint(strain: NDArray[np.float64], gradient: NDArray[np.float64]) -> NDArray[np.float64]:
     """Derivative by a symmetric matrix, given the derivative by its exponential (both (3, 3)).
 
     The derivative of the exponential is self-adjoint at a symmetric matrix; it is the upper right block of
     the exponential of a matrix of blocks (Mathias, SIAM J. Matrix Anal. Appl. 17, 610 (1996)).
     """
     blocks = np.block([[strain, gradient], [np.zeros((3, 3)), strain]])
-    derivative: np.ndarray = expm(blocks)[:3, 3:]
+    derivative: NDArray[np.float64] = expm(blocks)[:3, 3:]
     return derivative

@@ -7,6 +7,7 @@ both take the same way.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["Fire"]
 
@@ -34,7 +35,7 @@ class Fire:
         self._downhill = 0
         self._begun = False
 
-    def move(self, force: np.ndarray) -> np.ndarray:
+    def move(self, force: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the next displacement, (size,) Angstrom, given the force (size,) where the walk stands."""
         if self._begun:
             self._steer(force)
@@ -44,7 +45,7 @@ class Fire:
         length = float(np.linalg.norm(displacement))
         return displacement * min(1.0, _FARTHEST / length) if length > 0 else displacement
 
-    def _steer(self, force: np.ndarray) -> None:
+    def _steer(self, force: NDArray[np.float64]) -> None:
         if float(force @ self._velocity) <= 0:
             self._velocity = np.zeros_like(self._velocity)
             self._mixing = _FIRST_MIXING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import spglib
+from numpy.typing import NDArray
 
 from xenolith.crystal import Crystal
 
@@ -45,24 +46,24 @@ class Symmetry:
         moved += found["translations"][:, None]
         self._images = np.array([_landings(m, crystal) for m in moved])
 
-    def forces(self, forces: np.ndarray) -> np.ndarray:
+    def forces(self, forces: NDArray[np.float64]) -> NDArray[np.float64]:
         """Average (N, 3) forces over the operations."""
         average = np.zeros_like(forces)
         for turn, image in zip(self._turns, self._images, strict=True):
             average[image] += forces @ turn
         return average / len(self._turns)
 
-    def stress(self, stress: np.ndarray) -> np.ndarray:
+    def stress(self, stress: NDArray[np.float64]) -> NDArray[np.float64]:
         """Average a (3, 3) stress over the operations."""
-        turned: np.ndarray = np.einsum("oki,kl,olj->oij", self._turns, stress, self._turns)
+        turned: NDArray[np.float64] = np.einsum("oki,kl,olj->oij", self._turns, stress, self._turns)
         return turned.mean(axis=0)
 
 
-def _landings(moved: np.ndarray, crystal: Crystal) -> np.ndarray:
+def _landings(moved: NDArray[np.float64], crystal: Crystal) -> NDArray[np.int64]:
     """(N,) the atom of the same element that lies nearest to each moved atom."""
     gaps = moved[:, None] - crystal.frac_coords[None]
     gaps = (gaps - np.round(gaps)) @ crystal.lattice
     squared = np.einsum("ijk,ijk->ij", gaps, gaps)
     squared[crystal.numbers[:, None] != crystal.numbers[None]] = np.inf
-    nearest: np.ndarray = squared.argmin(axis=1)
+    nearest: NDArray[np.int64] = squared.argmin(axis=1)
     return nearest

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.relaxation.coordinates import Coordinates
 from oracle_svc.relaxation.fire import Fire
@@ -64,7 +65,7 @@ class Walk:
         """What to evaluate next."""
 
     def advance(
-        self, energy_per_atom: float, forces: np.ndarray, stress: np.ndarray | None
+        self, energy_per_atom: float, forces: NDArray[np.float64], stress: NDArray[np.float64] | None
     ) -> Relaxed | None:
         """Make one move; returns how the relaxation ended, or None while it goes on.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
 from oracle_svc.calculators.chgnet.graph import ATOM_CUTOFF, Bonds, find_bonds, merge
@@ -42,7 +43,7 @@ _MAX_ROWS = 400_000
 @dataclass(frozen=True, kw_only=True)
 class _Item:
     index: int
-    numbers: np.ndarray
+    numbers: NDArray[np.int32]
     bonds: Bonds
     rows: int
     volume: float
@@ -110,7 +111,7 @@ class ChgnetCalculator:
 
     @staticmethod
     def _item(
-        index: int, lattice: np.ndarray, numbers: np.ndarray, coords: np.ndarray
+        index: int, lattice: NDArray[np.float64], numbers: NDArray[np.int32], coords: NDArray[np.float64]
     ) -> _Item | tuple[Status, str]:
         try:
             bonds = find_bonds(lattice, coords)
@@ -153,7 +154,9 @@ class ChgnetCalculator:
             builder.add(item.index, float(energy), embedding, forces=forces, stress=stress)
 
 
-def _forces_and_stress(item: _Item, by_bond: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _forces_and_stress(
+    item: _Item, by_bond: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Forces (N, 3) and stress (3, 3) from the derivative (U, 3) of the energy by each bond's vector."""
     forces = np.zeros((len(item.numbers), 3))
     np.subtract.at(forces, item.bonds.first, by_bond)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,7 @@ class Graph:
     """(G,) float32."""
 
 
-def find_bonds(lattice: np.ndarray, frac_coords: np.ndarray) -> Bonds:
+def find_bonds(lattice: NDArray[np.float64], frac_coords: NDArray[np.float64]) -> Bonds:
     """Return the undirected bonds of one crystal inside the atom cutoff.
 
     Parameters
@@ -106,14 +107,16 @@ def find_bonds(lattice: np.ndarray, frac_coords: np.ndarray) -> Bonds:
     return Bonds(first=first, second=second, length=length, vector=vector, num_atoms=len(frac_coords))
 
 
-def _one_of_each_pair(center: np.ndarray, neighbor: np.ndarray, image: np.ndarray) -> np.ndarray:
+def _one_of_each_pair(
+    center: NDArray[np.int64], neighbor: NDArray[np.int64], image: NDArray[np.float64]
+) -> NDArray[np.bool_]:
     """Keep i -> j for i < j; for an atom and its own image keep the lexicographically positive one."""
     x, y, z = image.T
     positive = (x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0))))
     return (center < neighbor) | ((center == neighbor) & positive)
 
 
-def merge(bonds: list[Bonds], numbers: list[np.ndarray]) -> Graph:
+def merge(bonds: list[Bonds], numbers: list[NDArray[np.int32]]) -> Graph:
     """Merge the bonds of several crystals into one graph, adding directed edges and angles."""
     sizes = np.array([b.num_atoms for b in bonds], dtype=np.int64)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -142,8 +145,12 @@ def merge(bonds: list[Bonds], numbers: list[np.ndarray]) -> Graph:
 
 
 def _angles(
-    center: np.ndarray, bond: np.ndarray, sign: np.ndarray, length: np.ndarray, vector: np.ndarray
-) -> dict[str, np.ndarray]:
+    center: NDArray[np.int64],
+    bond: NDArray[np.int64],
+    sign: NDArray[np.float64],
+    length: NDArray[np.float64],
+    vector: NDArray[np.float64],
+) -> dict[str, NDArray[Any]]:
     """Enumerate the ordered pairs of different short edges that share a centre."""
     is_short = length < BOND_CUTOFF
     edges = np.flatnonzero(is_short[bond])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import structlog
 import torch
+from numpy.typing import NDArray
 
 from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
 from oracle_svc.calculators.mace.fetch import fetch
@@ -45,7 +46,7 @@ _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 @dataclass(frozen=True, kw_only=True)
 class _Item:
     index: int
-    numbers: np.ndarray
+    numbers: NDArray[np.int32]
     bonds: Neighbors
 
 
@@ -175,7 +176,7 @@ class MaceCalculator:
             )
             begin += count
 
-    def _run(self, group: list[_Item], with_forces: bool) -> dict[str, np.ndarray]:
+    def _run(self, group: list[_Item], with_forces: bool) -> dict[str, NDArray[np.floating]]:
         """Numbers of a group: `energy` (B,), `features` (T, D), and `forces` and `stress` if asked."""
         bonds = [item.bonds for item in group]
         rows = [np.array([self._row_of[int(z)] for z in item.numbers]) for item in group]
@@ -183,7 +184,10 @@ class MaceCalculator:
             return self._library.evaluate(bonds, rows, self._head, with_forces=with_forces)
         graph = sparse_graph(bonds, rows)
         found = self._network.evaluate(graph, self._head, with_forces=with_forces)
-        numbers = {"energy": found.energy, "features": found.features.astype(np.float32)}
+        numbers: dict[str, NDArray[np.floating]] = {
+            "energy": found.energy,
+            "features": found.features.astype(np.float32),
+        }
         if found.forces is not None and found.virial is not None:
             volumes = np.abs(np.linalg.det(np.array([item.bonds.lattice for item in group])))
             numbers |= {"forces": found.forces, "stress": found.virial / volumes[:, None, None]}

@@ -50,7 +50,7 @@ class Receivers:
     """(R, D) int64, atom that sends, A where there is none."""
 
 
-def sparse_graph(bonds: Sequence[Neighbors], elements: Sequence[np.ndarray]) -> SparseGraph:
+def sparse_graph(bonds: Sequence[Neighbors], elements: Sequence[NDArray[np.int64]]) -> SparseGraph:
     """Merge crystals into one graph.
 
     Parameters
@@ -109,7 +109,7 @@ def receivers_of(graph: SparseGraph, edges_at_once: int) -> Iterator[Receivers]:
         yield Receivers(atoms=rows, edge=edge, pair=pair[edge], sender=sender[edge])
 
 
-def _one_of_each_pair(found: Neighbors) -> np.ndarray:
+def _one_of_each_pair(found: Neighbors) -> NDArray[np.bool_]:
     """Keep i -> j for i < j; for an atom and its own image keep the lexicographically positive one."""
     x, y, z = found.image.T
     positive = (x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0))))

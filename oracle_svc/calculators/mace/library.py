@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.neighbors import Neighbors
 
@@ -37,8 +38,8 @@ class MaceLibrary:
         return self._invariants * len(self._layers)
 
     def evaluate(
-        self, bonds: Sequence[Neighbors], rows: Sequence[np.ndarray], head: int, *, with_forces: bool
-    ) -> dict[str, np.ndarray]:
+        self, bonds: Sequence[Neighbors], rows: Sequence[NDArray[np.int64]], head: int, *, with_forces: bool
+    ) -> dict[str, NDArray[np.floating]]:
         """Return numbers of B crystals with T atoms in all.
 
         Parameters
@@ -73,7 +74,7 @@ class MaceLibrary:
         return torch.cat([layer[:, : self._invariants] for layer in layers], dim=1)
 
     def _graph(
-        self, bonds: Sequence[Neighbors], rows: Sequence[np.ndarray], head: int
+        self, bonds: Sequence[Neighbors], rows: Sequence[NDArray[np.int64]], head: int
     ) -> dict[str, torch.Tensor]:
         """One disconnected graph of all structures, under MACE's names."""
         sizes = np.array([len(found) for found in rows])
@@ -95,8 +96,8 @@ class MaceLibrary:
             "head": self._whole(np.full(len(bonds), head)),
         }
 
-    def _real(self, values: np.ndarray) -> torch.Tensor:
+    def _real(self, values: NDArray[np.float64]) -> torch.Tensor:
         return torch.tensor(values, dtype=self._dtype, device=self._device)
 
-    def _whole(self, values: np.ndarray) -> torch.Tensor:
+    def _whole(self, values: NDArray[np.int64]) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.int64, device=self._device)

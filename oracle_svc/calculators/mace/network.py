@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from oracle_svc.calculators.mace.graph import SparseGraph, receivers_of
@@ -52,13 +53,13 @@ def unsupported(model: Any) -> str | None:
 class MaceNumbers:
     """Output of the network for B crystals with T atoms, in the order in which they were given."""
 
-    energy: np.ndarray
+    energy: NDArray[np.float64]
     """(B,) float64, eV."""
-    features: np.ndarray
+    features: NDArray[np.floating]
     """(T, D) invariant features of all layers."""
-    forces: np.ndarray | None
+    forces: NDArray[np.float64] | None
     """(T, 3) float64, eV/Angstrom."""
-    virial: np.ndarray | None
+    virial: NDArray[np.float64] | None
     """(B, 3, 3) float64, derivative of the energy with respect to strain, eV."""
 
 
@@ -144,11 +145,11 @@ class MaceNetwork:
     def _atoms(self, like: Tensor) -> Tensor:
         return torch.arange(len(like), device=self._device)
 
-    def _whole(self, values: np.ndarray) -> Tensor:
+    def _whole(self, values: NDArray[np.int64]) -> Tensor:
         return torch.as_tensor(values, dtype=torch.int64, device=self._device)
 
 
-def _forces(graph: SparseGraph, slopes: np.ndarray) -> np.ndarray:
+def _forces(graph: SparseGraph, slopes: NDArray[np.float64]) -> NDArray[np.float64]:
     """(A, 3) forces from the energy's derivatives with respect to the pair vectors."""
     forces = np.zeros((len(graph.elements), 3))
     np.add.at(forces, graph.first, slopes)
@@ -156,7 +157,7 @@ def _forces(graph: SparseGraph, slopes: np.ndarray) -> np.ndarray:
     return forces
 
 
-def _virial(graph: SparseGraph, slopes: np.ndarray) -> np.ndarray:
+def _virial(graph: SparseGraph, slopes: NDArray[np.float64]) -> NDArray[np.float64]:
     """(B, 3, 3) derivatives of the energy with respect to strain, eV."""
     virial = np.zeros((graph.num_crystals, 3, 3))
     np.add.at(virial, graph.owner[graph.first], graph.vector[:, :, None] * slopes[:, None, :])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
 from oracle_svc.calculators.mp2020 import MP2020_SCHEME, correction_per_atom
@@ -38,7 +39,7 @@ _MAX_EDGES = {False: 120_000, True: 30_000}
 @dataclass(frozen=True, kw_only=True)
 class _Item:
     index: int
-    numbers: np.ndarray
+    numbers: NDArray[np.int32]
     bonds: Neighbors
     correction: float
 
@@ -116,8 +117,8 @@ class SevennetCalculator:
     def _run(self, group: list[_Item], builder: EvaluationBuilder, with_forces: bool) -> None:
         bonds = [item.bonds for item in group]
         rows = [np.array([self._network.row_of[int(z)] for z in item.numbers]) for item in group]
-        forces: list[np.ndarray | None] = [None] * len(group)
-        stresses: list[np.ndarray | None] = [None] * len(group)
+        forces: list[NDArray[np.float64] | None] = [None] * len(group)
+        stresses: list[NDArray[np.float64] | None] = [None] * len(group)
         if with_forces:
             energies, gradient = self._network.derivatives(bonds, rows)
             ends = np.cumsum([len(b.distance) for b in bonds])
@@ -132,7 +133,9 @@ class SevennetCalculator:
             )
 
 
-def _forces_and_stress(item: _Item, by_edge: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _forces_and_stress(
+    item: _Item, by_edge: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Forces (N, 3) and stress (3, 3) from the derivative (P, 3) of the energy by each edge's vector."""
     forces = np.zeros((len(item.numbers), 3))
     np.add.at(forces, item.bonds.center, by_edge)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import e3nn.util.jit
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from oracle_svc.calculators.sevennet.checkpoint import build_model
 from oracle_svc.crystals.neighbors import Neighbors
@@ -17,9 +18,9 @@ COMPILE_AFTER = 500
 """Structures whose saved time pays for compiling the model, about 7 s."""
 
 
-def edge_vectors(bonds: Neighbors) -> np.ndarray:
+def edge_vectors(bonds: Neighbors) -> NDArray[np.float64]:
     """(P, 3) vectors from each centre to its neighbour, Angstrom."""
-    vectors: np.ndarray = (
+    vectors: NDArray[np.float64] = (
         bonds.positions[bonds.neighbor] + bonds.image @ bonds.lattice - bonds.positions[bonds.center]
     )
     return vectors
@@ -46,7 +47,7 @@ class SevennetNetwork:
         self._compiled: torch.nn.Module | None = None
         self._until_compiled = compile_after
 
-    def energies(self, bonds: Sequence[Neighbors], rows: Sequence[np.ndarray]) -> np.ndarray:
+    def energies(self, bonds: Sequence[Neighbors], rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float64]:
         """(B,) energies of crystals, eV; `rows` are the model's numbers of their elements."""
         if self._compiled is None and self._until_compiled <= 0:
             self._compiled = torch.jit.freeze(e3nn.util.jit.script(self._model))
@@ -55,8 +56,8 @@ class SevennetNetwork:
             return _energies(self._compiled or self._model, self._graph(bonds, rows)).double().cpu().numpy()
 
     def derivatives(
-        self, bonds: Sequence[Neighbors], rows: Sequence[np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, bonds: Sequence[Neighbors], rows: Sequence[NDArray[np.int64]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(B,) energies, eV, and (P, 3) their derivatives by the vectors of all edges, eV/Angstrom."""
         graph = self._graph(bonds, rows)
         vectors = graph["edge_vec"].requires_grad_()
@@ -64,7 +65,9 @@ class SevennetNetwork:
         (gradient,) = torch.autograd.grad(energies.sum(), vectors)
         return energies.detach().double().cpu().numpy(), gradient.double().cpu().numpy()
 
-    def _graph(self, bonds: Sequence[Neighbors], rows: Sequence[np.ndarray]) -> dict[str, torch.Tensor]:
+    def _graph(
+        self, bonds: Sequence[Neighbors], rows: Sequence[NDArray[np.int64]]
+    ) -> dict[str, torch.Tensor]:
         counts = np.array([len(row) for row in rows])
         begins = np.cumsum(counts) - counts
         pairs = [np.stack([b.center, b.neighbor]) + at for b, at in zip(bonds, begins, strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.calculators.base import Calculator, Evaluation
 from oracle_svc.status import Status
@@ -43,7 +44,7 @@ class Bench:
         """Evaluate crystals together."""
         return self.calculator.evaluate(CrystalBatch.from_crystals(crystals), with_forces=with_forces)
 
-    def energies(self, *crystals: Crystal) -> np.ndarray:
+    def energies(self, *crystals: Crystal) -> NDArray[np.float64]:
         """Energies (B,) of crystals that must have one, eV/atom."""
         result = self.evaluate(*crystals)
         for crystal, status, message in zip(crystals, result.statuses, result.messages, strict=True):

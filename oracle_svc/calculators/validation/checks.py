@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.calculators.validation.bench import Bench, CalculatorUnfitError, demand
 from oracle_svc.calculators.validation.derivative_checks import check_forces, check_stress
@@ -159,7 +160,7 @@ CHECKS: dict[str, Callable[[Bench], None]] = {
 }
 
 
-def _columns(batch: CrystalBatch) -> dict[str, np.ndarray]:
+def _columns(batch: CrystalBatch) -> dict[str, NDArray[np.generic]]:
     return {name: getattr(batch, name) for name in ("num_atoms", "lattices", "numbers", "frac_coords")}
 
 
@@ -172,7 +173,7 @@ def _demand_array(value: Any, name: str, shape: tuple[int, ...], dtype: type[np.
         )
 
 
-def _demand_close(bench: Bench, found: np.ndarray, expected: np.ndarray, what: str) -> None:
+def _demand_close(bench: Bench, found: NDArray[np.float64], expected: NDArray[np.float64], what: str) -> None:
     for place, difference in enumerate(np.abs(found - expected).tolist()):
         if not difference <= bench.energy_tolerance * max(1.0, abs(float(expected[place]))):
             raise CalculatorUnfitError(
