@@ -136,10 +136,7 @@ def add_finisher(
     weights = run / "finisher.safetensors"
     if not weights.exists():
         raise NotFoundError(f"{run} holds no finished finisher: run `xenolith pretrain finisher`")
-    if (heaviest := max(bundle.manifest["elements"])) > settings.model.max_atomic_number:
-        raise BundleError(
-            f"{run} knows elements up to {settings.model.max_atomic_number}, {bundle.name} makes {heaviest}"
-        )
+    _check_elements(settings.model, bundle.manifest["elements"], str(run), bundle.name)
     finisher = Finisher(settings.model)
     load_weights(finisher, weights)
     (bundle.path / CARD).unlink(missing_ok=True)
@@ -210,8 +207,15 @@ def write_bundle(
 ) -> Bundle:
     """Write weights and manifest; `table` gives the atom-count prior and the elements.
 
-    `storage` is how the denoiser's matrices are kept; what is stored is what is loaded and measured.
+    `storage` is how the denoiser's matrices are kept; what is stored is what is loaded and measured. A
+    finisher that came with the bundle before stays: it works in real space, whatever makes its input.
+
+    Raises
+    ------
+    BundleError : that finisher does not know all of the bundle's elements.
     """
+    elements = [int(z) for z in np.unique(table.numbers)]
+    kept = _finisher_before(folder, elements, name)
     counts, occurrences = np.unique(table.num_atoms, return_counts=True)
     (folder / CARD).unlink(missing_ok=True)  # its figures are of the weights that are replaced now
     save_tensors(folder / "autoencoder.safetensors", pack(autoencoder.state_dict()))
@@ -220,15 +224,36 @@ def write_bundle(
         "format": FORMAT,
         "name": name,
         "max_atoms": int(counts.max()),
-        "elements": [int(z) for z in np.unique(table.numbers)],
+        "elements": elements,
         "autoencoder": _part(folder, "autoencoder", dataclasses.asdict(autoencoder.config)),
         "denoiser": _part(folder, "denoiser", dataclasses.asdict(denoiser.config)),
         "latents": latents,
         "atom_count_prior": {str(c): int(k) / len(table) for c, k in zip(counts, occurrences, strict=True)},
         "sampler": {"steps": 50, "eta": 1.0, "guidance_scale": 1.0},
+        **kept,
     }
     write_json(folder / MANIFEST, manifest)
     return read_bundle(folder)
+
+
+def _finisher_before(folder: Path, elements: list[int], name: str) -> dict[str, Any]:
+    """Entries of the manifest for the finisher of the bundle that is built anew; empty without one."""
+    if not (folder / MANIFEST).exists():
+        return {}
+    manifest = read_bundle(folder).manifest
+    if "finisher" not in manifest:
+        return {}
+    _check_elements(
+        FinisherConfig(**manifest["finisher"]["config"]), elements, f"the finisher in {folder}", name
+    )
+    return {key: manifest[key] for key in ("finisher", "finishing")}
+
+
+def _check_elements(config: FinisherConfig, elements: list[int], owner: str, bundle: str) -> None:
+    if (heaviest := max(elements)) > config.max_atomic_number:
+        raise BundleError(
+            f"{owner} knows elements up to {config.max_atomic_number}, {bundle} makes {heaviest}"
+        )
 
 
 def write_card(bundle: Bundle, figures: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """How weights are stored in a bundle: small files, and what is stored is what is loaded and measured.
 
-Half precision halves them. Eight-bit integers with a scale for each row of a matrix halve them again, at a
-relative error of at most 1/254 of a row's largest weight; vectors stay in half precision.
+Half precision halves them; single precision keeps a policy that was trained further bit for bit. Eight-bit
+integers with a scale for each row of a matrix halve them again, at a relative error of at most 1/254 of a
+row's largest weight; vectors stay in half precision.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from torch import Tensor
 
 __all__ = ["Storage", "pack", "unpack", "weights_digest"]
 
-Storage = Literal["float16", "int8"]
-"""How matrices are stored."""
+Storage = Literal["float32", "float16", "int8"]
+"""How matrices are stored; in float32 vectors are as well."""
 _SCALE = ".scale"
 _FEWEST = 4096
 """Smaller matrices are not worth the error."""
@@ -31,7 +32,7 @@ def pack(tensors: Mapping[str, Tensor], storage: Storage = "float16") -> dict[st
         elif storage == "int8" and value.dim() >= 2 and value.numel() >= _FEWEST:
             packed[name], packed[name + _SCALE] = _rows_to_int8(value)
         else:
-            packed[name] = value.half()
+            packed[name] = value.float() if storage == "float32" else value.half()
     return packed
 
 

@@ -37,7 +37,7 @@ def policy_of_run(root: Path, name: str, bundle_digest: str) -> tuple[int, dict[
     record = directory.read_record()
     if record is not None and record.bundle_digest not in {"", bundle_digest}:
         raise SourceChangedError(
-            f"run {run!r} was made with bundle {record.bundle_name} {record.bundle_digest[:12]}, and the"
-            f" generator serves {bundle_digest[:12]}; start it with that bundle"
+            f"run {run!r} was made with bundle {record.bundle_name} {record.bundle_digest[:12]}, not with"
+            f" {bundle_digest[:12]}; use that bundle"
         )
     return Checkpoints(directory.checkpoints, keep=1_000).policy(int(step) if slash else None)

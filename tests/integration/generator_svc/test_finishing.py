@@ -16,9 +16,9 @@ import torch
 from generator_svc.service.engine import Engine
 from generator_svc.service.servicer import GeneratorService
 from generator_svc.storage.bundle import add_finisher, load_bundle
-from generator_svc.storage.tensors import read_tensors, save_tensors
-from tests.salts import write_salts
+from generator_svc.storage.tensors import read_tensors
 from tests.tiny_bundle import crystal_table, make_tiny_bundle
+from tests.tiny_finisher import trained_finisher
 from xenolith.bundle import CARD, MANIFEST, Bundle, BundleError, read_bundle
 from xenolith.cli import main
 from xenolith.client import AsyncClient
@@ -26,33 +26,6 @@ from xenolith.errors import FailedPreconditionError, InvalidArgumentError
 from xenolith.serving import running_server
 
 T = TypeVar("T")
-CONFIG = """
-[data]
-path = "{data}"
-[loop]
-epochs = 2
-batch_size = 4
-threads = 1
-[model]
-width = 16
-layers = 1
-heads = 2
-channels = 4
-radial = 6
-max_atomic_number = {heaviest}
-"""
-
-
-def trained(folder: Path, heaviest: int = 100) -> Path:
-    """Folder of a short training, its weights then shaken so that the network does something."""
-    config, out = folder / f"run{heaviest}.toml", folder / f"finisher{heaviest}"
-    config.write_text(CONFIG.format(data=write_salts(folder / "salts.parquet"), heaviest=heaviest))
-    assert main(["pretrain", "finisher", str(config), "--out", str(out)]) == 0
-    weights = read_tensors(out / "finisher.safetensors")
-    torch.manual_seed(0)
-    shaken = {name: value + 0.1 * torch.randn_like(value) for name, value in weights.items()}
-    save_tensors(out / "finisher.safetensors", shaken)
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +35,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tmp_path_factory.mktemp("trained"))
+    return trained_finisher(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +192,7 @@ def test_a_finisher_has_to_know_the_bundles_elements(tmp_path: Path) -> None:
     table.numbers[0] = 92
     bundle = make_tiny_bundle(tmp_path / "heavy", table=table)
     with pytest.raises(BundleError, match="knows elements up to 60, tiny makes 92"):
-        add_finisher(bundle, trained(tmp_path, heaviest=60), steps=4, noise=0.3)
+        add_finisher(bundle, trained_finisher(tmp_path, heaviest=60), steps=4, noise=0.3)
 
 
 @pytest.mark.parametrize("option", [("--steps", "300"), ("--noise", "9")])

@@ -7,8 +7,9 @@ from typing import Any
 from xenolith.bundle import DEFAULT_BUNDLE, MANIFEST, Bundle, bundle_folders, find_bundle, read_bundle
 from xenolith.cli.generator.card import Comparison, compare, distributions, reconstruction, sampling
 from xenolith.cli.output import add_json, console, table, write_json
+from xenolith.cli.run_policies import policy_of_run
 from xenolith.cli.services import add_service_arguments
-from xenolith.errors import DataLossError, FailedPreconditionError
+from xenolith.errors import DataLossError, FailedPreconditionError, InvalidArgumentError
 from xenolith.optional import require
 
 __all__ = ["add_parser", "run"]
@@ -30,14 +31,26 @@ def add_parser(commands: Any) -> None:
     add_json(verify, "the result")
     verify.add_argument("--deep", action="store_true", help="measure the card's figures again and compare")
     _add_measuring(verify)
-    build = actions.add_parser("build", help="make a bundle from a finished training")
-    build.add_argument("denoiser_run", type=Path, help="folder of `xenolith pretrain denoiser`")
+    build = actions.add_parser("build", help="make a bundle from a finished training, or with a run's policy")
+    build.add_argument(
+        "denoiser_run", nargs="?", type=Path, help="folder of `xenolith pretrain denoiser`, unless --from-run"
+    )
+    build.add_argument(
+        "--from-run",
+        metavar="NAME[/STEP]",
+        type=policy_of_run,
+        help="a run's bundle with its policy, the chosen one or that of a step, in place of its denoiser",
+    )
+    build.add_argument("--bundle", default=DEFAULT_BUNDLE, help=f"bundle of that run ({DEFAULT_BUNDLE})")
+    build.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
     build.add_argument("--name", required=True, help="name of the bundle")
     build.add_argument(
         "--out", type=Path, default=Path("bundles"), help="where its folder goes (default: bundles)"
     )
     build.add_argument(
-        "--storage", choices=("float16", "int8"), default="float16", help="of the denoiser's matrices"
+        "--storage",
+        choices=("float32", "float16", "int8"),
+        help="of the denoiser's matrices (default: float16; with --from-run float32: the same samples)",
     )
     build.add_argument(
         "--autoencoder", type=Path, help="another run with the same encoder, whose decoder is better"
@@ -160,17 +173,44 @@ def _verify(given: argparse.Namespace) -> int:
 
 
 def _build(given: argparse.Namespace) -> int:
-    maker: Any = require("generator_svc.storage.bundle", "generator")
-    bundle: Bundle = maker.build_bundle(
-        given.denoiser_run,
-        given.out / given.name,
-        given.name,
-        storage=given.storage,
-        autoencoder_run=given.autoencoder,
-    )
+    if bool(given.denoiser_run) == bool(given.from_run):
+        raise InvalidArgumentError(
+            "bundle build takes the folder of a training or --from-run: give one of them"
+        )
+    if given.from_run:
+        bundle = _with_policy(given)
+    else:
+        maker: Any = require("generator_svc.storage.bundle", "generator")
+        bundle = maker.build_bundle(
+            given.denoiser_run,
+            given.out / given.name,
+            given.name,
+            storage=given.storage or "float16",
+            autoencoder_run=given.autoencoder,
+        )
     write_json(given.json, _summary(bundle))
     console(given.json).print(f"{bundle.path}: digest {bundle.digest}")
     return 0
+
+
+def _with_policy(given: argparse.Namespace) -> Bundle:
+    if given.autoencoder:
+        raise InvalidArgumentError("--autoencoder goes with a training, not with --from-run")
+    reader: Any = require("trainer_svc.training.earlier_runs", "trainer")
+    maker: Any = require("generator_svc.storage.tuned", "generator")
+    source = find_bundle(given.bundle)
+    name, step = given.from_run
+    wanted = name if step is None else f"{name}/{step}"
+    step, weights = reader.policy_of_run(given.runs, wanted, source.digest)
+    bundle: Bundle = maker.bundle_with_policy(
+        source,
+        weights,
+        given.out / given.name,
+        given.name,
+        origin={"bundle": source.name, "bundle_digest": source.digest, "run": name, "step": step},
+        storage=given.storage or "float32",
+    )
+    return bundle
 
 
 def _add_finisher(given: argparse.Namespace) -> int:
