@@ -12,11 +12,11 @@ from oracle_svc.known.diversity.contributions import (
     FeatureSpace,
     amd_features,
     composition_vectors,
-    contributions,
 )
 from oracle_svc.pipeline.batch import Batch
 from oracle_svc.pipeline.results import Component
 from oracle_svc.status import Outcome, Status
+from xenolith.diversity import contributions
 
 __all__ = ["measure_diversity"]
 

@@ -1,7 +1,7 @@
 """Measurements of the oracle on a batch of structures, as columns ready for reward arithmetic."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,14 @@ from xenolith.contract.columns import NUMBERS, RELAXED_NUMBERS
 from xenolith.contract.names import status_name
 from xenolith.v1 import oracle_pb2
 
-__all__ = ["STATUS_PREFIX", "FloatColumn", "Measurements", "measurements_from"]
+__all__ = ["EMBEDDING_DIVERSITY", "STATUS_PREFIX", "FloatColumn", "Measurements", "measurements_from"]
 
 FloatColumn = NDArray[np.float64]
 
 STATUS_PREFIX = "STRUCTURE_STATUS_"
+
+EMBEDDING_DIVERSITY = "embedding_diversity"
+"""Column of what each sample adds to the spread of the generator's embeddings; no oracle measures it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,10 @@ class Measurements:
     def ok(self) -> NDArray[np.bool_]:
         """(B,) whether each structure was measured completely."""
         return np.array([status == "OK" for status in self.status], dtype=bool)
+
+    def with_column(self, name: str, values: FloatColumn) -> "Measurements":
+        """Give the same with a further column."""
+        return replace(self, values={**self.values, name: values})
 
     def take(self, indices: NDArray[np.int64]) -> "Measurements":
         """Give the structures at `indices`; which are duplicates of which is not carried over."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_svc.rewards.measurements import FloatColumn, Measurements
+from trainer_svc.rewards.measurements import EMBEDDING_DIVERSITY, FloatColumn, Measurements
 from trainer_svc.rewards.spec import CreativitySpec, ElementSpec, RewardSpec, RewardTerm
 from xenolith.contract.columns import NUMBERS, RELAXED_NUMBERS
 from xenolith.crystal import CrystalBatch
@@ -52,6 +52,7 @@ DERIVED: dict[str, Derived] = {
         value=lambda measured, spec: creativity(measured, spec.creativity),
         needs=("novel", "unique", "amd_distance"),
     ),
+    EMBEDDING_DIVERSITY: Derived(value=lambda measured, _: measured.column(EMBEDDING_DIVERSITY), needs=()),
 }
 """By name. A row is all that a further one takes."""
 

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from trainer_svc.errors import ConfigError
+from trainer_svc.rewards.measurements import EMBEDDING_DIVERSITY
 from trainer_svc.rewards.transforms import Transform
 from xenolith.elements import atomic_numbers
 from xenolith.explain import explain
@@ -71,7 +72,8 @@ class RewardTerm(_Model):
     name: str = ""
     """For events and reports; the metric's own name when empty."""
     metric: str = Field(min_length=1)
-    """A scalar that the oracle reports, ``properties.<name>``, or ``creativity``."""
+    """A scalar that the oracle reports, ``properties.<name>``, or what the trainer derives: ``creativity``,
+    and ``embedding_diversity`` of the generator's embeddings."""
     weight: float = 1.0
     """0 logs the term without using it."""
     transform: Transform = Field(default_factory=Transform)
@@ -116,6 +118,11 @@ class RewardSpec(_Model):
     says: a sum of stability and creativity also pays for a metastable crystal that everybody knows."""
     elements: ElementSpec = Field(default_factory=ElementSpec)
     terms: tuple[RewardTerm, ...] = Field(min_length=1)
+
+    @property
+    def needs_embeddings(self) -> bool:
+        """Whether a term values the generator's embeddings."""
+        return any(term.metric == EMBEDDING_DIVERSITY for term in self.terms)
 
     @model_validator(mode="after")
     def _distinct_names(self) -> "RewardSpec":

@@ -1,7 +1,7 @@
 """Memory of a run's earlier steps beside its weights: formulas, successes, its best latents."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class Experience:
         if not self._config.reward.creativity.memory:
             return measured
         found = np.array([self._formulas[crystal.formula] for crystal in crystals], dtype=np.float64)
-        return replace(measured, values={**measured.values, FOUND_BEFORE: found})
+        return measured.with_column(FOUND_BEFORE, found)
 
     def add(
         self,

@@ -125,4 +125,5 @@ class RolloutPipeline:
                 steps=sampler.steps, eta=sampler.eta, guidance_scale=sampler.guidance_scale
             ),
             return_trajectory=self._trajectories,
+            return_embeddings=self._config.reward.needs_embeddings,
         )

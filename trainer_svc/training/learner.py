@@ -23,7 +23,8 @@ from trainer_svc.config.run_config import RunConfig
 from trainer_svc.evaluation.chemistry import distinct_systems
 from trainer_svc.evaluation.headline import shares
 from trainer_svc.rewards import Rewards, TermValues, compute_rewards
-from trainer_svc.rewards.measurements import STATUS_PREFIX
+from trainer_svc.rewards.embedding_diversity import embedding_diversity
+from trainer_svc.rewards.measurements import EMBEDDING_DIVERSITY, STATUS_PREFIX
 from trainer_svc.rollouts.experience import Experience
 from trainer_svc.rollouts.pipeline import Collected
 from trainer_svc.runs.checkpoints import LearnerWeights
@@ -130,6 +131,8 @@ class Learner:
         config, measured = self._config, collected.scored.measured
         crystals = collected.samples.crystals
         recalled = self.experience.recall(crystals, measured)
+        if (embeddings := collected.samples.embeddings) is not None:
+            recalled = recalled.with_column(EMBEDDING_DIVERSITY, embedding_diversity(embeddings))
         rewards = compute_rewards(recalled, collected.groups, config.reward, crystals)
         believed = np.array([not reason for reason in rewards.reasons], dtype=bool)
         valued = Valued(

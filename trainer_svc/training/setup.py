@@ -7,6 +7,7 @@ from torch import Tensor
 from trainer_svc.config.run_config import RunConfig
 from trainer_svc.errors import ConfigError, SourceChangedError
 from trainer_svc.evaluation.evaluator import Evaluator
+from trainer_svc.rewards.measurements import EMBEDDING_DIVERSITY
 from trainer_svc.rollouts.conditions import Conditions
 from trainer_svc.rollouts.draws import AtomCountPrior
 from trainer_svc.rollouts.pipeline import RolloutPipeline
@@ -141,6 +142,11 @@ class Preparation:
             raise SourceChangedError(
                 f"the generator serves bundle {source.bundle_name} {source.bundle_digest[:12]}, this run"
                 f" needs {wanted[:12]}; start the generator with that bundle"
+            )
+        if self.config.reward.needs_embeddings and not source.embedding_dim:
+            raise ConfigError(
+                f"the reward values {EMBEDDING_DIVERSITY}, and the generator gives no embeddings; value"
+                " structure_diversity, which the oracle measures, or change the generator"
             )
         if self.config.sampler.steps > source.num_timesteps > 0:
             raise ConfigError(f"sampler.steps is above the {source.num_timesteps} that the generator allows")

@@ -14,10 +14,10 @@ one of many alike (each further copy raises mean k(B, B)), or lying far from eve
 term mean k(R, R) cancels and is never computed. The sum is over all pairs, a structure with itself
 included; this makes the value defined from two structures on.
 
-The kernel is polynomial of degree three on unit vectors, k(x, y) = ((x.y + 1) / 2)^3, between 0 and 1: no
-structure can buy an unbounded contribution with an exploding embedding. Since it is a polynomial, the mean
-over the reference is one too: three tables of moments (`moments`), made once, replace the reference, and the
-cost of a batch does not depend on how much is known.
+The kernel (`xenolith.diversity`) is polynomial of degree three on unit vectors, ((x.y + 1) / 2)^3, between 0
+and 1: no structure can buy an unbounded contribution with an exploding embedding. Since it is a polynomial,
+the mean over the reference is one too: three tables of moments (`moments`), made once, replace the reference,
+and the cost of a batch does not depend on how much is known.
 
 Structures are compared by the embeddings of the oracle's calculator, or, where that gives none, by AMD and
 composition in equal parts.
@@ -32,14 +32,13 @@ from threading import Lock
 import numpy as np
 
 from oracle_svc.known.diversity.moments import Moments, moments_of
+from xenolith.diversity import unit_rows
 
 __all__ = [
     "AMD_ORDERS",
     "FeatureSpace",
     "amd_features",
     "composition_vectors",
-    "contributions",
-    "kernel",
 ]
 
 _MAX_Z = 118
@@ -106,7 +105,7 @@ class FeatureSpace:
     def vectors(self, features: np.ndarray) -> np.ndarray:
         """(B, D) float32 unit vectors of (B, D) features."""
         parts = [
-            _unit((np.asarray(features[:, b.columns], dtype=np.float64) - b.mean) / b.scale)
+            unit_rows((np.asarray(features[:, b.columns], dtype=np.float64) - b.mean) / b.scale)
             for b in self._blocks
         ]
         return np.hstack(parts) / np.float32(np.sqrt(len(parts)))
@@ -124,35 +123,6 @@ class FeatureSpace:
     def reference_term(self, vectors: np.ndarray) -> np.ndarray:
         """(B,) mean kernel of each vector with the reference, exact."""
         return self.moments.mean_cubic_kernel(vectors)
-
-
-def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(A, B) kernel ((x.y + 1) / 2)^3 of unit vectors (A, D) and (B, D)."""
-    half = np.clip((x @ y.T + 1.0) * 0.5, 0.0, 1.0)
-    return np.asarray(half * half * half)
-
-
-def contributions(vectors: np.ndarray, reference_term: np.ndarray) -> np.ndarray:
-    """Leave-one-out contribution of each structure (see the module); NaN for a batch of one.
-
-    Positive: without this structure the batch covers the reference less well. Negative: it covers it better.
-
-    Parameters
-    ----------
-    vectors
-        (B, D) unit vectors of the batch.
-    reference_term
-        (B,) mean kernel with the reference.
-    """
-    n = len(vectors)
-    if n < 2:
-        return np.full(n, np.nan)
-    pairs = kernel(vectors.astype(np.float64), vectors.astype(np.float64))
-    rows = pairs.sum(axis=1)
-    total, toward = rows.sum(), float(reference_term.sum())
-    whole = total / n**2 - 2.0 * toward / n
-    without = (total - 2.0 * rows + np.diag(pairs)) / (n - 1) ** 2 - 2.0 * (toward - reference_term) / (n - 1)
-    return np.asarray(without - whole)
 
 
 def composition_vectors(compositions: list[np.ndarray]) -> np.ndarray:
@@ -188,9 +158,3 @@ def _standard(rows: np.ndarray, first: int) -> _Block:
 
 def _plain(first: int, width: int) -> _Block:
     return _Block(columns=slice(first, first + width), mean=np.zeros(width), scale=np.ones(width))
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    """Rows at unit length; the zero vector stays zero."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)

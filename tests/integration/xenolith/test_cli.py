@@ -321,6 +321,19 @@ def test_quickstart_learns_by_awm_and_by_grpo_where_asked(at: Any) -> None:
         assert config.evaluation.atom_counts.max == 20
 
 
+def test_a_preset_is_changed_by_the_file_and_both_by_the_command_line(at: Any, tmp_path: Path) -> None:
+    trainer = Trainer()
+    file = tmp_path / "mine.toml"
+    file.write_text('name = "mine"\ngroups = 3\n[optimizer]\nlearning_rate = 2e-5\n')
+    command = ["train", str(file), "--preset", "paper", "--steps", "7", "--trainer", at(trainer)]
+    assert main(command) == 0
+    config = trainer.runs["mine"].config
+    assert (config.steps, config.groups, config.group_size) == (7, 3, 64)
+    assert (config.algorithm, config.reward_spec, config.sampler.steps) == ("grpo", "paper", 50)
+    assert config.optimizer.learning_rate == 2e-5
+    assert config.optimizer.clip_high == 1e-3
+
+
 def test_a_run_whose_trainer_was_lost_goes_on(at: Any, capsys: Any) -> None:
     assert main(["train", "--name", "lost", "--steps", "1", "--trainer", at(Trainer())]) == 0
     assert "going on with run lost after step 0" in capsys.readouterr().out

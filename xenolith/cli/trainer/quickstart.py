@@ -1,13 +1,12 @@
 """``xenolith quickstart``: the main job, from the shipped model to a better one, in one command."""
 
 import argparse
-import tomllib
-from importlib import resources
 from typing import Any
 
 from xenolith.cli.oracle.auditors import auditor_environment
 from xenolith.cli.output import add_json, console
 from xenolith.cli.services import add_service_arguments, services
+from xenolith.cli.trainer.presets import preset
 from xenolith.cli.trainer.train import add_overrides, audit, config_from, finish
 from xenolith.client import Client, Run
 from xenolith.errors import AlreadyExistsError
@@ -44,8 +43,7 @@ def run(given: argparse.Namespace) -> int:
 
 def _preset(algorithm: str | None) -> dict[str, Any]:
     """Return the quickstart's own configuration for GRPO, which wants other settings, and for all others."""
-    file = "quickstart-grpo.toml" if algorithm == "grpo" else "quickstart.toml"
-    return tomllib.loads(resources.files("xenolith.cli.trainer").joinpath(file).read_text())
+    return preset("quickstart-grpo" if algorithm == "grpo" else "quickstart")
 
 
 def _started(client: Client, config: Any, out: Any) -> Run:

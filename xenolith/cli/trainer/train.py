@@ -8,6 +8,7 @@ from xenolith.cli.oracle.auditors import add_auditors, auditor_environment, audi
 from xenolith.cli.output import add_json, console, write_json
 from xenolith.cli.run_policies import policy_of_run
 from xenolith.cli.services import add_service_arguments, services
+from xenolith.cli.trainer.presets import preset, preset_names
 from xenolith.cli.trainer.runs import ensure_succeeded, fetch, follow, outcome, summary
 from xenolith.client import Client, Run, run_config
 from xenolith.errors import InvalidArgumentError
@@ -35,6 +36,11 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "config", nargs="?", type=Path, metavar="CONFIG.toml", help="fields of RunConfig, as TOML"
+    )
+    parser.add_argument(
+        "--preset",
+        choices=preset_names(),
+        help="start from this configuration, which CONFIG.toml changes: that of the paper, or a quickstart's",
     )
     parser.add_argument("--resume", metavar="NAME", help="go on with a run instead of starting one")
     parser.add_argument("--name", help="name of the run")
@@ -75,7 +81,7 @@ def run(given: argparse.Namespace) -> int:
         raise InvalidArgumentError(
             "--detach needs a trainer that stays: --trainer HOST:PORT, or 'xenolith up' first"
         )
-    config = None if given.resume else config_from(given, read_toml(given.config) if given.config else {})
+    config = None if given.resume else config_from(given, _configured(given))
     environment = auditor_environment(given, out)
     with services(given, "trainer", out, environment=environment) as client:
         if config is not None:
@@ -90,6 +96,12 @@ def run(given: argparse.Namespace) -> int:
             write_json(given.json, started.to_dict())
             return 0
         return finish(given, client, started, out)
+
+
+def _configured(given: argparse.Namespace) -> trainer_pb2.RunConfig:
+    """Return the preset with the changes of the configuration file."""
+    start = run_config(preset(given.preset) if given.preset else {})
+    return run_config(start, **read_toml(given.config)) if given.config else start
 
 
 def audit(config: trainer_pb2.RunConfig, given: argparse.Namespace, client: Client) -> None:
@@ -131,8 +143,10 @@ def _report(given: argparse.Namespace, client: Client, ended: Run) -> str:
     return f"report: {folder / 'report.html'}" if folder else f"run {ended.name} has no report"
 
 
-def config_from(given: argparse.Namespace, config: dict[str, Any]) -> trainer_pb2.RunConfig:
-    """Return the configuration of a file with the command line's changes."""
+def config_from(
+    given: argparse.Namespace, config: trainer_pb2.RunConfig | dict[str, Any]
+) -> trainer_pb2.RunConfig:
+    """Return a configuration with the command line's changes."""
     result = run_config(config)
     for name in ("name", "seed", "steps", "groups", "group_size", "algorithm"):
         if (value := getattr(given, name)) is not None:

@@ -5,6 +5,7 @@ import pytest
 
 from trainer_svc.errors import ConfigError
 from trainer_svc.rewards import builtin_specs, compute_rewards, load_spec
+from trainer_svc.rewards.embedding_diversity import embedding_diversity
 from trainer_svc.rewards.measurements import Measurements
 from trainer_svc.rewards.metrics import DERIVED, columns_of, is_metric
 from trainer_svc.services.scoring import components_of
@@ -282,11 +283,23 @@ def test_elements_are_avoided_and_favoured():
 
 def test_the_paper_s_reward_scales_all_but_creativity_over_the_step():
     spec = load_spec("paper")
-    rewards = rewards_of(measured(), spec)
-    for name in ("energy", "structure_diversity", "composition_diversity"):
+    rewards = rewards_of(measured(embedding_diversity=[0.1, 0.1, 0.2, 0.5, np.nan]), spec)
+    for name in ("energy", "embedding_diversity", "composition_diversity"):
         values = term(rewards, name).normalised[:4]
         assert (values.min(), values.max()) == (0.0, 1.0)
     assert term(rewards, "creativity").normalised[3] == 1.0
+
+
+def test_the_embedding_unlike_the_others_adds_most_and_copies_add_least():
+    rng = np.random.default_rng(0)
+    crowd = rng.normal(size=(10, 6)) * 0.1 + np.array([1.0, 0, 0, 0, 0, 0])
+    embeddings = np.vstack([crowd, [[-1.0, 3.0, 0, 0, 0, 0]], [[np.nan] * 6], crowd[:1], crowd[:1]])
+    values = embedding_diversity(embeddings.astype(np.float32))
+    assert np.isnan(values[11])
+    assert np.nanargmax(values) == 10
+    assert values[0] == pytest.approx(values[12]) == pytest.approx(values[13])
+    assert values[0] < np.nanmean(values[1:10])
+    assert np.isnan(embedding_diversity(np.full((3, 4), np.nan, dtype=np.float32))).all()
 
 
 CAUTIOUS = """

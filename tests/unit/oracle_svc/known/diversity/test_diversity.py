@@ -7,9 +7,8 @@ from oracle_svc.known.diversity.contributions import (
     FeatureSpace,
     amd_features,
     composition_vectors,
-    contributions,
-    kernel,
 )
+from xenolith.diversity import contributions, kernel
 
 RNG = np.random.default_rng(0)
 
