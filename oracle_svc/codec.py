@@ -48,7 +48,7 @@ def encode(record: Mapping[str, Any]) -> bytes:
     layout: list[tuple[str, str, list[int]]] = []
     chunks: list[bytes] = []
     for name, value in record.items():
-        if isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray):  # noqa: TID251
             array = np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("<"))
             if array.dtype.str not in _DTYPES:
                 raise CodecError(f"field {name!r}: dtype {value.dtype} cannot be encoded")

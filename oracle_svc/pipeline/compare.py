@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.elements import element_name
 from oracle_svc.crystals.elmd import cumulative, positions_of
@@ -36,9 +37,9 @@ _NOTHING_KNOWN = Outcome(
     message="there are no known structures to compare with: the reference is a hull alone; start the oracle"
     " with a --reference that has structures, or give known ones with the request",
 )
-Vectors = Mapping[int, np.ndarray]
+Vectors = Mapping[int, NDArray[np.float64]]
 """(k,) AMD vectors, Angstrom, by index in the batch."""
-Totals = Mapping[int, np.ndarray | None]
+Totals = Mapping[int, NDArray[np.float64] | None]
 """Compositions as running totals along the Pettifor scale, by index; None where an element is not on it."""
 
 
@@ -58,9 +59,9 @@ def compare(batch: Batch) -> None:
         _graded(batch, amd, totals, known)
 
 
-def _vectors(batch: Batch) -> dict[int, np.ndarray]:
+def _vectors(batch: Batch) -> dict[int, NDArray[np.float64]]:
     """AMD vectors of the structures that have one; the others fail."""
-    amd: dict[int, np.ndarray] = {}
+    amd: dict[int, NDArray[np.float64]] = {}
     asked = batch.need_amd
     failed = Outcome(status=Status.BAD_CELL, message="its neighbours are too far apart for AMD")
     for index, row in batch.form_of.items():
@@ -111,7 +112,9 @@ def _novelty(batch: Batch, amd: Vectors, totals: Totals, known: Sequence[KnownCr
         batch.scores[index].novel = None
 
 
-def _set_nearest(score: Score, amd: np.ndarray, known: Sequence[KnownCrystals], tolerance: float) -> None:
+def _set_nearest(
+    score: Score, amd: NDArray[np.float64], known: Sequence[KnownCrystals], tolerance: float
+) -> None:
     """Set `novel`, `nearest_reference` and `amd_distance` of one structure."""
     candidates = [nearest_of(crystals.index, score.formula, amd, tolerance) for crystals in known]
     found = [candidate for candidate in candidates if candidate is not None]

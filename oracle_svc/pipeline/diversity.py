@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.known.diversity.contributions import (
     AMD_ORDERS,
@@ -57,17 +58,17 @@ def measure_diversity(batch: Batch) -> None:
             batch.scores[index].outcomes[Component.STRUCTURE_DIVERSITY] = _OK
 
 
-def _compositions(batch: Batch, indices: Iterable[int]) -> np.ndarray:
+def _compositions(batch: Batch, indices: Iterable[int]) -> NDArray[np.float32]:
     return composition_vectors([batch.structures[index].numbers for index in indices])
 
 
-def _embeddings(batch: Batch) -> tuple[list[int], np.ndarray]:
+def _embeddings(batch: Batch) -> tuple[list[int], NDArray[np.float32]]:
     """Structures with an embedding, and (n, D) their embeddings."""
     found = {i: record for i, row in batch.form_of.items() if (record := batch.energies.get(row)) is not None}
     return list(found), np.array([record["embedding"] for record in found.values()])
 
 
-def _amd(batch: Batch) -> tuple[list[int], np.ndarray]:
+def _amd(batch: Batch) -> tuple[list[int], NDArray[np.floating]]:
     """Structures with an AMD vector, and (n, D) features of these and of compositions."""
     found = {i: record for i, row in batch.form_of.items() if (record := batch.amd.get(row)) is not None}
     if not found:
@@ -76,7 +77,7 @@ def _amd(batch: Batch) -> tuple[list[int], np.ndarray]:
     return list(found), np.hstack([amd_features(amd), _compositions(batch, found)])
 
 
-def _contributions(space: FeatureSpace, features: np.ndarray) -> list[float | None]:
+def _contributions(space: FeatureSpace, features: NDArray[np.floating]) -> list[float | None]:
     if len(features) == 0:
         return []
     vectors = space.vectors(features)

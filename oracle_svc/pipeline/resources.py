@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.cache import Cache
 from oracle_svc.cache.store import CrystalStore, Kind
@@ -193,7 +194,7 @@ class Resources:
 def _known_crystals(
     batch: CrystalBatch, engine: AmdEngine, stop: Callable[[], bool]
 ) -> tuple[GivenCrystals, tuple[str, ...]]:
-    def vector(lattice: np.ndarray, frac_coords: np.ndarray, k: int) -> np.ndarray:
+    def vector(lattice: NDArray[np.float64], frac_coords: NDArray[np.float64], k: int) -> NDArray[np.float64]:
         if stop():
             raise WorkerStoppedError("stopped by the caller")
         return engine.vector(lattice, frac_coords, k)

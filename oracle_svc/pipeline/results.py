@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.known.hull import Phase
 from oracle_svc.known.novelty.matcher import MatcherOptions
@@ -105,9 +106,9 @@ class Score:
     formation_energy_per_atom: float | None = None
     decomposition: tuple[Phase, ...] = ()
     relaxation: RelaxedScore | None = None
-    forces: np.ndarray | None = None
+    forces: NDArray[np.float64] | None = None
     """(N, 3) eV/Angstrom."""
-    stress: np.ndarray | None = None
+    stress: NDArray[np.float64] | None = None
     """(3, 3) eV/Angstrom^3, positive under tension."""
     novel: bool | None = None
     nearest_reference: str | None = None
@@ -124,8 +125,8 @@ class Score:
     audits: list[Audit] = field(default_factory=list)
     committee_e_above_hull: float | None = None
     committee_spread: float | None = None
-    amd: np.ndarray | None = None
-    embedding: np.ndarray | None = None
+    amd: NDArray[np.float64] | None = None
+    embedding: NDArray[np.float32] | None = None
 
     @property
     def verdict(self) -> Outcome:

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.calculators.base import Evaluation
 from oracle_svc.environments import interpreter_of
@@ -209,7 +210,7 @@ class CalculatorPool:
             raise
         return CalculatorIdentity.unpack(answer)
 
-    def _packed(self, num_atoms: np.ndarray) -> Iterator[list[int]]:
+    def _packed(self, num_atoms: NDArray[np.integer]) -> Iterator[list[int]]:
         """Indices of one request each; large structures first, so that all workers end together."""
         # No more than an even share for each worker, or a small batch would keep one busy and the others
         # idle.

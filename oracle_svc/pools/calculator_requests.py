@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from oracle_svc.calculators.base import Evaluation, EvaluationBuilder
 from oracle_svc.pools.calculator_process import CalculatorIdentity, pack_batch, unpack_evaluation
@@ -83,7 +84,7 @@ class Requests:
                 reason = f"the calculator's process was lost every time: {error}"
         return _nothing((Status.CALCULATOR_FAILED,), (reason,))
 
-    def builder(self, num_atoms: np.ndarray, with_forces: bool) -> EvaluationBuilder:
+    def builder(self, num_atoms: NDArray[np.integer], with_forces: bool) -> EvaluationBuilder:
         """Return where an evaluation of structures of so many atoms is put together."""
         return EvaluationBuilder(
             num_atoms,
@@ -104,7 +105,7 @@ class Requests:
 
 
 def collect(
-    builder: EvaluationBuilder, num_atoms: np.ndarray, rows: Sequence[int], evaluation: Evaluation
+    builder: EvaluationBuilder, num_atoms: NDArray[np.integer], rows: Sequence[int], evaluation: Evaluation
 ) -> None:
     """Copy an evaluation of some rows of a batch whose structures have `num_atoms`."""
     begin = 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.calculators.base import digest_of
 from xenolith.crystal import Crystal, CrystalBatch
@@ -52,7 +53,7 @@ class Property(Protocol):
         """`settings_digest` of the calculator whose embeddings it reads; empty if it reads none."""
         ...
 
-    def predict(self, crystals: CrystalBatch, embeddings: np.ndarray | None) -> np.ndarray:
+    def predict(self, crystals: CrystalBatch, embeddings: NDArray[np.float32] | None) -> NDArray[np.float64]:
         """Return (B,) float64 values, NaN where it has none.
 
         Parameters
@@ -97,7 +98,7 @@ class FunctionProperty:
         text = Path(source).read_text("utf-8") if source and Path(source).is_file() else ""
         self.digest = digest_of({"property": name, "version": version, "source": text})
 
-    def predict(self, crystals: CrystalBatch, embeddings: np.ndarray | None) -> np.ndarray:
+    def predict(self, crystals: CrystalBatch, embeddings: NDArray[np.float32] | None) -> NDArray[np.float64]:
         """Return the function's value of each crystal; raises what it raises."""
         return np.array([float(self._function(crystal)) for crystal in crystals], dtype=np.float64)
 

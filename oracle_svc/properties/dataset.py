@@ -85,7 +85,7 @@ def read_labelled(
     )
 
 
-def _numbers(path: Path, column: str) -> np.ndarray:
+def _numbers(path: Path, column: str) -> NDArray[np.float64]:
     names = pq.read_schema(path).names
     if column not in names:
         raise ValueError(f"{path} has no column {column!r}; it has {', '.join(names)}")
@@ -96,7 +96,7 @@ def _numbers(path: Path, column: str) -> np.ndarray:
 
 
 def _from_reference(
-    embeddings: np.ndarray, table: StructureTable, reference: Reference, calculator: Calculator
+    embeddings: NDArray[np.float32], table: StructureTable, reference: Reference, calculator: Calculator
 ) -> None:
     if reference.calculator_digest != calculator.settings_digest:
         raise ValueError(f"{reference.path} has embeddings of {reference.calculator_id}, not {calculator.id}")
@@ -107,13 +107,13 @@ def _from_reference(
         embeddings[rows] = reference.embeddings[places]
 
 
-def _split(path: Path, column: str, chosen: np.ndarray) -> np.ndarray:
+def _split(path: Path, column: str, chosen: NDArray[np.int64]) -> NDArray[np.str_]:
     if column not in pq.read_schema(path).names:
         raise ValueError(f"{path} has no column {column!r} to split by")
     return np.array(pq.read_table(path, columns=[column])[column].to_pylist(), dtype=str)[chosen]
 
 
-def _split_by_formula(batch: CrystalBatch, seed: int) -> np.ndarray:
+def _split_by_formula(batch: CrystalBatch, seed: int) -> NDArray[np.str_]:
     """80, 10 and 10 %, all structures of a formula together: none is tested on its own polymorph."""
 
     def share(formula: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xenolith.crystal import CrystalBatch
 from xenolith.elements import SYMBOLS
@@ -29,7 +30,7 @@ _KNOWN_TO = 94
 """Elements beyond plutonium are in no training set; their unknown entries get the mean of the known ones."""
 
 
-def element_table() -> np.ndarray:
+def element_table() -> NDArray[np.float32]:
     """Return (119, 11) float32 properties of the elements by atomic number; row 0 is zero.
 
     Electronegativity, group, row, radius, Mendeleev number, electron affinity and ionisation energy as in
@@ -45,7 +46,7 @@ def element_table() -> np.ndarray:
     return np.vstack([np.zeros(table.shape[1]), table]).astype(np.float32)
 
 
-def composition_features(crystals: CrystalBatch, table: np.ndarray) -> np.ndarray:
+def composition_features(crystals: CrystalBatch, table: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return (B, 118 + 4 P + 3) float64: fractions, statistics of element properties, and of the cell.
 
     The statistics of each of the P columns of `table` are mean, standard deviation, smallest and largest. Of

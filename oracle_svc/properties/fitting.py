@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -28,13 +29,13 @@ class FitSettings:
 
 
 def fit(
-    features: np.ndarray,
-    target: np.ndarray,
+    features: NDArray[np.float64],
+    target: NDArray[np.float64],
     settings: FitSettings,
     *,
     gated: bool,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, NDArray[np.floating]]:
     """Fit an ensemble and return its tensors, as `trained.forward` reads them.
 
     Parameters

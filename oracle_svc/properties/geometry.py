@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.calculators.base import digest_of
 from oracle_svc.crystals.elements import MASSES
@@ -24,7 +25,7 @@ class Density:
     embeddings_of = ""
     digest = digest_of({"property": "density", "version": 1})
 
-    def predict(self, crystals: CrystalBatch, embeddings: np.ndarray | None) -> np.ndarray:
+    def predict(self, crystals: CrystalBatch, embeddings: NDArray[np.float32] | None) -> NDArray[np.float64]:
         """Return (B,) g/cm^3."""
         masses = np.add.reduceat(np.append(MASSES[crystals.numbers], 0.0), crystals.offsets[:-1])
         return _GRAM_PER_CM3 * masses / _volumes(crystals)
@@ -40,10 +41,10 @@ class VolumePerAtom:
     embeddings_of = ""
     digest = digest_of({"property": "volume_per_atom", "version": 1})
 
-    def predict(self, crystals: CrystalBatch, embeddings: np.ndarray | None) -> np.ndarray:
+    def predict(self, crystals: CrystalBatch, embeddings: NDArray[np.float32] | None) -> NDArray[np.float64]:
         """Return (B,) Angstrom^3."""
         return _volumes(crystals) / crystals.num_atoms
 
 
-def _volumes(crystals: CrystalBatch) -> np.ndarray:
+def _volumes(crystals: CrystalBatch) -> NDArray[np.float64]:
     return np.asarray(np.abs(np.linalg.det(crystals.lattices)))

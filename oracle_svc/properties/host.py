@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.pools.worker_pool import WorkerDiedError, WorkerError, WorkerPool, WorkerTimeoutError
 from oracle_svc.properties.base import Property
@@ -87,7 +88,7 @@ class PropertyHost:
         self,
         name: str,
         crystals: CrystalBatch,
-        embeddings: np.ndarray | None,
+        embeddings: NDArray[np.float32] | None,
         stop: Callable[[], bool],
     ) -> Iterator[dict[int, Value]]:
         """Yield values by index, some at a time.
@@ -119,7 +120,7 @@ class PropertyHost:
         self,
         name: str,
         crystals: CrystalBatch,
-        embeddings: np.ndarray | None,
+        embeddings: NDArray[np.float32] | None,
         row: int,
         stop: Callable[[], bool],
     ) -> tuple[Value, bool]:
@@ -136,7 +137,7 @@ class PropertyHost:
         self,
         name: str,
         crystals: CrystalBatch,
-        embeddings: np.ndarray | None,
+        embeddings: NDArray[np.float32] | None,
         rows: list[int],
         stop: Callable[[], bool],
     ) -> list[Value]:
@@ -157,7 +158,7 @@ class PropertyHost:
         return [_failed(name, message) if message else value for value, message in pairs]
 
 
-def values_of(item: Property, crystals: CrystalBatch, embeddings: np.ndarray | None) -> list[Value]:
+def values_of(item: Property, crystals: CrystalBatch, embeddings: NDArray[np.float32] | None) -> list[Value]:
     """Values of a property in this process; what it raises, or a value that is no number, is an outcome."""
     values, messages = _predicted(item, crystals, embeddings)
     pairs = zip(values.tolist(), messages, strict=True)
@@ -187,8 +188,8 @@ def worker(*, sources: list[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 def _predicted(
-    item: Property, crystals: CrystalBatch, embeddings: np.ndarray | None
-) -> tuple[np.ndarray, list[str]]:
+    item: Property, crystals: CrystalBatch, embeddings: NDArray[np.float32] | None
+) -> tuple[NDArray[np.float64], list[str]]:
     """Values (B,) and messages; if the batch fails as a whole, each structure on its own."""
     try:
         values = np.asarray(item.predict(crystals, embeddings), dtype=np.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.pools.worker_pool import WorkerStoppedError
 from oracle_svc.properties.base import Property
@@ -96,7 +97,7 @@ class PropertyShelf:
         self,
         name: str,
         crystals: CrystalBatch,
-        embeddings: np.ndarray | None,
+        embeddings: NDArray[np.float32] | None,
         stop: Callable[[], bool],
     ) -> Iterator[dict[int, Value]]:
         """Yield values by index, some at a time.

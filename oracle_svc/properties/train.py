@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from oracle_svc.calculators import open_calculator
@@ -78,7 +79,7 @@ def train(plan: TrainPlan, calculator: Calculator, *, quiet: bool = True) -> Tra
 
     gate_at = _GATE_AT if gated else None
 
-    def fitted(rows: np.ndarray) -> dict[str, np.ndarray]:
+    def fitted(rows: NDArray[np.float64]) -> dict[str, NDArray[np.floating]]:
         report = None if quiet else _report
         return fit(rows[data.train], data.values[data.train], plan.fit, gated=gated, progress=report)
 
@@ -87,7 +88,9 @@ def train(plan: TrainPlan, calculator: Calculator, *, quiet: bool = True) -> Tra
     return _write(plan, calculator, data, {**tensors, "element_table": table}, gate_at, without["mae"])
 
 
-def _predicted(tensors: dict[str, np.ndarray], features: np.ndarray, gate_at: float | None) -> np.ndarray:
+def _predicted(
+    tensors: dict[str, NDArray[np.floating]], features: NDArray[np.float64], gate_at: float | None
+) -> NDArray[np.float64]:
     outputs = forward(_single(tensors), features, gated=gate_at is not None)
     values = outputs.values.mean(axis=0)
     if outputs.gate is None or gate_at is None:
@@ -95,11 +98,11 @@ def _predicted(tensors: dict[str, np.ndarray], features: np.ndarray, gate_at: fl
     return np.where(outputs.gate.mean(axis=0) > gate_at, values, 0.0)
 
 
-def _single(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _single(tensors: dict[str, NDArray[np.floating]]) -> dict[str, NDArray[np.float32]]:
     return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
 
 
-def _figures(predicted: np.ndarray, data: Labelled) -> dict[str, Any]:
+def _figures(predicted: NDArray[np.float64], data: Labelled) -> dict[str, Any]:
     truth, known = data.values[data.test], data.values[data.train]
     error = np.abs(predicted - truth)
     figures: dict[str, Any] = {
@@ -119,7 +122,7 @@ def _write(
     plan: TrainPlan,
     calculator: Calculator,
     data: Labelled,
-    tensors: dict[str, np.ndarray],
+    tensors: dict[str, NDArray[np.floating]],
     gate_at: float | None,
     mae_of_composition: float,
 ) -> TrainedProperty:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from oracle_svc.calculators.base import digest_of
@@ -37,9 +38,9 @@ _CLIP = 6.0
 class Outputs:
     """Predictions of the M members of an ensemble for B structures."""
 
-    values: np.ndarray
+    values: NDArray[np.float32]
     """(M, B) in the property's unit, the gate not yet applied."""
-    gate: np.ndarray | None
+    gate: NDArray[np.float32] | None
     """(M, B) probability that the value is not zero; None without a gate."""
 
 
@@ -54,7 +55,7 @@ class TrainedProperty:
         Contents of the safetensors file.
     """
 
-    def __init__(self, info: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, info: Mapping[str, Any], tensors: Mapping[str, NDArray[np.floating]]) -> None:
         self.info = info
         self._tensors = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
         self.name: str = info["name"]
@@ -74,7 +75,7 @@ class TrainedProperty:
             f"(mean of the training data: {test['mae_of_mean']:.3f}) on {test['count']} structures"
         ).replace(" ;", ";")
 
-    def predict(self, crystals: CrystalBatch, embeddings: np.ndarray | None) -> np.ndarray:
+    def predict(self, crystals: CrystalBatch, embeddings: NDArray[np.float32] | None) -> NDArray[np.float64]:
         """Return (B,) values: the members' mean, or zero where their gate is shut."""
         outputs = self.outputs(crystals, embeddings)
         values = outputs.values.mean(axis=0)
@@ -82,7 +83,7 @@ class TrainedProperty:
             values = np.where(outputs.gate.mean(axis=0) > self._gate_at, values, 0.0)
         return np.asarray(values, dtype=np.float64)
 
-    def spread(self, crystals: CrystalBatch, embeddings: np.ndarray | None) -> np.ndarray:
+    def spread(self, crystals: CrystalBatch, embeddings: NDArray[np.float32] | None) -> NDArray[np.float64]:
         """Return (B,) standard deviation among the members, each behind its own gate."""
         outputs = self.outputs(crystals, embeddings)
         values = outputs.values
@@ -90,7 +91,7 @@ class TrainedProperty:
             values = np.where(outputs.gate > self._gate_at, values, 0.0)
         return np.asarray(values.std(axis=0), dtype=np.float64)
 
-    def outputs(self, crystals: CrystalBatch, embeddings: np.ndarray | None) -> Outputs:
+    def outputs(self, crystals: CrystalBatch, embeddings: NDArray[np.float32] | None) -> Outputs:
         """Return what each member says.
 
         Raises
@@ -123,7 +124,7 @@ class Uncertainty:
         self.digest = digest_of({"spread_of": of.digest})
         self.embeddings_of = of.embeddings_of
 
-    def predict(self, crystals: CrystalBatch, embeddings: np.ndarray | None) -> np.ndarray:
+    def predict(self, crystals: CrystalBatch, embeddings: NDArray[np.float32] | None) -> NDArray[np.float64]:
         """Return (B,) standard deviations."""
         return self._of.spread(crystals, embeddings)
 
@@ -148,7 +149,9 @@ def read_trained(manifest: Path) -> TrainedProperty:
     return TrainedProperty(info, load_file(weights))
 
 
-def forward(tensors: Mapping[str, np.ndarray], features: np.ndarray, *, gated: bool) -> Outputs:
+def forward(
+    tensors: Mapping[str, NDArray[np.float32]], features: NDArray[np.float64], *, gated: bool
+) -> Outputs:
     """Run all members on (B, F) features.
 
     `tensors` holds `mean` and `scale` (F,), `target` (2,), and for each layer i `weight.i` (M, in, out) and
@@ -156,7 +159,7 @@ def forward(tensors: Mapping[str, np.ndarray], features: np.ndarray, *, gated: b
     """
     scaled = np.clip((features - tensors["mean"]) / tensors["scale"], -_CLIP, _CLIP).astype(np.float32)
     layers = sum(name.startswith("weight.") for name in tensors)
-    hidden: np.ndarray = scaled[None]
+    hidden: NDArray[np.float32] = scaled[None]
     for layer in range(layers):
         hidden = hidden @ tensors[f"weight.{layer}"] + tensors[f"bias.{layer}"]
         if layer < layers - 1:
@@ -169,5 +172,5 @@ def forward(tensors: Mapping[str, np.ndarray], features: np.ndarray, *, gated: b
     return Outputs(values=centre + width * hidden[..., 0], gate=None)
 
 
-def _sigmoid(x: np.ndarray) -> np.ndarray:
+def _sigmoid(x: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))))

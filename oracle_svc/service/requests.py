@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.known.novelty.matcher import MatcherOptions
 from oracle_svc.pipeline.results import Component, ScoreOptions
@@ -101,7 +102,7 @@ def _given(message: Any, *names: str) -> dict[str, Any]:
 
 def _disordered_sites(
     occupancies: crystal_pb2.SiteOccupancies, batch: CrystalBatch, field: str
-) -> np.ndarray:
+) -> NDArray[np.int64]:
     """(T + 1,) 1 for every site that is not fully occupied by one element; the last entry is padding."""
     species = np.array(occupancies.species_per_site, dtype=np.int64)
     fractions = np.array(occupancies.fractions, dtype=np.float64)

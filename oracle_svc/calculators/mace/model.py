@@ -72,7 +72,7 @@ def _plain(name: str, value: Any) -> Any:
         return value.__name__
     if name == "gate":
         return next(key for key, function in modules.gate_dict.items() if function is value)
-    if isinstance(value, np.ndarray | torch.Tensor):
+    if isinstance(value, np.ndarray | torch.Tensor):  # noqa: TID251
         return value.tolist()
     try:
         json.dumps(value)

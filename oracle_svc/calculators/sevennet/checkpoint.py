@@ -36,7 +36,7 @@ def read_checkpoint() -> dict[str, Any]:
     known: list[Any] = [
         (core._reconstruct, "numpy.core.multiarray._reconstruct"),
         (core.scalar, "numpy.core.multiarray.scalar"),
-        np.ndarray,
+        np.ndarray,  # noqa: TID251
         np.dtype,
         *(np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType),
     ]

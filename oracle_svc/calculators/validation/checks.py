@@ -165,7 +165,7 @@ def _columns(batch: CrystalBatch) -> dict[str, NDArray[np.generic]]:
 
 
 def _demand_array(value: Any, name: str, shape: tuple[int, ...], dtype: type[np.generic]) -> None:
-    if not isinstance(value, np.ndarray):
+    if not isinstance(value, np.ndarray):  # noqa: TID251
         raise CalculatorUnfitError(f"{name} is {type(value).__name__}, not an array of shape {shape}")
     if value.shape != shape or value.dtype != dtype:
         raise CalculatorUnfitError(

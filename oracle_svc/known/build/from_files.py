@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.calculators.base import Calculator
 from oracle_svc.crystals.amd import DEFAULT_TOLERANCE
@@ -177,7 +178,7 @@ def _measured(
     work: Path,
     gathered: Gathered,
     progress: Progress | None,
-) -> tuple[tuple[np.ndarray, np.ndarray | None, np.ndarray], list[HullEntry]]:
+) -> tuple[tuple[NDArray[np.float64], NDArray[np.float32] | None, NDArray[np.bool_]], list[HullEntry]]:
     """Energies (M,), embeddings (M, D), which of them are good (M,), and the entries that follow."""
     report = None if progress is None else (lambda done, total: progress("energies", done, total))
     rows = compute_energies(table, calculator, work, progress=report)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from oracle_svc.calculators.base import Calculator
 from oracle_svc.crystals.amd import DEFAULT_K, DEFAULT_TOLERANCE, amd_vectors
@@ -96,7 +97,7 @@ def _sameness(calibration: Path | None) -> dict[str, Any]:
     return {"amd_tolerance": float(figures["tolerance"]), "calibration": figures}
 
 
-def _known(table: StructureTable, rows: pa.Table, good: np.ndarray) -> Known:
+def _known(table: StructureTable, rows: pa.Table, good: NDArray[np.bool_]) -> Known:
     chosen = np.flatnonzero(good)
     batch = table.batch.take(chosen)
     amd = amd_vectors(batch, DEFAULT_K)
@@ -112,7 +113,7 @@ def _known(table: StructureTable, rows: pa.Table, good: np.ndarray) -> Known:
     )
 
 
-def _entries(table: StructureTable, rows: pa.Table, good: np.ndarray) -> Iterator[HullEntry]:
+def _entries(table: StructureTable, rows: pa.Table, good: NDArray[np.bool_]) -> Iterator[HullEntry]:
     energies = rows["energy_per_atom"].to_numpy()
     for row in np.flatnonzero(good):
         atoms = slice(table.batch.offsets[row], table.batch.offsets[row + 1])

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.amd import DEFAULT_K, amd_vectors
 from oracle_svc.known.reference.structures import StructureTable, read_structures
@@ -43,7 +44,7 @@ class Gathered:
     ids: list[str] = field(default_factory=list)
     """File names, with `#index` in files of several; ids of a table. Each once."""
     batches: list[CrystalBatch] = field(default_factory=list)
-    amd: list[np.ndarray] = field(default_factory=list)
+    amd: list[NDArray[np.float64]] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     """Reason by file or structure."""
     notes: dict[str, list[str]] = field(default_factory=dict)
@@ -55,7 +56,7 @@ class Gathered:
         return StructureTable(ids=tuple(_distinct(self.ids)), batch=CrystalBatch.concat(self.batches))
 
     @property
-    def vectors(self) -> np.ndarray:
+    def vectors(self) -> NDArray[np.float64]:
         """(M, k) AMD vectors, Angstrom."""
         return np.concatenate(self.amd) if self.amd else np.zeros((0, DEFAULT_K))
 
@@ -129,7 +130,7 @@ def _is_read(file: Path, named: Path) -> bool:
     return kind_of(file, named=file == named) is not None
 
 
-def _read_unit(unit: _Unit) -> tuple[list[str], CrystalBatch, np.ndarray, dict[str, Any]]:
+def _read_unit(unit: _Unit) -> tuple[list[str], CrystalBatch, NDArray[np.float64], dict[str, Any]]:
     skipped: dict[str, str] = {}
     notes: dict[str, list[str]] = {}
     named = [pair for file in unit.files for pair in _read_file(file, unit, skipped, notes)]
@@ -172,7 +173,9 @@ def _read_file(
             yield label, item.crystal
 
 
-def _save(path: Path, ids: list[str], batch: CrystalBatch, amd: np.ndarray, metadata: dict[str, Any]) -> None:
+def _save(
+    path: Path, ids: list[str], batch: CrystalBatch, amd: NDArray[np.float64], metadata: dict[str, Any]
+) -> None:
     offsets = batch.offsets.astype(np.int32)
     table = pa.table(
         {

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.known.diversity.moments import Moments, moments_of
 from xenolith.diversity import unit_rows
@@ -52,8 +53,8 @@ class _Block:
     """Columns that are brought to unit length together."""
 
     columns: slice
-    mean: np.ndarray
-    scale: np.ndarray
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
 
 
 class FeatureSpace:
@@ -64,16 +65,16 @@ class FeatureSpace:
     two kinds of features are joined, the product of two vectors is the average of the products of the kinds.
     """
 
-    def __init__(self, name: str, blocks: Sequence[_Block], features: np.ndarray) -> None:
+    def __init__(self, name: str, blocks: Sequence[_Block], features: NDArray[np.floating]) -> None:
         self.name = name
         """What is compared, for provenance."""
         self._blocks = tuple(blocks)
-        self._rows: np.ndarray | None = self.vectors(features)
+        self._rows: NDArray[np.float32] | None = self.vectors(features)
         self._moments: Moments | None = None
         self._lock = Lock()
 
     @classmethod
-    def from_embeddings(cls, embeddings: np.ndarray, *, name: str = "embedding") -> FeatureSpace:
+    def from_embeddings(cls, embeddings: NDArray[np.floating], *, name: str = "embedding") -> FeatureSpace:
         """Space of a calculator's embeddings, (R, D); rows that are not finite are left out.
 
         Raises
@@ -88,12 +89,12 @@ class FeatureSpace:
         return cls(name, [_standard(rows, 0)], rows)
 
     @classmethod
-    def from_compositions(cls, vectors: np.ndarray) -> FeatureSpace:
+    def from_compositions(cls, vectors: NDArray[np.floating]) -> FeatureSpace:
         """Space of `composition_vectors`, (R, 118)."""
         return cls("composition", [_plain(0, vectors.shape[1])], vectors)
 
     @classmethod
-    def from_amd(cls, features: np.ndarray, compositions: np.ndarray) -> FeatureSpace:
+    def from_amd(cls, features: NDArray[np.floating], compositions: NDArray[np.floating]) -> FeatureSpace:
         """Space of `amd_features` (R, 13) beside `composition_vectors` (R, 118), half a kernel each.
 
         It takes features as `np.hstack([amd_features(...), composition_vectors(...)])`.
@@ -102,7 +103,7 @@ class FeatureSpace:
         blocks = [_standard(features, 0), _plain(width, compositions.shape[1])]
         return cls("amd+composition", blocks, np.hstack([features, compositions]))
 
-    def vectors(self, features: np.ndarray) -> np.ndarray:
+    def vectors(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
         """(B, D) float32 unit vectors of (B, D) features."""
         parts = [
             unit_rows((np.asarray(features[:, b.columns], dtype=np.float64) - b.mean) / b.scale)
@@ -120,12 +121,12 @@ class FeatureSpace:
             raise RuntimeError("a space of features has neither rows nor moments")
         return self._moments
 
-    def reference_term(self, vectors: np.ndarray) -> np.ndarray:
+    def reference_term(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         """(B,) mean kernel of each vector with the reference, exact."""
         return self.moments.mean_cubic_kernel(vectors)
 
 
-def composition_vectors(compositions: list[np.ndarray]) -> np.ndarray:
+def composition_vectors(compositions: list[NDArray[np.integer]]) -> NDArray[np.float32]:
     """(B, 118) float32 unit vectors: the square root of each element's atomic fraction.
 
     Parameters
@@ -139,7 +140,7 @@ def composition_vectors(compositions: list[np.ndarray]) -> np.ndarray:
     return vectors
 
 
-def amd_features(amd: np.ndarray) -> np.ndarray:
+def amd_features(amd: NDArray[np.floating]) -> NDArray[np.float32]:
     """(B, 13) float32 features of the entries `AMD_ORDERS` (B, 13) of AMD vectors, Angstrom.
 
     The logarithm of the first is the scale of the structure, the steps between the logarithms of those after
@@ -149,7 +150,7 @@ def amd_features(amd: np.ndarray) -> np.ndarray:
     return np.hstack([logs[:, :1], np.diff(logs, axis=1)]).astype(np.float32)
 
 
-def _standard(rows: np.ndarray, first: int) -> _Block:
+def _standard(rows: NDArray[np.floating], first: int) -> _Block:
     mean = rows.mean(axis=0, dtype=np.float64)
     spread = rows.std(axis=0, dtype=np.float64)
     scale = np.where(spread > 1e-12, spread, 1.0)

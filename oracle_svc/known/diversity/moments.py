@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 __all__ = ["Moments", "moments_of"]
@@ -24,16 +25,16 @@ _SPARSE_BELOW = 0.25
 class Moments:
     """Moments over the columns that are not zero throughout."""
 
-    columns: np.ndarray
+    columns: NDArray[np.int64]
     """(C,) which columns."""
-    first: np.ndarray
+    first: NDArray[np.float64]
     """(C,)."""
-    second: np.ndarray
+    second: NDArray[np.float64]
     """(C, C)."""
-    third: np.ndarray
+    third: NDArray[np.float64]
     """(C (C + 1) / 2, C): pairs i <= j, those with i < j counted twice, by the third index."""
 
-    def mean_cubic_kernel(self, vectors: np.ndarray) -> np.ndarray:
+    def mean_cubic_kernel(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         """(B,) float64 mean of ((x.r + 1) / 2)^3 over the vectors r, for x (B, D)."""
         x = np.asarray(vectors, dtype=np.float64)[:, self.columns]
         i, j = np.triu_indices(len(self.columns))
@@ -43,7 +44,7 @@ class Moments:
         return np.asarray((1.0 + 3.0 * linear + 3.0 * quadratic + cubic) / 8.0)
 
 
-def moments_of(rows: np.ndarray) -> Moments:
+def moments_of(rows: NDArray[np.float32]) -> Moments:
     """Return the moments of (R, D) vectors, R >= 1."""
     columns = np.flatnonzero(rows.any(axis=0))
     width = len(columns)
@@ -63,7 +64,7 @@ def moments_of(rows: np.ndarray) -> Moments:
     )
 
 
-def _sparse_third(block: np.ndarray) -> np.ndarray:
+def _sparse_third(block: NDArray[np.float32]) -> NDArray[np.float32]:
     """Third moment (pairs, C) of rows of which most entries are zero."""
     count, width = block.shape
     row, column = np.nonzero(block)

@@ -99,7 +99,7 @@ class Hull:
         """
         self.diagrams.shared = SharedDiagrams(cache=cache, digest=digest)
 
-    def evaluate(self, batch: CrystalBatch, energy_per_atom: np.ndarray) -> HullResult:
+    def evaluate(self, batch: CrystalBatch, energy_per_atom: NDArray[np.float64]) -> HullResult:
         """Place structures relative to the hull; a missing element concerns its structure alone.
 
         Parameters
@@ -111,7 +111,7 @@ class Hull:
         covered = self.elements
         outcomes = [(Status.OK, "")] * len(batch)
         decompositions: list[tuple[Phase, ...]] = [()] * len(batch)
-        placeable: dict[int, tuple[System, np.ndarray]] = {}
+        placeable: dict[int, tuple[System, NDArray[np.float64]]] = {}
         for index, energy in enumerate(energy_per_atom):
             numbers = batch.numbers[batch.offsets[index] : batch.offsets[index + 1]]
             missing = sorted(set(numbers.tolist()) - covered)
@@ -137,7 +137,7 @@ class Hull:
             messages=tuple(message for _, message in outcomes),
         )
 
-    def place(self, numbers: np.ndarray, energy_per_atom: float) -> Placement:
+    def place(self, numbers: NDArray[np.integer], energy_per_atom: float) -> Placement:
         """Place atoms with a known energy, eV/atom.
 
         Raises
@@ -173,7 +173,7 @@ class _Ground:
     decomposition: tuple[Phase, ...]
 
 
-def _ground(surface: Surface, fractions: np.ndarray) -> _Ground:
+def _ground(surface: Surface, fractions: NDArray[np.float64]) -> _Ground:
     return _Ground(
         elements=float(fractions @ surface.references),
         formation_energy=surface.energy(fractions),
@@ -181,7 +181,7 @@ def _ground(surface: Surface, fractions: np.ndarray) -> _Ground:
     )
 
 
-def _name(system: System, fractions: np.ndarray) -> tuple[System, bytes]:
+def _name(system: System, fractions: NDArray[np.float64]) -> tuple[System, bytes]:
     return system, fractions.tobytes()
 
 

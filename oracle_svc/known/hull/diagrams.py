@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.cache.base import Cache
 from oracle_svc.codec import CodecError, decode, encode
@@ -107,7 +108,7 @@ class Diagrams:
         return found | made
 
 
-def fractions_of(numbers: np.ndarray) -> tuple[System, np.ndarray]:
+def fractions_of(numbers: NDArray[np.integer]) -> tuple[System, NDArray[np.float64]]:
     """System of atoms (N,), N >= 1, and the atomic fraction (d,) of each of its elements."""
     elements, counts = np.unique(numbers, return_counts=True)
     return tuple(elements.tolist()), counts / counts.sum()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import gcd
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xenolith.formula import reduced_formula
 
@@ -23,7 +24,7 @@ class MixedSchemesError(ValueError):
     """Energies of two schemes were to share a hull; the message names both."""
 
 
-def composition_of(numbers: np.ndarray) -> Composition:
+def composition_of(numbers: NDArray[np.integer]) -> Composition:
     """Return (atomic number, count) of the reduced composition of atoms (N,), N >= 1."""
     elements, counts = np.unique(numbers, return_counts=True)
     factor = gcd(*counts.tolist())
@@ -51,7 +52,7 @@ class HullEntry:
         """Reduced formula, such as `SrTiO3`."""
         return reduced_formula([z for z, count in self.composition for _ in range(count)])
 
-    def fractions(self, system: System) -> np.ndarray:
+    def fractions(self, system: System) -> NDArray[np.float64]:
         """Return the atomic fraction (d,) of each element of `system`."""
         counts = dict(self.composition)
         amounts = np.array([counts.get(z, 0) for z in system], dtype=np.float64)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.spatial import ConvexHull
 
@@ -30,7 +31,7 @@ def parts(system: System, known: Mapping[System, object]) -> Iterator[System]:
 
 def points_of(
     system: System, phases: Sequence[HullEntry], references: Mapping[int, float]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Elements, then compounds of negative formation energy.
 
     Returns
@@ -49,7 +50,7 @@ def points_of(
     return points, np.concatenate([np.zeros(size), energies[kept]]), kept
 
 
-def lower_facets(points: np.ndarray, energies: np.ndarray) -> np.ndarray:
+def lower_facets(points: NDArray[np.float64], energies: NDArray[np.float64]) -> NDArray[np.integer]:
     """Simplices (F, d) of the lower hull, as indices of points."""
     size = points.shape[1]
     if len(points) == size:
@@ -62,14 +63,18 @@ def lower_facets(points: np.ndarray, energies: np.ndarray) -> np.ndarray:
     return simplices[np.abs(np.linalg.det(points[simplices])) > _FLAT]
 
 
-def planes_of(points: np.ndarray, energies: np.ndarray, facets: np.ndarray) -> np.ndarray:
+def planes_of(
+    points: NDArray[np.float64], energies: NDArray[np.float64], facets: NDArray[np.integer]
+) -> NDArray[np.float64]:
     """Chemical potentials (F, d) of facets (F, d): energy = potentials . fractions on each of them."""
     if points.shape[1] == 1:
         return np.zeros((1, 1))
     return np.asarray(np.linalg.solve(points[facets], energies[facets][..., None])[..., 0])
 
 
-def mixture(points: np.ndarray, energies: np.ndarray, fractions: np.ndarray) -> tuple[float, np.ndarray]:
+def mixture(
+    points: NDArray[np.float64], energies: NDArray[np.float64], fractions: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64]]:
     """Lowest energy of a mixture of phases with these fractions, and the share (M,) of each phase.
 
     Raises

@@ -37,17 +37,17 @@ class Surface:
     planes: NDArray[np.float64] | None
     """(F, d) float64 chemical potentials of each facet, likewise."""
 
-    def energy(self, fractions: np.ndarray) -> float:
+    def energy(self, fractions: NDArray[np.float64]) -> float:
         """Formation energy of the hull, eV/atom, at fractions (d,)."""
         if self.planes is not None:
             return float((self.planes @ fractions).max())
         return geometry.mixture(self.points, self.energies, fractions)[0]
 
-    def phases(self, fractions: np.ndarray) -> tuple[Phase, ...]:
+    def phases(self, fractions: NDArray[np.float64]) -> tuple[Phase, ...]:
         """The most stable mixture at fractions (d,), the largest share first."""
         if self.planes is None or self.facets is None:
             shares = geometry.mixture(self.points, self.energies, fractions)[1]
-            corners = np.arange(len(shares))
+            corners = np.arange(len(shares), dtype=np.int32)
         else:
             corners, shares = self._corners(fractions, self.planes, self.facets)
         present = [(c, s) for c, s in zip(corners.tolist(), shares.tolist(), strict=True) if s > _ABSENT]
@@ -57,8 +57,8 @@ class Surface:
         return tuple(sorted(found, key=lambda phase: (-round(phase.fraction, 9), phase.id)))
 
     def _corners(
-        self, fractions: np.ndarray, planes: np.ndarray, facets: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self, fractions: NDArray[np.float64], planes: NDArray[np.float64], facets: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Corners (d,) of the facet above which the composition lies, and their shares."""
         values = planes @ fractions
         near = np.flatnonzero(values >= values.max() - _ALIKE)
@@ -128,9 +128,8 @@ def surface_of(system: System, phases: Sequence[HullEntry], references: Mapping[
     members = [references[z] for z in system] + [phases[index] for index in kept]
     facets = planes = None
     if len(system) <= geometry.FACETS_UP_TO:
-        facets = geometry.lower_facets(points, energies)
-        used, facets = np.unique(facets, return_inverse=True)
-        facets = facets.reshape(-1, len(system)).astype(np.int32)
+        used, numbered = np.unique(geometry.lower_facets(points, energies), return_inverse=True)
+        facets = numbered.reshape(-1, len(system)).astype(np.int32)
         members, points, energies = [members[i] for i in used], points[used], energies[used]
         planes = geometry.planes_of(points, energies, facets)
     return Surface(

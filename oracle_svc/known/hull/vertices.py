@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.elements import element_name
 from oracle_svc.known.hull import geometry
@@ -78,7 +79,7 @@ def _stable(
     return [candidates[kept[row - len(system)]] for row in vertices]
 
 
-def _lowers(points: np.ndarray, energies: np.ndarray, row: int) -> bool:
+def _lowers(points: NDArray[np.float64], energies: NDArray[np.float64], row: int) -> bool:
     others = np.arange(len(points)) != row
     lowest, _ = geometry.mixture(points[others], energies[others], points[row])
     return bool(energies[row] - lowest < _STABLE_BELOW)

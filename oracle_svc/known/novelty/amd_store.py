@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["STEP", "AmdStore"]
 
@@ -22,13 +23,13 @@ _LEVELS = np.iinfo(np.uint16).max
 class AmdStore:
     """AMD vectors by row."""
 
-    steps: np.ndarray
+    steps: NDArray[np.uint16]
     """(M, k) uint16 whole steps."""
     step: float
     """Angstrom."""
 
     @classmethod
-    def pack(cls, vectors: np.ndarray) -> AmdStore:
+    def pack(cls, vectors: NDArray[np.floating]) -> AmdStore:
         """Round vectors (M, k) in Angstrom to whole steps."""
         highest = float(vectors.max(initial=0.0))
         step = max(STEP, highest / _LEVELS)
@@ -48,11 +49,11 @@ class AmdStore:
         """Largest error of an entry and of a distance, Angstrom."""
         return self.step / 2
 
-    def vectors(self, rows: slice | np.ndarray) -> np.ndarray:
+    def vectors(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float64]:
         """(m, k) float64 vectors, Angstrom."""
         return np.asarray(self.steps[rows], dtype=np.float64) * self.step
 
-    def distances(self, vector: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def distances(self, vector: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """(m,) float64 Chebyshev distances of rows to a vector (k,), Angstrom."""
         scaled = (vector / self.step).astype(np.float32)
         differences = np.abs(self.steps[rows].astype(np.float32) - scaled)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.elmd import elmd
 
@@ -33,7 +34,7 @@ STRUCTURE_WEIGHT = 0.2236531271364718
 """Share of the structure; the published coefficient."""
 
 
-def graded_distance(composition: np.ndarray, structure: np.ndarray) -> np.ndarray:
+def graded_distance(composition: NDArray[np.float64], structure: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distances (...) in [0, 1) from ElMD (...) and AMD distances (...) in Angstrom."""
     return np.asarray(COMPOSITION_WEIGHT * _normal(composition) + STRUCTURE_WEIGHT * _normal(structure))
 
@@ -46,7 +47,7 @@ def composition_radius(distance: float) -> float:
 
 
 def graded_uniqueness(
-    cumulative: Mapping[int, np.ndarray], amd: Mapping[int, np.ndarray], count: int
+    cumulative: Mapping[int, NDArray[np.float64]], amd: Mapping[int, NDArray[np.float64]], count: int
 ) -> dict[int, float]:
     """Mean distance of each structure to all of its batch; nothing for a batch of one.
 
@@ -70,9 +71,14 @@ def graded_uniqueness(
     }
 
 
-def _apart(total: np.ndarray, vector: np.ndarray, sums: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+def _apart(
+    total: NDArray[np.float64],
+    vector: NDArray[np.float64],
+    sums: NDArray[np.float64],
+    vectors: NDArray[np.float64],
+) -> NDArray[np.float64]:
     return graded_distance(elmd(sums, total), np.abs(vectors - vector).max(axis=1))
 
 
-def _normal(distance: np.ndarray) -> np.ndarray:
+def _normal(distance: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(distance / (1 + np.asarray(distance)))

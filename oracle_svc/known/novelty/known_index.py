@@ -62,12 +62,12 @@ class KnownIndex:
         self,
         *,
         ids: Sequence[str],
-        formulas: np.ndarray,
-        starts: np.ndarray,
-        amd: AmdStore | np.ndarray,
-        elements: np.ndarray,
-        counts: np.ndarray,
-        offsets: np.ndarray,
+        formulas: NDArray[np.str_],
+        starts: NDArray[np.int64],
+        amd: AmdStore | NDArray[np.float64],
+        elements: NDArray[np.integer],
+        counts: NDArray[np.number],
+        offsets: NDArray[np.int64],
         crystal: Callable[[int], Crystal] | None = None,
     ) -> None:
         self._ids = ids
@@ -102,19 +102,19 @@ class KnownIndex:
             crystal=None if crystal is None else lambda row: crystal(rows.start + row),
         )
 
-    def composition_distance(self, target: np.ndarray) -> float | None:
+    def composition_distance(self, target: NDArray[np.float64]) -> float | None:
         """Element mover's distance of cumulative fractions (103,) to the nearest known composition."""
         nearest = self._nearest_composition(target)
         return None if nearest is None else nearest[1]
 
-    def _nearest_composition(self, target: np.ndarray) -> tuple[int, float] | None:
+    def _nearest_composition(self, target: NDArray[np.float64]) -> tuple[int, float] | None:
         name = target.tobytes()
         found = self._nearest.get(name)
         if found is None and (found := self.compositions.nearest(target)) is not None:
             self._nearest.put(name, found)
         return found
 
-    def graded_distance(self, target: np.ndarray, amd: np.ndarray) -> float | None:
+    def graded_distance(self, target: NDArray[np.float64], amd: NDArray[np.float64]) -> float | None:
         """Distance of `continuous` to the nearest known crystal of any formula; None if there are none.
 
         Parameters
@@ -136,7 +136,9 @@ class KnownIndex:
                 break
         return best
 
-    def _best(self, compositions: np.ndarray, distances: np.ndarray, amd: np.ndarray) -> float:
+    def _best(
+        self, compositions: NDArray[np.int64], distances: NDArray[np.float64], amd: NDArray[np.float64]
+    ) -> float:
         """Smallest distance to a crystal of these compositions, whose own distances (n,) are known."""
         begins = self._starts[compositions]
         counts = self._starts[compositions + 1] - begins
@@ -148,12 +150,12 @@ class KnownIndex:
             best = min(best, float(graded_distance(apart[part], self._apart(amd, rows[part])).min()))
         return best
 
-    def _apart(self, amd: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def _apart(self, amd: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
         if isinstance(self._amd, AmdStore):
             return self._amd.distances(amd, rows)
         return np.asarray(np.abs(self._amd[rows] - amd).max(axis=1))
 
-    def _vectors(self, rows: slice) -> np.ndarray:
+    def _vectors(self, rows: slice) -> NDArray[np.float64]:
         return self._amd.vectors(rows) if isinstance(self._amd, AmdStore) else self._amd[rows]
 
     def _rows_of(self, formula: str) -> slice:
@@ -186,7 +188,7 @@ class GivenCrystals:
         (R, k) AMD vectors, Angstrom.
     """
 
-    def __init__(self, *, ids: Sequence[str], crystals: Sequence[Crystal], amd: np.ndarray) -> None:
+    def __init__(self, *, ids: Sequence[str], crystals: Sequence[Crystal], amd: NDArray[np.float64]) -> None:
         if not len(ids) == len(crystals) == len(amd):
             raise ValueError(f"{len(ids)} ids, {len(crystals)} crystals and {len(amd)} vectors do not fit")
         formulas = np.array([crystal.formula for crystal in crystals], dtype=str)

@@ -19,6 +19,7 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.pools.worker_pool import WorkerDiedError, WorkerPool, WorkerTimeoutError
 from xenolith.crystal import Crystal
@@ -135,7 +136,7 @@ def worker() -> Callable[[dict[str, Any]], dict[str, Any]]:
     return compare
 
 
-def _fields(side: str, crystal: Crystal) -> dict[str, np.ndarray]:
+def _fields(side: str, crystal: Crystal) -> dict[str, NDArray[np.generic]]:
     return {
         f"{side}_lattice": np.asarray(crystal.lattice, dtype=np.float64),
         f"{side}_numbers": np.asarray(crystal.numbers, dtype=np.int64),

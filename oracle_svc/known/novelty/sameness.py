@@ -19,6 +19,7 @@ from functools import partial
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oracle_svc.crystals.amd import amd_of, chebyshev
 from oracle_svc.known.novelty.known_index import KnownCrystals, KnownIndex
@@ -55,7 +56,7 @@ class Nearest:
 
 
 def nearest_of(
-    known: KnownIndex, formula: str, amd: np.ndarray, tolerance: float | None = None
+    known: KnownIndex, formula: str, amd: NDArray[np.float64], tolerance: float | None = None
 ) -> Nearest | None:
     """Most alike known crystal of this formula, the first of equals; None if the formula is not known.
 
@@ -108,7 +109,7 @@ class Forest:
 
 def uniqueness(
     formulas: Mapping[int, str],
-    amd: Mapping[int, np.ndarray],
+    amd: Mapping[int, NDArray[np.float64]],
     names: Mapping[int, tuple[str, str]],
     tolerance: float,
     *,
@@ -172,7 +173,7 @@ def _clusters(members: Sequence[int], joined: Forest) -> Iterator[list[int]]:
     yield from found.values()
 
 
-def _distances(vectors: Sequence[np.ndarray]) -> np.ndarray:
+def _distances(vectors: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """(n, n) Chebyshev distances, symmetric to the last bit."""
     stacked = np.asarray(vectors)
     return np.array([chebyshev(vector, stacked) for vector in stacked])
@@ -225,7 +226,7 @@ def matched_pairs(
 def matched_known(
     crystals: Mapping[int, Crystal],
     formulas: Mapping[int, str],
-    amd: Mapping[int, np.ndarray],
+    amd: Mapping[int, NDArray[np.float64]],
     known: Sequence[KnownCrystals],
     judge: PairJudge,
 ) -> tuple[dict[int, str], dict[int, Outcome]]:
@@ -266,7 +267,7 @@ def matched_known(
 
 
 def _candidates(
-    known: Sequence[KnownCrystals], formula: str, amd: np.ndarray
+    known: Sequence[KnownCrystals], formula: str, amd: NDArray[np.float64]
 ) -> deque[tuple[str, Callable[[], Crystal]]]:
     """Known crystals of a formula, the most alike first."""
     found: list[tuple[float, str, Callable[[], Crystal]]] = []

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from xenolith.crystal import Crystal, CrystalBatch
 
@@ -40,7 +41,7 @@ class CrystalColumns:
         )
 
     @cached_property
-    def _columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _columns(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]]:
         table = pq.read_table(self._path)
         counts = table["num_atoms"].to_numpy().astype(np.int64)
         cells = table["cell"].combine_chunks().flatten().to_numpy().reshape(-1, 9)

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from oracle_svc.calculators.base import digest_of
 from oracle_svc.crystals.amd import DEFAULT_K
@@ -167,14 +168,14 @@ class Reference:
         return tuple(self._column("id").to_pylist())
 
     @cached_property
-    def energies(self) -> np.ndarray:
+    def energies(self) -> NDArray[np.float64]:
         """(M,) float64 energies per atom, eV/atom; NaN where there are none."""
         if not self._has("energy_per_atom"):
             return np.full(len(self), np.nan)
         return self._column("energy_per_atom").to_numpy(zero_copy_only=False).astype(np.float64)
 
     @property
-    def embeddings(self) -> np.ndarray:
+    def embeddings(self) -> NDArray[np.float32]:
         """(M, D) float32 embeddings of the calculator, each right to half a step; D may be 0."""
         scale = self.info.get("embedding")
         if not scale:
@@ -184,7 +185,7 @@ class Reference:
         return (low + steps * ((high - low) / (scale["levels"] - 1))).astype(np.float32)
 
     @property
-    def compositions(self) -> np.ndarray:
+    def compositions(self) -> NDArray[np.float32]:
         """(M, 119) float32 atomic fractions by atomic number."""
         fractions = np.zeros((len(self), len(SYMBOLS)), dtype=np.float32)
         if len(self):
@@ -256,9 +257,10 @@ class Reference:
         """Return the known structures with this reduced formula; none is an empty answer."""
         return self.index.rows(formula)
 
-    def amd_entries(self, orders: Sequence[int]) -> np.ndarray:
+    def amd_entries(self, orders: Sequence[int]) -> NDArray[np.float64]:
         """(M, len(orders)) float64 AMD entries k for each k in `orders`, Angstrom."""
-        return self._amd.steps[:, np.array(orders) - 1] * self._amd.step
+        steps = self._amd.steps[:, np.array(orders) - 1]
+        return np.asarray(steps * self._amd.step, dtype=np.float64)
 
     @cached_property
     def _amd(self) -> AmdStore:
@@ -278,7 +280,7 @@ class Reference:
             return None
         return KnownSource(**{name: self._source(name) for name in KnownSource.__dataclass_fields__})
 
-    def _composition_features(self) -> np.ndarray:
+    def _composition_features(self) -> NDArray[np.float32]:
         """(M, 118) `composition_vectors` of the known structures."""
         return np.sqrt(self.compositions[:, 1:])
 

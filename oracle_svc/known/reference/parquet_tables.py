@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from oracle_svc.known.hull import HullEntry
 
@@ -17,7 +18,7 @@ __all__ = ["composition_columns", "embedding_column", "fixed_lists", "hull_rows"
 _EMBEDDING_LEVELS = 1024
 
 
-def embedding_column(embeddings: np.ndarray) -> tuple[pa.Array, dict[str, Any]]:
+def embedding_column(embeddings: NDArray[np.float32]) -> tuple[pa.Array, dict[str, Any]]:
     """Return (M, D) embeddings as whole steps, and the scale that turns them back."""
     low, high = embeddings.min(axis=0), embeddings.max(axis=0)
     span = np.where(high > low, high - low, 1)
@@ -50,7 +51,7 @@ def composition_columns(compositions: Sequence[tuple[tuple[int, int], ...]]) -> 
     }
 
 
-def fixed_lists(matrix: np.ndarray) -> pa.Array:
+def fixed_lists(matrix: NDArray[np.generic]) -> pa.Array:
     """Return (M, n) numbers as one column of lists."""
     return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
 

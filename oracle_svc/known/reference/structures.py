@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from xenolith.crystal import CrystalBatch
 
@@ -56,7 +58,9 @@ def read_structures(path: Path) -> StructureTable:
     return StructureTable(ids=tuple(table["material_id"].to_pylist()), batch=batch)
 
 
-def lattices_from_parameters(parameters: np.ndarray | Sequence[Sequence[float]]) -> np.ndarray:
+def lattices_from_parameters(
+    parameters: NDArray[np.float64] | Sequence[Sequence[float]],
+) -> NDArray[np.float64]:
     """Return (B, 3, 3) row vectors from (B, 6) a, b, c in Angstrom and angles in degrees.
 
     c lies along z and a in the xz plane, as in `pymatgen.core.Lattice.from_parameters`.
@@ -76,7 +80,7 @@ def lattices_from_parameters(parameters: np.ndarray | Sequence[Sequence[float]])
     return np.array(rows).transpose(2, 0, 1)
 
 
-def _offsets(column: pa.ChunkedArray) -> np.ndarray:
+def _offsets(column: pa.ChunkedArray) -> NDArray[np.int64]:
     lengths = [len(chunk) for chunk in column.chunks]
     sizes = [np.diff(chunk.offsets.to_numpy()) for chunk in column.chunks if len(chunk)]
     return (
@@ -86,5 +90,5 @@ def _offsets(column: pa.ChunkedArray) -> np.ndarray:
     )
 
 
-def _flat(column: pa.ChunkedArray) -> np.ndarray:
+def _flat(column: pa.ChunkedArray) -> NDArray[Any]:
     return np.concatenate([chunk.flatten().to_numpy() for chunk in column.chunks] or [np.zeros(0)])

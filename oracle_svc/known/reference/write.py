@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from oracle_svc.known.hull import HullEntry, composition_of
 from oracle_svc.known.novelty.amd_store import AmdStore
@@ -56,11 +57,11 @@ class Known:
     """Known structures and what was computed of them."""
 
     table: StructureTable
-    amd: np.ndarray
+    amd: NDArray[np.float64]
     """(M, k) Angstrom."""
-    energy_per_atom: np.ndarray | None = None
+    energy_per_atom: NDArray[np.float64] | None = None
     """(M,) eV/atom; None where no energies were computed."""
-    embeddings: np.ndarray | None = None
+    embeddings: NDArray[np.float32] | None = None
     """(M, D), likewise."""
 
 
