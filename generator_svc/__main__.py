@@ -28,6 +28,7 @@ def main() -> int:
     arguments = serving.add_arguments(parser, port=DEFAULT_PORTS["generator"]).parse_args()
     try:
         settings, server = GeneratorSettings.read(arguments), serving.settings_from(arguments)
+        serving.start_logging(server, "generator")
         device = settings.torch_device
         relaxer = None
         if settings.cleanup_oracle:

@@ -1,5 +1,10 @@
 """The oracle: measures crystals (validity, stability, novelty, uniqueness, diversity)."""
 
+import os
+
+# gRPC reads it once, when it is first imported; xenolith.serving.log says why.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 from xenolith.old_names import keep_old_names
 
 keep_old_names(

@@ -12,8 +12,7 @@ from oracle_svc.service.settings import OracleSettings
 from oracle_svc.service.startup import open_service
 from xenolith.contract.ports import DEFAULT_PORTS
 from xenolith.errors import XenolithError
-from xenolith.serving import add_arguments, serve, settings_from
-from xenolith.serving.log import configure_logging
+from xenolith.serving import add_arguments, serve, settings_from, start_logging
 
 __all__ = ["main"]
 
@@ -28,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = add_arguments(parser, port=DEFAULT_PORTS["oracle"]).parse_args(argv)
     try:
         serving, settings = settings_from(arguments), OracleSettings.read(arguments)
-        configure_logging("oracle", serving.log_level, serving.log_format)
+        start_logging(serving, "oracle")
         service = open_service(settings)
     except (XenolithError, WorkerError, ValueError) as error:
         print(f"oracle_svc: {error}", file=sys.stderr)  # noqa: T201  # before there is anyone to log for

@@ -29,6 +29,7 @@ def main() -> int:
     arguments = serving.add_arguments(parser, port=DEFAULT_PORTS["trainer"]).parse_args()
     try:
         settings, server = TrainerSettings.read(arguments), serving.settings_from(arguments)
+        serving.start_logging(server, "trainer")
         asyncio.run(_serve(settings, server))
     except XenolithError as error:
         print(f"trainer_svc: {error}", file=sys.stderr)  # noqa: T201  # the terminal is the interface here

@@ -33,6 +33,7 @@ from trainer_svc.training.learner import step_event
 from trainer_svc.training.setup import Parts, Preparation
 from trainer_svc.training.stopping import collapse, over_budget, plateau
 from xenolith.files import write_json
+from xenolith.tracing import traced
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["StopRequested", "Training"]
@@ -97,7 +98,8 @@ class Training:
             await self._choose(parts, due=bool(every) and state.step % every == 0)
             if parts.link.version != state.policy_version:
                 await self._publish(parts)
-            event = await self._step(parts)
+            with traced("training step", self._attributes(state.step + 1)):
+                event = await self._step(parts)
             self._log.update(steps_done=state.step, policy_version=state.policy_version, last_step=event)
             self._count(state)
             collapsed = collapse(stopping, dict(event.metrics).get("unique"), state.systems)
@@ -265,13 +267,17 @@ class Training:
     ) -> Evaluated:
         latest = step == parts.state.step and step > 0
         weights = merged_state(parts.learner.policy) if latest else self._checkpoints.weights(step)[1]
-        await parts.link.publish(version_of(self._config.name, step, weights), weights)
         targets = read_targets(self._directory.path, step) if plan.further else []
-        evaluated = await parts.evaluator.evaluate(plan, self._on_progress, targets)
+        with traced("evaluation", self._attributes(step)):
+            await parts.link.publish(version_of(self._config.name, step, weights), weights)
+            evaluated = await parts.evaluator.evaluate(plan, self._on_progress, targets)
         event = trainer_pb2.EvaluationEvent(step=step, evaluation=to_proto(evaluated), choosing=choosing)
         self._log.events.append(trainer_pb2.WatchRunResponse(evaluation=event))
         parts.board.evaluation(step, event.evaluation)
         return evaluated
+
+    def _attributes(self, step: int) -> dict[str, str | bool | int | float]:
+        return {"xenolith.run_id": self._config.name, "xenolith.step": step}
 
     def _on_progress(self, stage: str, done: int, total: int) -> None:
         if self._stop:

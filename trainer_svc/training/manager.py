@@ -20,6 +20,7 @@ from trainer_svc.training.loop import StopRequested, Training
 from trainer_svc.training.setup import Preparation
 from xenolith.errors import OverloadedError, XenolithError
 from xenolith.serving import Worker
+from xenolith.tracing import CallContext, enter_call
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["RunManager"]
@@ -253,6 +254,7 @@ class RunManager:
         # The run outlives the call that started it.
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(run_id=config.name)
+        enter_call(CallContext(run_id=config.name))
         try:
             waiting = patience(_PATIENCE_S, on_wait=run_log.waiting, on_return=run_log.working)
             async with self.turn, self.services.connect(config.name, waiting) as services:

@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 from xenolith.cli import certificates, up
@@ -12,6 +13,7 @@ from xenolith.cli.oracle import audit, candidates, conformance, disorder, judge,
 from xenolith.cli.trainer import evaluate, quickstart, report, train
 from xenolith.cli.version import version
 from xenolith.errors import XenolithError
+from xenolith.tracing import export_spans
 
 __all__ = ["main"]
 
@@ -27,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _terminated)
+    end_export = _export()
     try:
         return int(given.run(given) or 0)
     except KeyboardInterrupt:
@@ -41,6 +44,17 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"xenolith {given.command}: {error}", file=sys.stderr)
         return 1
+    finally:
+        end_export()
+
+
+def _export() -> Callable[[], None]:
+    """Export spans of the calls that are made, if the environment asks for it."""
+    try:
+        return export_spans("cli")
+    except XenolithError as error:
+        print(f"xenolith: no traces of this command: {error}", file=sys.stderr)
+        return lambda: None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["REQUEST_ID_KEY", "RUN_ID_KEY", "TOKEN_KEY", "bearer", "token_of"]
+__all__ = [
+    "REQUEST_ID_KEY",
+    "RUN_ID_KEY",
+    "TOKEN_KEY",
+    "TRACEPARENT_KEY",
+    "TRACESTATE_KEY",
+    "bearer",
+    "token_of",
+]
 
 REQUEST_ID_KEY = "x-request-id"
 """Names one call in the log lines of client and service, and in errors."""
@@ -10,6 +18,11 @@ RUN_ID_KEY = "x-run-id"
 """Names the run that a call belongs to."""
 TOKEN_KEY = "authorization"  # noqa: S105  # the key, not the token
 """Holds the caller's token; see `bearer`."""
+
+TRACEPARENT_KEY = "traceparent"
+"""Place of a call in a trace, as W3C Trace Context writes it."""
+TRACESTATE_KEY = "tracestate"
+"""Notes of those whom the trace passed."""
 
 
 def bearer(token: str) -> str:

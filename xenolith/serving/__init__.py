@@ -22,6 +22,7 @@ from xenolith.serving.settings import (
     StackVariable,
     add_arguments,
     settings_from,
+    start_logging,
 )
 from xenolith.serving.streams import score_stream
 from xenolith.serving.threaded import threaded_server
@@ -44,6 +45,7 @@ __all__ = [
     "score_stream",
     "serve",
     "settings_from",
+    "start_logging",
     "threaded_server",
     "usable_cores",
 ]

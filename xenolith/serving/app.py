@@ -16,13 +16,16 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from xenolith.errors import UnavailableError
+from xenolith.optional import MissingExtraError
 from xenolith.serving.authentication import AuthenticationInterceptor
+from xenolith.serving.coding import CodingInterceptor
 from xenolith.serving.handlers import AroundInterceptor
 from xenolith.serving.idle import IdleInterceptor
-from xenolith.serving.interceptors import DecodingInterceptor, admission, identity, rich_errors
-from xenolith.serving.log import configure_logging
+from xenolith.serving.interceptors import admission, identity, rich_errors
+from xenolith.serving.observation import RefusalLog, observed
 from xenolith.serving.parent import parent_gone
-from xenolith.serving.settings import ServingSettings
+from xenolith.serving.settings import ServingSettings, start_logging
+from xenolith.tracing import export_spans
 
 __all__ = ["RunningServer", "running_server", "serve"]
 
@@ -85,7 +88,8 @@ async def serve(
     UnavailableError
         If the address cannot be listened on.
     """
-    configure_logging(name, settings.log_level, settings.log_format)
+    start_logging(settings, name)
+    end_export = _export(name)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -104,6 +108,16 @@ async def serve(
         log.info("stopped")
     finally:
         watch.cancel()
+        await asyncio.to_thread(end_export)
+
+
+def _export(name: str) -> Callable[[], None]:
+    """Export spans if that is asked for; a service works without, and says so."""
+    try:
+        return export_spans(name)
+    except MissingExtraError as error:
+        log.warning("spans are not exported", reason=str(error))
+        return lambda: None
 
 
 @asynccontextmanager
@@ -121,9 +135,9 @@ async def running_server(
     metrics = _metrics(servicers, settings)
     server = grpc.aio.server(
         interceptors=[
-            *([AroundInterceptor(metrics.around())] if metrics else []),
             AroundInterceptor(identity()),
-            AroundInterceptor(rich_errors()),
+            AroundInterceptor(observed(settings.access_log, metrics)),
+            AroundInterceptor(rich_errors(RefusalLog(settings.refusal_log_s))),
             AuthenticationInterceptor(settings.callers()),
             AroundInterceptor(
                 admission(
@@ -135,7 +149,7 @@ async def running_server(
                 )
             ),
             IdleInterceptor(settings.stream_idle_s),
-            DecodingInterceptor(),
+            CodingInterceptor(),
         ],
         options=_options(settings),
     )

@@ -15,6 +15,7 @@ from xenolith.contract.metadata import TOKEN_KEY, token_of
 from xenolith.errors import AuthenticationError, PermissionDeniedError, XenolithError
 from xenolith.serving.callers import Caller, Callers
 from xenolith.serving.handlers import Around, CallInfo, call_info, wrapped
+from xenolith.serving.record import call_record
 
 __all__ = ["AuthenticationInterceptor", "caller"]
 
@@ -49,30 +50,26 @@ class AuthenticationInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or self.callers is None or access_of(details.method) is Access.EVERYONE:
             return handler
         call = call_info(details)
-        try:
-            known = self._let_in(call, self.callers)
-        except XenolithError as error:
-            return _refusing(error)
-        return wrapped(handler, _called_by(known), call)
-
-    def _let_in(self, call: CallInfo, callers: Callers) -> Caller:
         shown = token_of(call.metadata.get(TOKEN_KEY, ""))
-        known = callers.find(shown)
+        known = self.callers.find(shown)
         if known is None:
             problem = "is wrong" if shown else "is missing"
-            raise AuthenticationError(f"the bearer token {problem}; set token=... in the client")
+            fault = AuthenticationError(f"the bearer token {problem}; set token=... in the client")
+            return _refusing(fault, "token")
         if not may_call(known.roles, call.method):
-            raise PermissionDeniedError(
-                f"{call.method.rpartition('/')[2]} needs the role {access_of(call.method)}; {known.name} has"
-                f" {', '.join(sorted(known.roles))}"
-            )
-        return known
+            needed, has = access_of(call.method), ", ".join(sorted(known.roles))
+            name = call.method.rpartition("/")[2]
+            denied = PermissionDeniedError(f"{name} needs the role {needed}; {known.name} has {has}")
+            return _refusing(denied, "role", known.name)
+        return wrapped(handler, _called_by(known), call)
 
 
-def _refusing(error: XenolithError) -> Any:
+def _refusing(error: XenolithError, refusal: str, name: str = "") -> Any:
     """Return a handler that raises before it reads: of a stream nothing is received unasked."""
 
     async def refuse(_requests: Any, _context: Any) -> None:
+        record = call_record()
+        record.refusal, record.caller = refusal, name
         raise error
 
     return grpc.stream_stream_rpc_method_handler(refuse)
@@ -82,6 +79,7 @@ def _called_by(known: Caller) -> Around:
     @asynccontextmanager
     async def around(_call: CallInfo, _context: Any) -> AsyncIterator[None]:
         _caller.set(known)
+        call_record().caller = known.name
         structlog.contextvars.bind_contextvars(caller=known.name)
         yield
 

@@ -9,7 +9,16 @@ from typing import Any, NamedTuple, cast
 import grpc
 import grpc.aio
 
-__all__ = ["Around", "AroundInterceptor", "CallInfo", "call_info", "remade", "served_by", "wrapped"]
+__all__ = [
+    "Around",
+    "AroundInterceptor",
+    "CallInfo",
+    "call_info",
+    "is_infrastructure",
+    "remade",
+    "served_by",
+    "wrapped",
+]
 
 
 class CallInfo(NamedTuple):
@@ -41,6 +50,11 @@ class AroundInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         return wrapped(handler, self.around, call_info(details))
+
+
+def is_infrastructure(method: str) -> bool:
+    """Whether a method belongs to health checking or reflection, which must answer whatever else happens."""
+    return method.startswith(("/grpc.health.", "/grpc.reflection."))
 
 
 def call_info(details: grpc.HandlerCallDetails) -> CallInfo:
@@ -75,10 +89,18 @@ def served_by(handler: Any) -> Callable[[Any, Any], Any]:
     return cast("Callable[[Any, Any], Any]", inner)
 
 
-def remade(handler: Any, serve: Callable[[Any, Any], Any], decode: Callable[[bytes], Any] | None) -> Any:
-    """Return a handler of the same kind that calls `serve` with what `decode` makes of the bytes."""
+def remade(
+    handler: Any,
+    serve: Callable[[Any, Any], Any],
+    decode: Callable[[bytes], Any] | None,
+    encode: Callable[[Any], bytes] | None = None,
+) -> Any:
+    """Return a handler of the same kind that calls `serve` with what `decode` makes of the bytes.
+
+    Its answers become bytes by `encode`, or as those of `handler` do.
+    """
     kind = ("stream" if handler.request_streaming else "unary") + (
         "_stream" if handler.response_streaming else "_unary"
     )
     make = getattr(grpc, f"{kind}_rpc_method_handler")
-    return make(serve, request_deserializer=decode, response_serializer=handler.response_serializer)
+    return make(serve, request_deserializer=decode, response_serializer=encode or handler.response_serializer)

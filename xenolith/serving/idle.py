@@ -10,6 +10,7 @@ import grpc.aio
 
 from xenolith.errors import DeadlineError
 from xenolith.serving.handlers import remade, served_by
+from xenolith.serving.record import call_record
 
 __all__ = ["IdleInterceptor"]
 
@@ -83,6 +84,7 @@ class _Heard:
         if self._even.is_set():
             await asyncio.wait({next_one}, timeout=self._idle_s)
             if not next_one.done() and self._even.is_set():
+                call_record().refusal = "silent"
                 raise DeadlineError(
                     f"the stream was silent for {self._idle_s:g} s; open it when there is work"
                 )

@@ -1,27 +1,23 @@
-"""Figures for Prometheus over HTTP: calls by method and status, their duration, what a service counts itself.
+"""Figures for Prometheus over HTTP: calls by method and status, duration, size, a service's own counts.
 
 Off unless a port is given. A servicer adds its own figures by a method ``metric_samples``.
 """
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
-import grpc
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from xenolith.serving.handlers import Around, CallInfo
-from xenolith.serving.interceptors import is_infrastructure
 from xenolith.serving.metric_sample import MetricSample
+from xenolith.serving.record import CallRecord
 
 __all__ = ["Metrics"]
 
 log = structlog.get_logger(__name__)
-_SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0)
+_SECONDS = (*(step * 10.0**power for power in (-3, -2, -1, 0) for step in (1, 2.5, 5)), 10, 30, 60, 300, 1800)
 
 
 @runtime_checkable
@@ -62,6 +58,19 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
+        self._refusals = Counter(
+            "xenolith_call_refusals",
+            "Calls that were refused, by method and reason: token, role, full, slots, waiting, malformed,"
+            " silent, or the status in small letters.",
+            ["method", "reason"],
+            registry=self._registry,
+        )
+        self._received = Counter(
+            "xenolith_call_request_bytes", "Bytes of requests.", ["method"], registry=self._registry
+        )
+        self._sent = Counter(
+            "xenolith_call_response_bytes", "Bytes of answers.", ["method"], registry=self._registry
+        )
 
     def collect(self) -> Iterator[Metric]:
         """Figures of the servicers, for Prometheus' client library."""
@@ -73,31 +82,19 @@ class Metrics:
                 family.add_metric(list(one.labels.values()), one.value)
         yield from families.values()
 
-    def around(self) -> Around:
-        """Count every call but health checks. The outermost, so that refused calls count too."""
+    def began(self, record: CallRecord) -> None:
+        """Count a call at work."""
+        self._running.labels(record.name).inc()
 
-        @asynccontextmanager
-        async def around(call: CallInfo, context: Any) -> AsyncIterator[None]:
-            if is_infrastructure(call.method):
-                yield
-                return
-            method = call.method.rpartition("/")[2]
-            begin, code = time.perf_counter(), grpc.StatusCode.OK.name
-            self._running.labels(method).inc()
-            try:
-                yield
-            except asyncio.CancelledError:
-                code = grpc.StatusCode.CANCELLED.name
-                raise
-            except BaseException:
-                code = getattr(context.code(), "name", grpc.StatusCode.UNKNOWN.name)
-                raise
-            finally:
-                self._running.labels(method).dec()
-                self._calls.labels(method, code).inc()
-                self._seconds.labels(method).observe(time.perf_counter() - begin)
-
-        return around
+    def ended(self, record: CallRecord) -> None:
+        """Count a call by how it ended."""
+        self._running.labels(record.name).dec()
+        self._calls.labels(record.name, record.code).inc()
+        self._seconds.labels(record.name).observe(record.seconds)
+        self._received.labels(record.name).inc(record.request_bytes)
+        self._sent.labels(record.name).inc(record.response_bytes)
+        if record.refusal:
+            self._refusals.labels(record.name, record.refusal).inc()
 
     @contextmanager
     def served(self, host: str, port: int) -> Iterator[int]:

@@ -25,6 +25,8 @@ from pydantic_settings import (
 
 from xenolith.errors import InvalidArgumentError
 from xenolith.serving.callers import Callers, TokenFiles, single_token
+from xenolith.serving.log import configure_logging
+from xenolith.serving.observation import AccessLevel
 
 __all__ = [
     "ProcessSettings",
@@ -33,6 +35,7 @@ __all__ = [
     "add_arguments",
     "file_content",
     "settings_from",
+    "start_logging",
 ]
 
 SECRETS_DIR = "XENOLITH_SECRETS_DIR"
@@ -232,6 +235,15 @@ class ServingSettings(ProcessSettings):
     )
     log_format: Literal["console", "json"] = Field("console", description="how log lines are written")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+    # In a service process info; a server inside a script or notebook leaves its terminal alone.
+    access_log: AccessLevel = Field(
+        "off", description="level of the line that each call leaves in the log; off for none"
+    )
+    refusal_log_s: float = Field(
+        60.0,
+        gt=0,
+        description="seconds between two log lines on refusals of a kind; all are counted",
+    )
     parent_pid: int | None = Field(
         None, description="stop when this process is gone (set by the embedded stack)"
     )
@@ -311,7 +323,9 @@ def file_content(file: Path, name: str) -> bytes:
 
 def add_arguments(parser: argparse.ArgumentParser, *, port: int | None = None) -> argparse.ArgumentParser:
     """Add an option for each serving setting; `port` is the service's own default."""
-    ServingSettings.add_options(parser, "serving", **({} if port is None else {"port": port}))
+    ServingSettings.add_options(
+        parser, "serving", access_log="info", **({} if port is None else {"port": port})
+    )
     return parser
 
 
@@ -328,3 +342,8 @@ def settings_from(arguments: argparse.Namespace) -> ServingSettings:
     settings.callers()
     settings.credentials()
     return settings
+
+
+def start_logging(settings: ServingSettings, service: str) -> None:
+    """Write log lines as the settings say from here on, those of loading a model among them."""
+    configure_logging(service, settings.log_level, settings.log_format)

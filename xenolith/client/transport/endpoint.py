@@ -15,6 +15,7 @@ from xenolith.contract.errors import error_from_call
 from xenolith.contract.metadata import REQUEST_ID_KEY, RUN_ID_KEY, TOKEN_KEY, bearer
 from xenolith.contract.ports import DEFAULT_PORTS
 from xenolith.errors import DeadlineError, InvalidArgumentError, XenolithError
+from xenolith.tracing import Span, SpanKind, TraceContext, current_call, span
 from xenolith.v1 import generator_pb2_grpc, oracle_pb2_grpc, trainer_pb2_grpc
 
 __all__ = ["Endpoint", "call_metadata", "open_endpoints", "unconfigured"]
@@ -44,6 +45,19 @@ class Endpoint:
             yield
         except grpc.RpcError as error:
             raise error_from_call(error, service=self.name, address=self.address, method=method) from error
+
+    @contextmanager
+    def calling(self, method: str) -> Iterator[Span]:
+        """Measure a call of `method` as part of what the work at hand belongs to; errors are ours."""
+        service = f"xenolith.v1.{self.name.capitalize()}Service"
+        attributes = {
+            "rpc.system": "grpc",
+            "rpc.service": service,
+            "rpc.method": method,
+            "server.address": self.address,
+        }
+        with span(f"{service}/{method}", SpanKind.CLIENT, attributes) as measured, self.errors(method):
+            yield measured
 
     def stub(self, channel: Any) -> Any:
         """Return the generated stub."""
@@ -93,11 +107,20 @@ def open_endpoints(
         raise InvalidArgumentError(f"connect: {str(error).replace('Options.__init__() ', '')}") from error
 
 
-def call_metadata(options: Options, request_id: str = "") -> tuple[tuple[str, str], ...]:
-    """Return what goes with a call: a request id, by default one of its own, the run, the token."""
-    metadata = [(REQUEST_ID_KEY, request_id or uuid.uuid4().hex)]
-    if options.run_id:
-        metadata.append((RUN_ID_KEY, options.run_id))
+def call_metadata(
+    options: Options, request_id: str = "", trace: TraceContext | None = None
+) -> tuple[tuple[str, str], ...]:
+    """Return what goes with a call: a request id, the run, the place in a trace, the token.
+
+    What is not given is that of the call being served, where this one is made on its behalf. A request that
+    belongs to none gets an id of its own.
+    """
+    current = current_call()
+    metadata = [(REQUEST_ID_KEY, request_id or current.request_id or uuid.uuid4().hex)]
+    if run_id := options.run_id or current.run_id:
+        metadata.append((RUN_ID_KEY, run_id))
+    if place := trace or current.trace:
+        metadata += place.metadata()
     if options.token:
         metadata.append((TOKEN_KEY, bearer(options.token)))
     return tuple(metadata)

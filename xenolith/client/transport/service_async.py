@@ -121,8 +121,8 @@ class AsyncService(ServiceBase[grpc.aio.Channel]):
 
     async def _attempt(self, call: Answered[R]) -> R:
         if not isinstance(call, Collect):
-            with self._endpoint.errors(call.method):
-                return call.parse(await self._start(call, call.sent()))
+            with self._endpoint.calling(call.method) as measured:
+                return call.parse(await self._start(call, call.sent(), measured.context))
         collector = call.collector()
         with self._answers(call, call.sent()) as answers:
             async for message in answers:

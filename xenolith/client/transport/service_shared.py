@@ -8,6 +8,7 @@ from xenolith.client.transport.calls import deadline
 from xenolith.client.transport.endpoint import Endpoint, call_metadata
 from xenolith.client.transport.options import Options
 from xenolith.client.transport.retry import ONCE, Absence, RetryPolicy
+from xenolith.tracing import TraceContext
 
 __all__ = ["POLL_S", "ServiceBase"]
 
@@ -58,11 +59,11 @@ class ServiceBase(Generic[C]):
         """Return what goes with a call."""
         return call_metadata(self._options, request_id)
 
-    def _start(self, call: Any, message: Any) -> Any:
+    def _start(self, call: Any, message: Any, trace: TraceContext) -> Any:
         """Begin a call; returns what the stub's method returns."""
         method = getattr(self.stub, call.method)
         timeout = deadline(call, self._options.timeout_s)
-        return method(message, timeout=timeout, metadata=self.metadata())
+        return method(message, timeout=timeout, metadata=call_metadata(self._options, trace=trace))
 
     def _absence(self, policy: RetryPolicy | None = None) -> Absence:
         return Absence(policy or self._retry, self._endpoint.name)
@@ -70,8 +71,8 @@ class ServiceBase(Generic[C]):
     @contextmanager
     def _answers(self, call: Any, message: Any) -> Iterator[Any]:
         """Begin a call and give its stream, which is cancelled where it is left: nobody works for nobody."""
-        with self._endpoint.errors(call.method):
-            answers = self._start(call, message)
+        with self._endpoint.calling(call.method) as measured:
+            answers = self._start(call, message, measured.context)
             try:
                 yield answers
             finally:

@@ -116,8 +116,8 @@ class Service(ServiceBase[grpc.Channel]):
 
     def _attempt(self, call: Answered[R]) -> R:
         if not isinstance(call, Collect):
-            with self._endpoint.errors(call.method):
-                return call.parse(self._start(call, call.sent()))
+            with self._endpoint.calling(call.method) as measured:
+                return call.parse(self._start(call, call.sent(), measured.context))
         collector = call.collector()
         with self._answers(call, call.sent()) as answers:
             for message in answers:
