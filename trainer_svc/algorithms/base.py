@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
 from generator_svc.diffusion.sampler import SamplerSettings
@@ -20,10 +21,10 @@ from trainer_svc.rewards.measurements import FloatColumn
 
 __all__ = [
     "Algorithm",
+    "AlgorithmSettings",
     "Batch",
     "Context",
     "Networks",
-    "NoSettings",
     "Path",
     "UpdateStatistics",
     "Valued",
@@ -31,8 +32,11 @@ __all__ = [
 ]
 
 
-class NoSettings(Model):
-    """The settings of an algorithm that has none of its own."""
+class AlgorithmSettings(Model):
+    """Settings that every algorithm has."""
+
+    variance_samples: int = Field(default=8, ge=0)
+    """Samples of a step by which the variance of the gradient is estimated; 0: it is not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,22 @@ class Batch:
         atoms = int(self.num_atoms.sum())
         if len(self.latents) != atoms:
             raise ValueError(f"latents hold {len(self.latents)} atoms, num_atoms says {atoms}")
+
+    def take(self, index: int) -> "Batch":
+        """Give one sample alone."""
+        first = int(self.num_atoms[:index].sum())
+        atoms = slice(first, first + int(self.num_atoms[index]))
+        path = None
+        if self.path is not None:
+            old = self.path.old_log_probs[index : index + 1]
+            path = Path(latents=self.path.latents[:, atoms], old_log_probs=old)
+        return Batch(
+            latents=self.latents[atoms],
+            num_atoms=self.num_atoms[index : index + 1],
+            advantages=self.advantages[index : index + 1],
+            conditions=None if self.conditions is None else self.conditions.take(torch.tensor([index])),
+            path=path,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +164,7 @@ class Algorithm(Protocol):
     """Whether the samples it learns from are the policy's targets, as the crystals of pretraining were."""
     defaults: ClassVar[Mapping[str, Any]]
     """Fields of the run's configuration that this algorithm wants where the user says nothing."""
-    Settings: ClassVar[type[Model]]
+    Settings: ClassVar[type[AlgorithmSettings]]
     """Model of ``algorithm_settings``."""
 
     def __init__(self, context: Context) -> None:
@@ -154,6 +174,20 @@ class Algorithm(Protocol):
     @staticmethod
     def advantages(valued: Valued, learning: OptimizerSettings, hold: Hold, /) -> Advantages:
         """Say how much each sample is to be learnt from, and in which direction."""
+        ...
+
+    def score_gradient(self, batch: Batch, index: int, *, seed: int) -> Tensor:
+        """Return the gradient of one sample's log-likelihood, or of what stands for it: (W,) trained weights.
+
+        Parameters
+        ----------
+        batch
+            Sampled by the current policy.
+        index
+            Of the sample.
+        seed
+            Fixes the time at which it is taken.
+        """
         ...
 
     def update(

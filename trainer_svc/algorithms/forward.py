@@ -20,11 +20,19 @@ from torch import Tensor
 
 from generator_svc.networks.denoiser import Denoiser
 from trainer_svc.algorithms.advantages import Advantages
-from trainer_svc.algorithms.base import Batch, Context, UpdateStatistics, Valued, group_advantages
-from trainer_svc.algorithms.learning import Hold, Model, OptimizerSettings
+from trainer_svc.algorithms.base import (
+    AlgorithmSettings,
+    Batch,
+    Context,
+    UpdateStatistics,
+    Valued,
+    group_advantages,
+)
+from trainer_svc.algorithms.learning import Hold, OptimizerSettings
 from trainer_svc.algorithms.noising import NoisedRows, Noising
 from trainer_svc.algorithms.optimizer import set_learning_rate
 from trainer_svc.algorithms.plan import Minibatch, plan_pass
+from trainer_svc.algorithms.variance import flat_gradient
 from trainer_svc.seeds import derive_seed
 
 __all__ = ["ForwardProcess", "ForwardSettings", "Velocities", "weighted_error"]
@@ -33,7 +41,7 @@ ROWS_PER_FORWARD = 512
 """Most noised samples in one forward pass: memory and cache, not mathematics."""
 
 
-class ForwardSettings(Model):
+class ForwardSettings(AlgorithmSettings):
     """Settings of every algorithm on the forward process."""
 
     noisings: int = Field(default=4, ge=1)
@@ -66,7 +74,7 @@ class ForwardProcess(ABC):
     needs_old: ClassVar[bool] = False
     """Whether the loss uses the velocity of the policy that sampled, clip or not."""
     defaults: ClassVar[Mapping[str, Any]] = {}
-    Settings: ClassVar[type[Model]] = ForwardSettings
+    Settings: ClassVar[type[AlgorithmSettings]] = ForwardSettings
 
     def __init__(self, context: Context) -> None:
         self.networks, self.hold, self.learning = context.networks, context.hold, context.learning
@@ -81,6 +89,13 @@ class ForwardProcess(ABC):
     def advantages(valued: Valued, learning: OptimizerSettings, hold: Hold) -> Advantages:
         """Compare each sample with its group."""
         return group_advantages(valued, learning, hold)
+
+    def score_gradient(self, batch: Batch, index: int, *, seed: int) -> Tensor:
+        """Return the gradient of minus the velocity's error at one time: (W,)."""
+        rows = Noising(batch.take(index), 1, seed).rows([0], [0])
+        trained = self.networks.trained
+        velocity = trained(rows.noisy, rows.time, rows.ragged, rows.conditions)
+        return flat_gradient(-rows.mean((velocity - rows.target).square()).sum(), trained)
 
     def update(
         self, batch: Batch, *, run_seed: int, step: int, kl_weight: float, on_progress: Callable[[], None]

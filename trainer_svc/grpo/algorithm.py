@@ -11,16 +11,19 @@ See `trainer_svc.grpo`.
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from trainer_svc.algorithms.advantages import Advantages
 from trainer_svc.algorithms.base import (
+    AlgorithmSettings,
     Batch,
     Context,
-    NoSettings,
     UpdateStatistics,
     Valued,
     group_advantages,
 )
-from trainer_svc.algorithms.learning import Hold, Model, OptimizerSettings
+from trainer_svc.algorithms.learning import Hold, OptimizerSettings
+from trainer_svc.algorithms.variance import flat_gradient
 from trainer_svc.grpo.policy import DiffusionPolicy, WithoutAdapter
 from trainer_svc.grpo.rollouts import Rollouts
 from trainer_svc.grpo.update import Updater
@@ -36,13 +39,14 @@ class Grpo:
     samples_average: ClassVar[bool] = False
     learns_as_data: ClassVar[bool] = False
     defaults: ClassVar[Mapping[str, Any]] = {}
-    Settings: ClassVar[type[Model]] = NoSettings
+    Settings: ClassVar[type[AlgorithmSettings]] = AlgorithmSettings
 
     def __init__(self, context: Context) -> None:
         trained, base = context.networks.trained, context.networks.base
         reference = WithoutAdapter if base is trained else DiffusionPolicy
+        self._policy = DiffusionPolicy(trained, context.sampler)
         self._updater = Updater(
-            DiffusionPolicy(trained, context.sampler),
+            self._policy,
             reference(base, context.sampler),
             context.optimizer,
             context.learning,
@@ -53,19 +57,30 @@ class Grpo:
         """Compare each sample with its group."""
         return group_advantages(valued, learning, hold)
 
+    def score_gradient(self, batch: Batch, index: int, *, seed: int) -> Tensor:
+        """Return the gradient of the log-probability of one denoising step: (W,)."""
+        rollouts = _rollouts(batch.take(index))
+        trainable = rollouts.trainable_steps()
+        step = trainable[seed % len(trainable)]
+        log_prob = self._policy.evaluate(rollouts.rows([0], [step])).log_prob
+        return flat_gradient(log_prob.sum(), self._policy.network)
+
     def update(
         self, batch: Batch, *, run_seed: int, step: int, kl_weight: float, on_progress: Callable[[], None]
     ) -> UpdateStatistics:
         """Train on the denoising steps of the rollouts."""
-        if batch.path is None:
-            raise ValueError("samples without trajectories cannot be learnt from by GRPO")
-        rollouts = Rollouts(
-            latents=batch.path.latents,
-            num_atoms=batch.num_atoms,
-            old_log_probs=batch.path.old_log_probs,
-            advantages=batch.advantages,
-            conditions=batch.conditions,
-        )
         return self._updater.run(
-            rollouts, run_seed=run_seed, step=step, on_progress=on_progress, kl_weight=kl_weight
+            _rollouts(batch), run_seed=run_seed, step=step, on_progress=on_progress, kl_weight=kl_weight
         )
+
+
+def _rollouts(batch: Batch) -> Rollouts:
+    if batch.path is None:
+        raise ValueError("samples without trajectories cannot be learnt from by GRPO")
+    return Rollouts(
+        latents=batch.path.latents,
+        num_atoms=batch.num_atoms,
+        old_log_probs=batch.path.old_log_probs,
+        advantages=batch.advantages,
+        conditions=batch.conditions,
+    )

@@ -19,6 +19,7 @@ from trainer_svc.algorithms.average import averaged_copy, follow
 from trainer_svc.algorithms.base import Batch, Context, Networks, Path, UpdateStatistics, Valued
 from trainer_svc.algorithms.optimizer import make_optimizer
 from trainer_svc.algorithms.registry import algorithm_named
+from trainer_svc.algorithms.variance import GradientVariance, gradient_variance
 from trainer_svc.config.run_config import RunConfig
 from trainer_svc.evaluation.chemistry import distinct_systems
 from trainer_svc.evaluation.headline import shares
@@ -42,6 +43,8 @@ class Learnt:
     rewards: Rewards
     advantages: Advantages
     update: UpdateStatistics
+    variance: GradientVariance | None
+    """Of the policy gradient, by the policy that sampled; None where it is not estimated."""
     kept: NDArray[np.bool_]
     """(B,) which samples are learnt from as if they were data, now or again."""
 
@@ -73,6 +76,7 @@ class Learner:
         averaged = self._kind.needs_average or config.hold.anchor_weight > 0.0
         self.average = averaged_copy(policy) if averaged else None
         self.optimizer = make_optimizer(policy, config.optimizer)
+        self._settings = self._kind.Settings.model_validate(config.algorithm_settings)
         self._algorithm = self._kind(
             Context(
                 networks=Networks(trained=policy, base=base, average=self.average),
@@ -84,7 +88,7 @@ class Learner:
                 ),
                 learning=config.optimizer,
                 hold=config.hold,
-                settings=self._kind.Settings.model_validate(config.algorithm_settings),
+                settings=self._settings,
             )
         )
 
@@ -142,6 +146,7 @@ class Learner:
         )
         advantages = self._kind.advantages(valued, config.optimizer, config.hold)
         batch = _batch(collected, advantages, self.network.config.conditions)
+        variance = self._variance(batch, valued, step)
         if replayed := self.experience.replayed(step):
             batch = _with_replay(batch, replayed, config.replay.advantage)
         update = self._algorithm.update(
@@ -158,7 +163,17 @@ class Learner:
         )
         if self._kind.learns_as_data:
             kept = kept | (advantages.values > 0.0)
-        return Learnt(rewards=rewards, advantages=advantages, update=update, kept=kept)
+        return Learnt(rewards=rewards, advantages=advantages, update=update, variance=variance, kept=kept)
+
+    def _variance(self, batch: Batch, valued: Valued, step: int) -> GradientVariance | None:
+        seed = derive_seed(self._config.seed, "variance", step)
+        return gradient_variance(
+            lambda index: self._algorithm.score_gradient(batch, index, seed=derive_seed(seed, index)),
+            valued.rewards,
+            valued.groups,
+            samples=self._settings.variance_samples,
+            seed=seed,
+        )
 
 
 def _with_replay(batch: Batch, replayed: list[Tensor], advantage: float) -> Batch:
@@ -214,6 +229,9 @@ def step_event(step: int, collected: Collected, learnt: Learnt) -> trainer_pb2.S
     )
     valid = measured.column("valid") == 1.0
     event.metrics["chemical_systems"] = distinct_systems(collected.samples.crystals, valid)
+    if learnt.variance is not None:
+        event.metrics["gradient_variance_with_groups"] = learnt.variance.grouped
+        event.metrics["gradient_variance_without_groups"] = learnt.variance.ungrouped
     energies = measured.column("e_above_hull")
     if np.isfinite(energies).any():
         event.metrics["e_above_hull_median"] = float(np.nanmedian(energies))

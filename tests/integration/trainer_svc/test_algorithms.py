@@ -178,3 +178,26 @@ def test_an_installed_algorithm_is_found_by_its_entry_point(lab, forward_run, mo
     assert "doubled" in registry.algorithm_names()
     forward_run.algorithm = "doubled"
     assert lab(lambda lab: lab.run(forward_run)).state == pb.RUN_STATE_SUCCEEDED
+
+
+@pytest.mark.parametrize("name", ["grpo", "awm"])
+def test_every_step_tells_the_variance_of_its_gradient_and_does_not_depend_on_it(
+    lab, small_run, tmp_path, name
+):
+    small_run.algorithm, small_run.steps, small_run.evaluation.n = name, 2, 0
+    if name != "grpo":
+        small_run.ClearField("optimizer")
+
+    async def steps(lab):
+        run = await lab.run(small_run)
+        assert run.state == pb.RUN_STATE_SUCCEEDED, run.message
+        return [event.step for event in await lab.watch("small") if event.HasField("step")]
+
+    told = lab(steps, runs=tmp_path / "told")
+    for step in told:
+        assert step.metrics["gradient_variance_with_groups"] > 0.0
+        assert step.metrics["gradient_variance_without_groups"] > 0.0
+    small_run.algorithm_settings.update({"variance_samples": 0})
+    silent = lab(steps, runs=tmp_path / "silent")
+    assert not any("gradient_variance_with_groups" in step.metrics for step in silent)
+    assert equal(*(checkpoint(tmp_path / which, 2) for which in ("told", "silent")))

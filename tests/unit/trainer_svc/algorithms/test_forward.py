@@ -256,3 +256,22 @@ def test_nothing_is_learnt_where_no_sample_differs(denoiser):
     before = [weight.clone() for weight in denoiser.parameters()]
     assert run.update(batch).updates == 0
     assert all(torch.equal(a, b) for a, b in zip(before, denoiser.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_along_a_sample_s_gradient_its_error_falls(denoiser, name):
+    run = Run(denoiser, name)
+    _, batch = run.samples(1)
+    gradient = run.algorithm.score_gradient(batch, 20, seed=3)
+    assert all(weight.grad is None for weight in denoiser.parameters())
+
+    def error():
+        rows = Noising(batch.take(20), 1, 3).rows([0], [0])
+        velocity = denoiser(rows.noisy, rows.time, rows.ragged, rows.conditions)
+        return float(rows.mean((velocity - rows.target).square()).detach())
+
+    before = error()
+    weights = torch.nn.utils.parameters_to_vector(denoiser.parameters())
+    moved = weights + 1e-3 * gradient / gradient.norm()
+    torch.nn.utils.vector_to_parameters(moved.detach(), denoiser.parameters())
+    assert error() - before == pytest.approx(-1e-3 * float(gradient.norm()), rel=0.1)
