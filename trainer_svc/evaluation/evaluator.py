@@ -224,7 +224,7 @@ class Evaluator:
         seeds = [value for seed in plan.seeds for value in evaluation_seeds(seed, plan.n)]
         # A sample does not depend on its neighbours, and neighbours of one size need no padding.
         order = np.argsort(counts, kind="stable")
-        parts = []
+        requests = []
         for start in range(0, len(order), _BATCH):
             chosen = order[start : start + _BATCH]
             request = _request(plan, [int(counts[i]) for i in chosen], [seeds[i] for i in chosen])
@@ -233,9 +233,15 @@ class Evaluator:
                     filter(None, (self._conditions.at(int(i) % plan.n) for i in chosen))
                 )
                 request.sampler.guidance_scale = plan.guidance_scale
-            parts.append(await self._link.sample(request))
-            on_progress(start + len(chosen))
-        return Samples.concat(parts)
+            requests.append(request)
+        done = 0
+
+        def on_part(part: Samples) -> None:
+            nonlocal done
+            done += len(part.crystals)
+            on_progress(done)
+
+        return await self._link.sample_each(requests, on_part)
 
     def _counts(self, n: int, seed: int) -> NDArray[np.int64]:
         """Draw (n,) atom counts, each of those that hold its sample's condition."""

@@ -1,4 +1,4 @@
-"""One step's rollouts: groups are sampled one after the other while the ones before are already scored."""
+"""One step's rollouts: groups are sampled while the ones before are already scored."""
 
 import asyncio
 import time
@@ -93,16 +93,27 @@ class RolloutPipeline:
         priors = [prior.times(emphasis(prior.counts)) for prior in priors]
         counts = group_counts(priors, self._config.seed, step)
         conditions = self._of_groups(step)
-        parts: list[Samples] = []
-        # The task group cancels the rest when one call fails for good.
-        async with asyncio.TaskGroup() as scoring:
-            for group, count in enumerate(counts):
-                part = await self._link.sample(self._request(step, group, count, conditions[group]))
-                parts.append(part)
-                # The last group gains nothing: the whole step is scored right after it.
-                if self._warm and group < len(counts) - 1:
-                    scoring.create_task(self._scorer.warm(part.crystals))
-        return Samples.concat(parts)
+        requests = [
+            self._request(step, group, count, conditions[group]) for group, count in enumerate(counts)
+        ]
+        warming: list[asyncio.Task[None]] = []
+        waiting = len(requests)
+
+        def warm(part: Samples) -> None:
+            nonlocal waiting
+            waiting -= 1
+            # The last group gains nothing: the whole step is scored right after it.
+            if self._warm and waiting:
+                warming.append(asyncio.ensure_future(self._scorer.warm(part.crystals)))
+
+        try:
+            samples = await self._link.sample_each(requests, warm)
+            await asyncio.gather(*warming)
+            return samples
+        finally:
+            for task in warming:
+                task.cancel()
+            await asyncio.gather(*warming, return_exceptions=True)
 
     def _turns(self, step: int) -> range:
         return range((step - 1) * self._config.groups, step * self._config.groups)

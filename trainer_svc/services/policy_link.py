@@ -1,8 +1,11 @@
 """The policy on both sides: the trainer's weights, and the generator that samples with them."""
 
+import asyncio
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +16,7 @@ from generator_svc.networks.conditions import ConditionsConfig
 from generator_svc.networks.denoiser import Denoiser, denoiser_config
 from generator_svc.networks.lora import LoraConfig
 from trainer_svc.errors import SourceChangedError
+from trainer_svc.services.in_flight import in_flight
 from trainer_svc.services.remote import Generator
 from xenolith.client import Samples
 from xenolith.contract.chunks import ReceivedWeights
@@ -38,6 +42,7 @@ class PolicyLink:
         self._generator, self._source = generator, source
         self._base: _Weights | None = None
         self._published = _Weights(version="", tensors={})
+        self._restoring = asyncio.Lock()
 
     @property
     def version(self) -> str:
@@ -87,8 +92,32 @@ class PolicyLink:
                 return await self._generator.sample(request)
             except FailedPreconditionError as error:
                 refusal = error
-                await self._restore(error)
+                async with self._restoring:
+                    await self._restore(error)
         raise refusal
+
+    async def sample_each(
+        self,
+        requests: Sequence[generator_pb2.SampleRequest],
+        on_part: Callable[[Samples], None] = lambda _part: None,
+    ) -> Samples:
+        """Sample several requests, spread over the generator's replicas; in the order of the requests.
+
+        Parameters
+        ----------
+        on_part
+            Told the samples of each request as they come, in any order; may raise to stop.
+        """
+        count = await self._generator.replicas()
+        # A second call waits at each replica, so that it has work when the first one is answered.
+        at_once = 1 if count == 1 else 2 * count
+
+        async def part(request: generator_pb2.SampleRequest) -> Samples:
+            samples = await self.sample(request)
+            on_part(samples)
+            return samples
+
+        return Samples.concat(await in_flight([partial(part, request) for request in requests], at_once))
 
     async def _restore(self, refusal: FailedPreconditionError) -> None:
         """Push our weights again: a restarted generator serves its bundle's own policy."""

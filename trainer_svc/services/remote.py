@@ -48,6 +48,10 @@ class Generator(AsyncService):
         """Replace the policy of every replica behind the address: any of them may be asked to sample."""
         await self._on_each(lambda: weight_calls.uploading(header, tensors))
 
+    async def replicas(self) -> int:
+        """Count the replicas behind the address now, at least one."""
+        return len(await replicas(self.address))
+
     async def describe_each(self) -> list[generator_pb2.GeneratorServiceDescribeResponse]:
         """Ask every replica behind the address what it has loaded."""
         return await self._on_each(generator_calls.describe)

@@ -22,6 +22,7 @@ _SECURITY = {
     "tls-cert": "certificate (PEM) to show to services that want one",
     "tls-key": "its private key (PEM)",
 }
+_MOST_GENERATORS = 4
 _NEEDS = {"generator": ("generator",), "oracle": ("oracle",), "trainer": SERVICES}
 
 
@@ -68,6 +69,13 @@ def options_of(given: argparse.Namespace, **more: Any) -> Options:
     return Options(**found, **more)
 
 
+def _generators() -> int:
+    """Return how many processes sample for a trainer: one for each core, up to four, without TLS."""
+    from xenolith.serving.cores import usable_cores  # needs what services need
+
+    return 1 if os.environ.get("XENOLITH_TLS_CERT") else min(usable_cores(), _MOST_GENERATORS)
+
+
 @contextmanager
 def services(
     given: argparse.Namespace,
@@ -95,6 +103,7 @@ def services(
     missing = tuple(name for name in (*_NEEDS[wanted], *also) if name not in addresses)
     settings = StackSettings(
         services=missing,
+        generators=_generators() if "trainer" in missing and "generator" in missing else 1,
         bundle=given.bundle or "",
         reference=given.reference,
         runs=given.runs,

@@ -26,7 +26,7 @@ class ServiceProcess:
     """A service process. It stops by itself when this process is gone, even if killed."""
 
     name: str
-    """``generator``, ``oracle`` or ``trainer``."""
+    """``generator``, ``oracle`` or ``trainer``; further generators are numbered, as ``generator-2``."""
     port: int
     """Port on 127.0.0.1, kept over restarts."""
     log: Path

@@ -16,6 +16,9 @@ class StackSettings:
 
     services: tuple[str, ...] = SERVICES
     """Which services to start."""
+    generators: int = 1
+    """Processes of the generator, one thread each if there are several; the trainer spreads its samples over
+    them. Not with TLS: they have one address together, which no certificate holds."""
     bundle: str = ""
     """Name or folder of the bundle; empty: the services' default."""
     reference: str = ""

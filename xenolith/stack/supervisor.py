@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from xenolith.client import Client
 from xenolith.contract.ports import DEFAULT_PORTS
+from xenolith.errors import InvalidArgumentError
 from xenolith.optional import MissingExtraError
 from xenolith.stack.connection import connection_from_environment
 from xenolith.stack.ports import choose_ports
@@ -53,8 +54,13 @@ class Stack:
         _check_installed(settings)
         preferred = DEFAULT_PORTS if settings.prefer_default_ports else None
         names = tuple(name for name in SERVICES if name in settings.services)
-        ports = choose_ports(preferred, names)
-        self.addresses = {**settings.addresses, **{name: f"127.0.0.1:{port}" for name, port in ports.items()}}
+        further = _further_generators(settings)
+        self._order = (*SERVICES, *further)
+        ports = choose_ports(preferred, (*names, *further))
+        self.addresses = {**settings.addresses, **{name: f"127.0.0.1:{ports[name]}" for name in names}}
+        if further:
+            each = (f"127.0.0.1:{ports[name]}" for name in ("generator", *further))
+            self.addresses["generator"] = f"ipv4:{','.join(each)}"
         self.processes = {name: self._process(name, port) for name, port in ports.items()}
 
     def start(self) -> None:
@@ -106,12 +112,13 @@ class Stack:
 
     def _process(self, name: str, port: int) -> ServiceProcess:
         log = self.settings.home.resolve() / "logs" / f"{name}.log"
-        module = self.settings.modules.get(name, "")
+        service = name.partition("-")[0]
+        module = self.settings.modules.get(service, f"{service}_svc")
         environment = self._environment()
         first = environment.get("XENOLITH_METRICS_PORT", "")
         if first.isdecimal() and int(first):
             # One port cannot serve all of them: each takes the next one.
-            environment["XENOLITH_METRICS_PORT"] = str(int(first) + SERVICES.index(name))
+            environment["XENOLITH_METRICS_PORT"] = str(int(first) + self._order.index(name))
         return ServiceProcess(name=name, port=port, log=log, environment=environment, module=module)
 
     def _environment(self) -> dict[str, str]:
@@ -130,6 +137,8 @@ class Stack:
             **{f"XENOLITH_{name.upper()}": address for name, address in self.addresses.items()},
             **settings.environment,
         }
+        if settings.generators > 1:
+            environment["XENOLITH_GENERATOR_THREADS"] = "1"
         if settings.bundle:
             environment["XENOLITH_GENERATOR_BUNDLE"] = settings.bundle
             environment["XENOLITH_ORACLE_REFERENCE"] = settings.bundle
@@ -155,6 +164,23 @@ class Stack:
         process.kill_children()
         if not self._stopping.wait(min(_LONGEST_PAUSE_S, 0.25 * 2 ** (attempt - 1))):
             process.start()
+
+
+def _further_generators(settings: StackSettings) -> tuple[str, ...]:
+    """Names of the generator's processes beyond the first.
+
+    Raises
+    ------
+    InvalidArgumentError
+        Their number makes no sense, or they are to have certificates.
+    """
+    if settings.generators < 1:
+        raise InvalidArgumentError(f"generators is {settings.generators}, expected 1 or more")
+    if "generator" not in settings.services or settings.generators == 1:
+        return ()
+    if {**os.environ, **settings.environment}.get("XENOLITH_TLS_CERT"):
+        raise InvalidArgumentError("several generators cannot have TLS here: leave generators at 1")
+    return tuple(f"generator-{number}" for number in range(2, settings.generators + 1))
 
 
 def _check_installed(settings: StackSettings) -> None:

@@ -105,3 +105,44 @@ async def finished(stub: trainer_pb2_grpc.TrainerServiceStub, config: trainer_pb
     await stub.StartRun(trainer_pb2.StartRunRequest(config=config))
     async for _ in stub.WatchRun(trainer_pb2.WatchRunRequest(name=config.name)):
         pass
+
+
+def test_samples_go_to_both_replicas_at_once(tiny_bundle, small_run, tmp_path) -> None:
+    meeting = Meeting(2)
+    small_run.evaluation.n = 0  # a small evaluation is one call
+    one, two = (Meets(Engine(load_bundle(tiny_bundle), torch.device("cpu"))) for _ in range(2))
+    one.meeting = two.meeting = meeting
+
+    async def scenario() -> trainer_pb2.Run:
+        async with (
+            running_server([one]) as first,
+            running_server([two]) as second,
+            runs_on(f"ipv4:{first.address},{second.address}", tmp_path) as stub,
+        ):
+            await finished(stub, small_run)
+            return (await stub.GetRun(trainer_pb2.GetRunRequest(name="small"))).run
+
+    # One after the other, the first call would wait for ever.
+    run = asyncio.run(asyncio.wait_for(scenario(), 120))
+    assert run.state == trainer_pb2.RUN_STATE_SUCCEEDED, run.message
+    assert meeting.met.is_set()
+
+
+class Meeting:
+    """A place where calls wait until so many have come."""
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted, self.met = wanted, asyncio.Event()
+
+
+class Meets(GeneratorService):
+    """A generator whose first call waits for that of another one."""
+
+    async def Sample(self, request, context):
+        if not self.meeting.met.is_set():
+            self.meeting.wanted -= 1
+            if self.meeting.wanted == 0:
+                self.meeting.met.set()
+            await self.meeting.met.wait()
+        async for answer in super().Sample(request, context):
+            yield answer

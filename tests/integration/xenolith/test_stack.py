@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from xenolith.errors import AuthenticationError
+from xenolith.client import Client
+from xenolith.errors import AuthenticationError, InvalidArgumentError
 from xenolith.stack import Stack, StackError, StackSettings
 from xenolith.stack.ports import choose_ports
 
@@ -171,3 +172,21 @@ def test_up_serves_until_told_to_stop(tmp_path: Path, number: int) -> None:
     assert up.returncode == 0, errors
     assert "stopped" in errors
     assert is_gone(told["oracle"]["pid"])
+
+
+def test_several_generators_share_one_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modules = {"generator": "stack_service"}
+    wanted = settings(tmp_path, services=("generator",), modules=modules, generators=2)
+    with Stack(wanted) as stack:
+        assert list(stack.processes) == ["generator", "generator-2"]
+        threads = {process.environment["XENOLITH_GENERATOR_THREADS"] for process in stack.processes.values()}
+        assert threads == {"1"}
+        pids = {str(process.pid) for process in stack.processes.values()}
+        # The small service is an oracle by its contract; gRPC asks it by turns once it is connected to both.
+        with Client.connect(oracle=stack.addresses["generator"]) as client:
+            eventually(lambda: {client.oracle.describe().service_version for _ in range(2)} == pids)
+    with pytest.raises(InvalidArgumentError, match="generators is 0"):
+        Stack(settings(tmp_path, generators=0))
+    monkeypatch.setenv("XENOLITH_TLS_CERT", "certificate.pem")
+    with pytest.raises(InvalidArgumentError, match="cannot have TLS"):
+        Stack(wanted)
