@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the folders of compose.yaml, whose owner is who the services run as, and secrets: a password of Redis, and where
-# SECURE is set (compose.tls.yaml), certificates and tokens. What is there is kept. Runs as root in a container without network.
+# Makes the folders of compose.yaml, whose owner is who the services run as, and secrets: passwords of Redis and Grafana, and
+# where SECURE is set (compose.tls.yaml), certificates and tokens. What is there is kept. Runs as root, without network.
 set -eu
 umask 077
 owner=$XENOLITH_UID:$XENOLITH_GID
@@ -9,9 +9,10 @@ secrets=/stack/secrets
 
 random() { head -c 32 /dev/urandom | od -An -vtx1 | tr -d ' \n'; }
 
-for name in runs reports state references work secrets; do
+chmod go+rx /stack
+for name in runs reports state references work dft prometheus grafana secrets; do
   folder=/stack/$name
-  mkdir -p "$folder"
+  [ -d "$folder" ] || mkdir -m 755 "$folder"
   has=$(stat -c %u "$folder")
   # A folder that somebody else made stays theirs.
   if [ "$has" != 0 ] && [ "$has" != "$XENOLITH_UID" ]; then
@@ -20,19 +21,18 @@ for name in runs reports state references work secrets; do
   fi
   chown "$owner" "$folder"
 done
-chmod 755 /stack /stack/runs /stack/reports /stack/state /stack/references /stack/work
 
-for name in redis client $services; do mkdir -p "$secrets/$name"; done
+for name in redis grafana client $services; do mkdir -p "$secrets/$name"; done
 
-if ! [ -s $secrets/redis/password ]; then
-  random >$secrets/redis/password
-fi
+for name in redis grafana; do
+  [ -s "$secrets/$name/password" ] || random >"$secrets/$name/password"
+done
 printf 'redis://:%s@redis:6379/0' "$(cat $secrets/redis/password)" >$secrets/oracle/XENOLITH_ORACLE_CACHE
 
 if [ -n "${SECURE:-}" ]; then
   if ! [ -s $secrets/client/ca.pem ]; then
     rm -rf /tmp/certificates
-    xenolith certificates /tmp/certificates $(printf -- ' --name %s' $services $ALSO_NAMED) >/dev/null
+    xenolith certificates /tmp/certificates $(printf -- ' --name %s' $services oracle-dft judge $ALSO_NAMED) >/dev/null
     for name in client $services; do
       cp "/tmp/certificates/$name.pem" "$secrets/$name/tls.pem"
       cp "/tmp/certificates/$name.key" "$secrets/$name/tls.key"

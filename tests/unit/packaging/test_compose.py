@@ -40,7 +40,7 @@ def variables(text: str) -> set[str]:
 def test_every_target_is_a_stage_of_the_dockerfile(services: dict[str, Any]) -> None:
     stages = set(re.findall(r"^FROM \S+ AS (\S+)$", DOCKERFILE.read_text(), re.MULTILINE))
     targets = {service["build"]["target"] for service in services.values() if "build" in service}
-    assert targets == {"generator", "oracle", "trainer", "client"}
+    assert targets == {"generator", "oracle", "oracle-dft", "trainer", "client"}
     assert targets <= stages
 
 
@@ -75,7 +75,7 @@ def test_images_and_stack_listen_where_clients_look(services: dict[str, Any]) ->
 
 
 def test_every_container_is_bounded_restarted_and_its_log_rotated(services: dict[str, Any]) -> None:
-    once = {"prepare", "quickstart", "client"}
+    once = {"prepare", "dft-hull", "quickstart", "client"}
     for name, service in services.items():
         assert {"mem_limit", "cpus", "pids_limit"} <= set(service), name
         assert service["restart"] == ("no" if name in once else "unless-stopped"), name
@@ -86,14 +86,18 @@ def test_every_container_is_bounded_restarted_and_its_log_rotated(services: dict
 
 
 def test_what_can_be_scaled_publishes_no_port(services: dict[str, Any]) -> None:
-    assert {name for name, service in services.items() if "ports" in service} == {"gateway"}
+    published = {name for name, service in services.items() if "ports" in service}
+    assert published == {"gateway", "prometheus", "grafana", "tensorboard"}
 
 
-def test_redis_has_a_password_and_a_network_that_the_oracle_alone_shares(services: dict[str, Any]) -> None:
+def test_redis_has_a_password_and_a_network_that_oracles_alone_share(services: dict[str, Any]) -> None:
     assert services["redis"]["networks"] == ["cache"]
     assert {name for name, service in services.items() if "cache" in service.get("networks", ())} == {
         "redis",
         "oracle",
+        "oracle-dft",
+        "dft-hull",
+        "judge",
     }
     assert "requirepass" in "".join(services["redis"]["command"])
 
@@ -108,7 +112,7 @@ def test_images_are_pinned_by_exact_tags(services: dict[str, Any]) -> None:
     for name, service in services.items():
         if "build" in service or service["image"].startswith("xenolith-"):
             continue
-        assert re.fullmatch(r"\$\{\w+:-\S+:\d+\.\d+\.\d+[\w.-]*\}", service["image"]), name
+        assert re.fullmatch(r"\$\{\w+:-\S+:v?\d+\.\d+\.\d+[\w.-]*\}", service["image"]), name
     assert re.search(r"^ARG PYTHON_IMAGE=python:\d+\.\d+\.\d+-", DOCKERFILE.read_text(), re.MULTILINE)
 
 
