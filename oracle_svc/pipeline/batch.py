@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from oracle_svc.cache.store import Compute, Kind
 from oracle_svc.crystals.canonical import CanonicalForm
@@ -42,6 +42,8 @@ class Batch:
     """Structures that are not to be measured, by index, with the reason."""
     journal: Journal | None = None
     """Where measurements that take long are kept as they come; None: the cache alone keeps them."""
+    separate: bool = False
+    """Whether each structure is a request of its own, so that none is compared with the others."""
 
     scores: list[Score] = field(init=False)
     """One of each structure."""
@@ -55,6 +57,8 @@ class Batch:
     """`amd` of distinct crystals."""
     stats: Stats = field(init=False, default_factory=Stats)
     """Cache hits, calculator calls and seconds so far."""
+    costs: dict[int, Stats] = field(init=False, default_factory=dict)
+    """Share of each distinct crystal in these counts."""
     warnings: list[str] = field(init=False, default_factory=list)
     """Notes for the caller."""
 
@@ -177,5 +181,25 @@ class Batch:
         else:
             for portion in compute([row for row in records.forms if row not in records.found]):
                 records.found.update(portion)
-        self.stats.cache_hits += len(records.cached)
-        self.stats.cache_misses += len(records.forms) - len(records.cached)
+        self.count(records.cached, cache_hits=1)
+        self.count(records.forms.keys() - records.cached, cache_misses=1)
+
+    def count(self, rows: Collection[int], **each: int) -> None:
+        """Add to the cost of some distinct crystals, and to that of the batch.
+
+        Parameters
+        ----------
+        each
+            Counts of `Stats`, by name, for each of the crystals.
+        """
+        for name, number in each.items():
+            setattr(self.stats, name, getattr(self.stats, name) + number * len(rows))
+            for row in rows if self.separate else ():
+                cost = self.costs.setdefault(row, Stats())
+                setattr(cost, name, getattr(cost, name) + number)
+
+    def shares(self) -> tuple[Stats, ...]:
+        """Return the cost of each structure as if it had come alone; of the seconds it has an even part."""
+        seconds = {name: spent / max(1, len(self.scores)) for name, spent in self.stats.seconds.items()}
+        alone = [self.costs.get(self.form_of.get(index, -1), Stats()) for index in range(len(self.scores))]
+        return tuple(replace(cost, seconds=dict(seconds)) for cost in alone)

@@ -125,6 +125,10 @@ def _set_nearest(
 
 
 def _uniqueness(batch: Batch, amd: Vectors) -> None:
+    if batch.separate:
+        for index in amd:
+            batch.scores[index].unique = True
+        return
     same: list[tuple[int, int]] | None = None
     undecided: dict[int, Outcome] = {}
     formulas, judge = _formulas(batch, amd), _structure_matcher(batch)
@@ -148,7 +152,8 @@ def _uniqueness(batch: Batch, amd: Vectors) -> None:
 
 def _graded(batch: Batch, amd: Vectors, totals: Totals, known: Sequence[KnownCrystals]) -> None:
     placed = {index: total for index, total in totals.items() if total is not None}
-    for index, value in graded_uniqueness(placed, amd, len(batch.structures)).items():
+    members = 1 if batch.separate else len(batch.structures)
+    for index, value in graded_uniqueness(placed, amd, members).items():
         batch.scores[index].continuous_uniqueness = value
     if not any(len(crystals.index) for crystals in known):
         _fail(batch, Component.CONTINUOUS, dict.fromkeys(amd, _NOTHING_KNOWN))

@@ -43,7 +43,7 @@ def measure_diversity(batch: Batch) -> None:
             batch.scores[index].outcomes[component] = _NOTHING_KNOWN
         return
     if Component.COMPOSITION_DIVERSITY in batch.options.components:
-        values = _contributions(reference.composition_space, _compositions(batch, batch.form_of))
+        values = _contributions(batch, reference.composition_space, _compositions(batch, batch.form_of))
         for index, value in zip(batch.form_of, values, strict=True):
             batch.scores[index].composition_diversity = value
             batch.scores[index].outcomes[Component.COMPOSITION_DIVERSITY] = _OK
@@ -53,7 +53,7 @@ def measure_diversity(batch: Batch) -> None:
             return
         by_embedding = resources.compares_embeddings(reference)
         indices, features = _embeddings(batch) if by_embedding else _amd(batch)
-        for index, value in zip(indices, _contributions(structures, features), strict=True):
+        for index, value in zip(indices, _contributions(batch, structures, features), strict=True):
             batch.scores[index].structure_diversity = value
             batch.scores[index].outcomes[Component.STRUCTURE_DIVERSITY] = _OK
 
@@ -77,9 +77,9 @@ def _amd(batch: Batch) -> tuple[list[int], NDArray[np.floating]]:
     return list(found), np.hstack([amd_features(amd), _compositions(batch, found)])
 
 
-def _contributions(space: FeatureSpace, features: NDArray[np.floating]) -> list[float | None]:
-    if len(features) == 0:
-        return []
+def _contributions(batch: Batch, space: FeatureSpace, features: NDArray[np.floating]) -> list[float | None]:
+    if len(features) < 2 or batch.separate:
+        return [None] * len(features)  # nothing to be unlike
     vectors = space.vectors(features)
     values = contributions(vectors, space.reference_term(vectors))
     return [float(value) if np.isfinite(value) else None for value in values]

@@ -62,7 +62,7 @@ def energy_records(
     """
     if not rows:
         return
-    batch.stats.calculator_calls += len(rows)
+    batch.count(rows, calculator_calls=1)
     limit_s = batch.options.structure_limit_s
     for positions, evaluation in pool.portions(
         batch.crystals(rows), stop=batch.stop, structure_limit_s=limit_s

@@ -177,3 +177,5 @@ class ScoredBatch:
     provenance: Provenance
     stats: Stats
     warnings: tuple[str, ...]
+    shares: tuple[Stats, ...] = ()
+    """Cost of each structure, where each is a request of its own."""

@@ -58,6 +58,7 @@ class Scorer:
         stop: Callable[[], bool],
         refused: Mapping[int, Outcome] | None = None,
         journal: Journal | None = None,
+        separate: bool = False,
     ) -> ScoredBatch:
         """Score a batch: one result per structure, whatever the structures are.
 
@@ -69,6 +70,8 @@ class Scorer:
             Structures that are not to be measured, by index, with the reason.
         journal
             Where measurements are kept as they come, and found again after a restart.
+        separate
+            Score each structure as if it had come alone: none is compared with the others.
 
         Raises
         ------
@@ -86,6 +89,7 @@ class Scorer:
             stop=stop,
             refused=refused or {},
             journal=journal,
+            separate=separate,
         )
         return run_stages(batch)
 

@@ -66,4 +66,5 @@ def run_stages(batch: Batch) -> ScoredBatch:
         provenance=batch.provenance,
         stats=batch.stats,
         warnings=(*batch.warnings, *([outage] if outage else [])),
+        shares=batch.shares() if batch.separate else (),
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from oracle_svc.pipeline.records import Journal
 from oracle_svc.pipeline.results import Component, ScoredBatch, ScoreOptions
@@ -15,7 +15,7 @@ from oracle_svc.service.totals import Totals
 from oracle_svc.status import Outcome
 from xenolith.contract.requests import check_score_request, check_settings_digest
 from xenolith.crystal import CrystalBatch
-from xenolith.errors import FailedPreconditionError, FieldViolation
+from xenolith.errors import FailedPreconditionError, FieldViolation, XenolithError
 from xenolith.serving.metric_sample import MetricSample
 from xenolith.v1 import oracle_pb2
 
@@ -64,6 +64,43 @@ class ScoreHandler:
         InvalidArgumentError, FailedPreconditionError, UnimplementedError
             It cannot be scored here; the message says why.
         """
+        options = self._options(request)
+        crystals, refused = crystals_of(request.crystals, "crystals")
+        return Prepared(crystals=crystals, options=options, refused=refused)
+
+    def prepare_merged(
+        self, requests: Sequence[oracle_pb2.ScoreRequest]
+    ) -> tuple[Prepared, dict[int, XenolithError]]:
+        """Check requests of one structure each that differ in nothing else, and join them.
+
+        Returns
+        -------
+        Prepared
+            The structures of those that are in order, in their order.
+        dict
+            What is wrong with the others, by index.
+
+        Raises
+        ------
+        InvalidArgumentError, FailedPreconditionError, UnimplementedError
+            None of them can be scored here; the message says why.
+        """
+        options = self._options(requests[0])
+        batches: list[CrystalBatch] = []
+        refused: dict[int, Outcome] = {}
+        errors: dict[int, XenolithError] = {}
+        for index, request in enumerate(requests):
+            try:
+                crystals, disordered = crystals_of(request.crystals, "crystals")
+            except XenolithError as error:
+                errors[index] = error
+                continue
+            refused |= {len(batches): outcome for outcome in disordered.values()}
+            batches.append(crystals)
+        return Prepared(crystals=CrystalBatch.concat(batches), options=options, refused=refused), errors
+
+    def _options(self, request: oracle_pb2.ScoreRequest) -> ScoreOptions:
+        """Check all of a request but its crystals, and return how it wants them scored."""
         components = check_score_request(
             request,
             self.description,
@@ -79,8 +116,7 @@ class ScoreHandler:
         options = options_of(request, components)
         self._check_measurable(request, options)
         check_settings_digest(request, self.scorer.provenance(options).settings_digest)
-        crystals, refused = crystals_of(request.crystals, "crystals")
-        return Prepared(crystals=crystals, options=options, refused=refused)
+        return options
 
     def score(
         self, prepared: Prepared, stop: Callable[[], bool], journal: Journal | None = None
@@ -91,6 +127,17 @@ class ScoreHandler:
         )
         self._totals.add(scored)
         return scored
+
+    def score_merged(self, prepared: Prepared, stop: Callable[[], bool]) -> list[ScoredBatch]:
+        """Score what `prepare_merged` joined; return the scores of each request, as if it had come alone."""
+        scored = self.scorer.score(
+            prepared.crystals, prepared.options, stop=stop, refused=prepared.refused, separate=True
+        )
+        self._totals.add(scored)
+        return [
+            replace(scored, scores=(score,), stats=share, shares=())
+            for score, share in zip(scored.scores, scored.shares, strict=True)
+        ]
 
     def answer(self, scored: ScoredBatch) -> oracle_pb2.ScoreResponse:
         """Return the message that carries the scores."""

@@ -9,6 +9,7 @@ from typing import Any
 from oracle_svc.pipeline.scorer import Scorer
 from oracle_svc.pools.worker_pool import WorkerError, WorkerStoppedError
 from oracle_svc.service.handler import ScoreHandler
+from oracle_svc.service.merging import Merger, MergeSettings, is_over
 from oracle_svc.service.operations import Operations, OperationSettings
 from xenolith.errors import CancelledError, UnavailableError, UnimplementedError
 from xenolith.serving import Stop, Worker, score_stream
@@ -36,6 +37,8 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         Batches scored side by side.
     operations
         Where and how operations are kept; None: they are not served.
+    merging
+        How calls of one structure are scored in common batches; None: each is scored by itself.
     """
 
     def __init__(
@@ -45,12 +48,16 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         *,
         threads: int = 4,
         operations: OperationSettings | None = None,
+        merging: MergeSettings | None = None,
     ) -> None:
         self._scorer, self._description = scorer, description
         self._handler = ScoreHandler(scorer, description)
         self._threads = threads
         self._worker = Worker("oracle", threads=threads)
         description.supports_operations = operations is not None
+        self._merger = (
+            None if merging is None else Merger(self._handler, self._worker, self._score_now, merging)
+        )
         self._kept: Operations | None = None
         if operations is not None:
             self._kept = Operations(self._handler, operations)
@@ -125,6 +132,10 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         self, request: oracle_pb2.ScoreRequest, remaining_s: float | None
     ) -> oracle_pb2.ScoreResponse:
         until = None if remaining_s is None else time.monotonic() + remaining_s
+        if self._merger and self._merger.takes(request):
+            answer = await self._merger.score(request, until)
+            if answer is not None:
+                return answer
         return await self._worker.run_stoppable(lambda stop: self._score_now(request, stop, until))
 
     def _score_now(
@@ -133,13 +144,9 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         """Score in a thread of the worker; end early when the call is cancelled or its time is up."""
         prepared = self._handler.prepare(request)
         try:
-            scored = self._handler.score(prepared, lambda: _over(stop, until))
+            scored = self._handler.score(prepared, lambda: is_over(stop, until))
         except WorkerStoppedError as error:
             raise CancelledError("the call was cancelled or its deadline passed") from error
         except WorkerError as error:
             raise UnavailableError(f"the calculator's processes do not work: {error}") from error
         return self._handler.answer(scored)
-
-
-def _over(stop: Stop, until: float | None) -> bool:
-    return stop.is_set() or (until is not None and time.monotonic() > until)

@@ -109,6 +109,18 @@ class OracleSettings(ProcessSettings):
     property_workers: int = Field(1, ge=1, description="processes of properties that do not ship")
     property_limit_s: float = Field(10.0, gt=0, description="seconds they may take for a structure")
     threads: int = Field(4, ge=1, description="batches scored side by side")
+    merge_most: int = Field(
+        64, ge=1, description="most calls of one structure scored in a common batch; 1: each by itself"
+    )
+    merge_window_ms: float = Field(
+        4.0,
+        ge=0,
+        description="milliseconds for which such a call waits for others while a batch is at work or has just"
+        " ended; when none is, it goes at once",
+    )
+    merge_patience_s: float = Field(
+        10.0, gt=0, description="seconds after which a common batch is given up, and its calls scored alone"
+    )
     max_atoms: int = Field(512, ge=1, description="most atoms in a structure; larger ones are TOO_LARGE")
     max_known: int = Field(
         20_000, ge=0, description="most structures that a request may give as known beside the reference's"

@@ -22,6 +22,7 @@ from oracle_svc.pipeline.scorer import Scorer, foreign_hull
 from oracle_svc.pools.calculator_pool import CalculatorIdentity, CalculatorPool
 from oracle_svc.pools.jobs import JobSettings
 from oracle_svc.properties.shelf import PropertyShelf
+from oracle_svc.service.merging import MergeSettings
 from oracle_svc.service.operations import OperationSettings
 from oracle_svc.service.servicer import OracleService
 from oracle_svc.service.settings import OracleSettings
@@ -110,6 +111,7 @@ def open_service(settings: OracleSettings) -> OracleService:
             ),
             threads=settings.threads,
             operations=_operations(settings),
+            merging=_merging(settings, calculators.identity),
         )
     except BaseException:
         scorer.close()
@@ -175,6 +177,18 @@ def _operations(settings: OracleSettings) -> OperationSettings | None:
         at_once=settings.operations_at_once,
         most=settings.max_operations,
         retention_s=settings.retention_days * 86400.0,
+    )
+
+
+def _merging(settings: OracleSettings, identity: CalculatorIdentity) -> MergeSettings | None:
+    if settings.merge_most == 1 or identity.long_running:
+        return None
+    return MergeSettings(
+        most=settings.merge_most,
+        window_s=settings.merge_window_ms / 1e3,
+        patience_s=settings.merge_patience_s,
+        at_once=settings.threads,
+        max_atoms=settings.atoms_per_batch,
     )
 
 

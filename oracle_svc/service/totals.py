@@ -17,6 +17,8 @@ _COUNTS = {
     "cache_misses": "Measurements computed.",
     "calculator_calls": "Structures handed to a calculator.",
     "batches": "Requests scored.",
+    "merged_requests": "Of them, those scored in common batches.",
+    "merged_batches": "Common batches.",
 }
 
 
@@ -30,11 +32,13 @@ class Totals:
         self._seconds: Counter[str] = Counter()
 
     def add(self, scored: ScoredBatch) -> None:
-        """Count a batch."""
-        stats = scored.stats
+        """Count a batch; one that is common to several requests counts as so many."""
+        stats, merged = scored.stats, len(scored.shares)
         statuses = Counter(score.verdict.status.name for score in scored.scores)
         with self._lock:
-            self._counts["batches"] += 1
+            self._counts["batches"] += merged or 1
+            self._counts["merged_requests"] += merged
+            self._counts["merged_batches"] += bool(merged)
             for name in ("cache_hits", "cache_misses", "calculator_calls"):
                 self._counts[name] += getattr(stats, name)
             self._statuses.update(statuses)
