@@ -3,9 +3,10 @@
 320 structures of MP-20, disturbed, 5 % of them malformed, are scored cold (no cache knows them) with CHGNet
 and with a model of MACE-MPA-0's architecture and random weights, each on one core; some of the same
 structures go through the serial path of `oracle_parts/serial.py` on the same core, one tool after the other.
-Then the oracle runs as a service: warm from Redis through gRPC, and as two replicas on two cores.
+Then the oracle runs as a service: warm from Redis through gRPC, with 50 callers of single structures beside
+one caller of batches of 64, and as two replicas on two cores.
 
-    python -m benchmarks.oracle --json oracle.json --plot oracle.png       # about eight minutes on two cores
+    python -m benchmarks.oracle --json oracle.json --plot oracle.png       # about ten minutes on two cores
     python -m benchmarks.oracle --quick                                    # a check that it runs
 
 Needs XENOLITH_DATA (mp20.parquet) and the development extra. Times depend on the machine and its load; the
@@ -28,6 +29,7 @@ import numpy as np
 
 from benchmarks.command_line import benchmark_parser, parse, publish
 from benchmarks.oracle_parts import ours, served
+from benchmarks.oracle_parts.callers import callers
 from benchmarks.oracle_parts.clock import clock_of
 from benchmarks.oracle_parts.inputs import mp20, mpa0_with_random_weights, perturbed
 from benchmarks.oracle_parts.plots import draw
@@ -67,6 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             _say("warm, through gRPC from Redis")
             batch = perturbed(table, arguments.count, 0)
             report["warm"] = served.warm(batch, folder, arguments.core, 5 * arguments.repeats)
+        if "callers" in arguments.only:
+            _say("many callers of single structures beside one of batches")
+            report["callers"] = callers(
+                table, folder, arguments.core, arguments.count, arguments.callers, arguments.repeats
+            )
         if "scaling" in arguments.only and len(every_core) > 1:
             _say("two replicas on two cores")
             batches = [perturbed(table, max(16, arguments.count // 5), seed) for seed in range(3)]
@@ -168,6 +175,9 @@ def _ratios(report: dict[str, Any], count: int) -> dict[str, Any]:
                 found[f"warm_ratio_to_serial_{name}"] = serial / report["warm"]["warm_ms"]
         if "mace" in report:
             found["warm_ratio"] = found["warm_ratio_mace"]
+    if "callers" in report:
+        for name in ("cold", "warm"):
+            found[f"singles_ratio_{name}"] = report["callers"]["merged"][f"{name}_ratio"]
     if "replicas" in report:
         found["replica_scaling"] = report["replicas"]["replica_scaling"]
     return found
@@ -175,10 +185,11 @@ def _ratios(report: dict[str, Any], count: int) -> dict[str, Any]:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = benchmark_parser("oracle", __doc__)
-    parts = ["chgnet", "mace", "served", "scaling"]
+    parts = ["chgnet", "mace", "served", "callers", "scaling"]
     parser.add_argument("--count", type=int, default=320, help="structures in a batch")
     parser.add_argument("--serial", type=int, default=160, help="of them through the serial path")
     parser.add_argument("--repeats", type=int, default=3, help="batches of ours")
+    parser.add_argument("--callers", type=int, default=50, help="callers of single structures at once")
     parser.add_argument("--core", type=int, help="core of everything that runs alone; default: the last")
     parser.add_argument(
         "--clock", choices=["wall", "cpu"], default="wall", help="cpu: processor time, for a busy machine"

@@ -21,11 +21,11 @@ def mp20() -> StructureTable:
     return read_structures(Path(folder) / "mp20.parquet")
 
 
-def perturbed(table: StructureTable, count: int, seed: int) -> CrystalBatch:
+def perturbed(table: StructureTable, count: int, seed: int, *, malformed: float = MALFORMED) -> CrystalBatch:
     """Structures of MP-20 with atoms moved by 0.05 A and cells strained by up to 3 %, some of them broken."""
     rng = np.random.default_rng([2, seed])
     made = [_disturbed(table.batch[int(row)], rng) for row in rng.choice(len(table), count, replace=False)]
-    broken = rng.choice(count, round(MALFORMED * count), replace=False)
+    broken = rng.choice(count, round(malformed * count), replace=False)
     for place, index in enumerate(broken.tolist()):
         made[index] = _broken(made[index], place % 5)
     return CrystalBatch.from_crystals(made)

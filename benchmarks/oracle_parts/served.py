@@ -40,20 +40,29 @@ def redis_server(folder: Path) -> Iterator[str]:
 @contextmanager
 def replica(folder: Path, cache: str, core: int | None) -> Iterator[Any]:
     """An oracle process with one calculator process, both on one core: a stub, and a clock of its work."""
+    with (
+        replica_at(folder, cache, core) as (address, now),
+        grpc.insecure_channel(address, options=_LARGE) as channel,
+    ):
+        yield oracle_pb2_grpc.OracleServiceStub(channel), now
+
+
+@contextmanager
+def replica_at(folder: Path, cache: str, core: int | None, *options: str) -> Iterator[Any]:
+    """An oracle process with one calculator process, both on one core: its address, and a clock."""
     port = choose_ports(None, ("oracle",))["oracle"]
     command = [sys.executable, "-m", "oracle_svc", "--port", str(port), "--cache", cache, "--workers", "1"]
     pinned = [] if core is None else ["taskset", "-c", str(core)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     with (folder / f"oracle-{port}.log").open("wb") as log:
-        process = subprocess.Popen([*pinned, *command], stdout=log, stderr=log, env=environment)
+        process = subprocess.Popen([*pinned, *command, *options], stdout=log, stderr=log, env=environment)
     try:
         until = time.monotonic() + 300
         while check(f"127.0.0.1:{port}", timeout_s=2.0) != "SERVING":
             if process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"the oracle does not serve: see {folder}/oracle-{port}.log")
             time.sleep(0.5)
-        with grpc.insecure_channel(f"127.0.0.1:{port}", options=_LARGE) as channel:
-            yield oracle_pb2_grpc.OracleServiceStub(channel), clock_of("cpu", lambda: family(process.pid))
+        yield f"127.0.0.1:{port}", clock_of("cpu", lambda: family(process.pid))
     finally:
         process.terminate()
         process.wait(60)
