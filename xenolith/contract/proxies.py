@@ -6,6 +6,7 @@ import socket
 
 __all__ = ["is_on_this_machine", "proxy_arguments"]
 
+_IPV4 = 4
 _SCHEME = re.compile(r"^(?:dns:(?://[^/]*/)?|ipv4:|ipv6:(?=\[))/{0,3}")
 
 
@@ -24,7 +25,10 @@ def proxy_arguments(address: str) -> list[tuple[str, int | str]]:
 
 
 def is_on_this_machine(address: str) -> bool:
-    """Tell whether an address is of this machine by its very name; nothing is looked up."""
+    """Tell whether an address is of this machine: by its very name, or as one of its interfaces' numbers.
+
+    No name is looked up.
+    """
     if address.startswith(("unix:", "unix-abstract:", "vsock:")):
         return True
     hosts = [_host(part) for part in _SCHEME.sub("", address).split(",")]
@@ -47,4 +51,15 @@ def _is_local(host: str) -> bool:
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None) or address
-    return bool(mapped.is_loopback or mapped.is_unspecified)
+    return bool(mapped.is_loopback or mapped.is_unspecified) or _is_own(mapped)
+
+
+def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether an interface of this machine has the address: only then can a socket be bound to it."""
+    family = socket.AF_INET if address.version == _IPV4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((str(address), 0))
+    except OSError:
+        return False
+    return not address.is_multicast

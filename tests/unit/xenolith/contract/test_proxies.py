@@ -25,3 +25,16 @@ def test_no_proxy_stands_before_a_service_of_this_machine(address: str) -> None:
 )  # fmt: skip
 def test_other_addresses_follow_the_environment(address: str) -> None:
     assert not proxy_arguments(address)
+
+
+def test_the_number_of_an_interface_is_this_machine() -> None:
+    """A datagram socket that is connected, and sends nothing, tells by which address others see us."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no route to anywhere")
+        own = probe.getsockname()[0]
+    assert is_on_this_machine(f"{own}:50052")
+    assert not is_on_this_machine("192.0.2.77:50052")
+    assert not is_on_this_machine("224.0.0.1:50052")
