@@ -262,7 +262,9 @@ def test_what_earlier_steps_found_earns_less():
     values = term(rewards_of(batch, spec), "creativity").transformed
     assert values[0] == 0.5  # new to the run
     assert values[3] == pytest.approx(1.0 / 3.0)
-    assert term(rewards_of(batch), "creativity").transformed[3] == 1.0  # without memory
+    forgetting = SPEC.creativity.model_copy(update={"memory": 0.0})
+    plain = SPEC.model_copy(update={"creativity": forgetting})
+    assert term(rewards_of(batch, plain), "creativity").transformed[3] == 1.0
 
 
 def test_elements_are_avoided_and_favoured():
