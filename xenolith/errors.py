@@ -28,6 +28,7 @@ __all__ = [
     "OverloadedError",
     "PermissionDeniedError",
     "ReadError",
+    "StackNotFoundError",
     "UnavailableError",
     "UnimplementedError",
     "UnknownError",
@@ -172,6 +173,10 @@ class UnreachableError(UnavailableError):
         super().__init__(f"{fault}: {remedy}")
         self.fault, self.remedy = fault, remedy
         self.service, self.address = service, address
+
+
+class StackNotFoundError(UnavailableError):
+    """No stack runs on this machine; the message says how to start one, and where was looked."""
 
 
 class DeadlineError(XenolithError, TimeoutError):

@@ -9,10 +9,11 @@ from typing import Any
 
 from xenolith.cli.progress import status
 from xenolith.client import Client, Options
+from xenolith.client.local_stack import default_folder
+from xenolith.client.transport.connection import connection_from_environment
 from xenolith.errors import InvalidArgumentError
 from xenolith.files import read_text
 from xenolith.stack import SERVICES, Stack, StackSettings
-from xenolith.stack.connection import connection_from_environment
 
 __all__ = ["add_security_arguments", "add_service_arguments", "addresses_of", "options_of", "services"]
 
@@ -39,9 +40,7 @@ def add_service_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
         "--reference", default="", help="reference of an oracle started here, instead of the bundle's"
     )
     group.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
-    group.add_argument(
-        "--stack-dir", type=Path, default=Path("xenolith-stack"), help="folder of logs and cache"
-    )
+    group.add_argument("--stack-dir", type=Path, default=default_folder(), help="folder of logs and cache")
     group.add_argument(
         "--cache", default="", help="cache of an oracle started here: sqlite:///FILE, redis://..., none"
     )
@@ -108,6 +107,7 @@ def services(
         reference=given.reference,
         runs=given.runs,
         home=given.stack_dir,
+        announced=False,
         cache=given.cache,
         addresses=addresses,
         environment=dict(environment or {}),

@@ -7,6 +7,7 @@ from typing import Any
 
 from xenolith.cli.oracle.calculator import add_calculator, calculator_environment
 from xenolith.cli.output import add_json, console, write_json
+from xenolith.client.local_stack import default_folder
 from xenolith.stack import SERVICES, Stack, StackSettings
 
 __all__ = ["add_parser", "run"]
@@ -27,9 +28,7 @@ def add_parser(commands: Any) -> None:
         "--reference", default="", help="folders of references, comma-separated; see reference build"
     )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
-    parser.add_argument(
-        "--stack-dir", type=Path, default=Path("xenolith-stack"), help="folder of logs and cache"
-    )
+    parser.add_argument("--stack-dir", type=Path, default=default_folder(), help="folder of logs and cache")
     parser.add_argument("--cache", default="", help="cache of the oracle: sqlite:///FILE, redis://..., none")
     add_calculator(parser)
     for name in SERVICES:

@@ -154,10 +154,12 @@ class AsyncTrainerClient(AsyncService):
 
 
 class AsyncClient(ClientBase[AsyncGeneratorClient, AsyncOracleClient, AsyncTrainerClient]):
-    """The three services, those of them that were given an address.
+    """The three services: the local stack's, or those whose addresses were given.
 
     Example
     -------
+    >>> async with AsyncClient() as x:                                          # doctest: +SKIP
+    ...     print((await x.oracle.describe()).calculators)
     >>> async with AsyncClient.connect(oracle="localhost:50052") as x:          # doctest: +SKIP
     ...     scores = await x.oracle.score("my_cifs/")
     """

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
+from xenolith.client.local_stack import find_local_stack
 from xenolith.client.results.operations import Operation, operation_from_proto
 from xenolith.client.results.scores import Scores
-from xenolith.client.transport.endpoint import Endpoint, open_endpoints, unconfigured
+from xenolith.client.transport.endpoint import no_address, open_endpoints, unconfigured
 from xenolith.client.transport.following import Following
 from xenolith.client.transport.options import Options
 from xenolith.errors import CancelledError
@@ -22,12 +23,43 @@ T = TypeVar("T")
 
 
 class ClientBase(Generic[G, O, T]):
-    """The three services, those of them that were given an address."""
+    """The three services, those of them that have an address.
+
+    Parameters
+    ----------
+    generator, oracle, trainer
+        Addresses (``host:port``). With none at all those of the local stack are found: in the environment, in
+        what `xenolith up` and `Stack` wrote down, or at the usual ports.
+    options
+        How to connect; left out, a local stack is reached as the environment and the stack itself say.
+    security
+        Fields of `Options`, in place of `options`.
+
+    Raises
+    ------
+    StackNotFoundError
+        No address was given, and no stack runs on this machine.
+    """
 
     _kinds: ClassVar[dict[str, Callable[..., Any]]]
     """What makes each service, by its name."""
 
-    def __init__(self, endpoints: list[Endpoint], options: Options) -> None:
+    def __init__(
+        self,
+        *,
+        generator: str | None = None,
+        oracle: str | None = None,
+        trainer: str | None = None,
+        options: Options | None = None,
+        **security: Any,
+    ) -> None:
+        self._local = not (generator or oracle or trainer)
+        if self._local:
+            addresses, connection = find_local_stack()
+            generator, oracle, trainer = (addresses.get(n) for n in ("generator", "oracle", "trainer"))
+            if options is None:
+                security = connection | security
+        endpoints, options = open_endpoints(generator, oracle, trainer, options, security)
         self._services = {
             endpoint.name: self._kinds[endpoint.name](endpoint, options) for endpoint in endpoints
         }
@@ -52,7 +84,9 @@ class ClientBase(Generic[G, O, T]):
         InvalidArgumentError
             No address was given, or what was given is none.
         """
-        return cls(*open_endpoints(generator, oracle, trainer, options, security))
+        if not (generator or oracle or trainer):
+            raise no_address()
+        return cls(generator=generator, oracle=oracle, trainer=trainer, options=options, **security)
 
     @property
     def generator(self) -> G:
@@ -76,7 +110,7 @@ class ClientBase(Generic[G, O, T]):
         try:
             return self._services[name]
         except KeyError:
-            raise unconfigured(name) from None
+            raise unconfigured(name, local=self._local) from None
 
 
 class HandleBase:

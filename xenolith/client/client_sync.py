@@ -149,10 +149,12 @@ class TrainerClient(Service):
 
 
 class Client(ClientBase[GeneratorClient, OracleClient, TrainerClient]):
-    """The three services, those of them that were given an address.
+    """The three services: the local stack's, or those whose addresses were given.
 
     Example
     -------
+    >>> with Client() as x:                                           # doctest: +SKIP
+    ...     print(x.oracle.describe().calculators)
     >>> from xenolith import Client
     >>> with Client.connect(oracle="localhost:50052") as x:          # doctest: +SKIP
     ...     for score in x.oracle.score("my_cifs/"):

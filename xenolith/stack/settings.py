@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xenolith.client.local_stack import default_folder
+
 __all__ = ["SERVICES", "StackSettings"]
 
 SERVICES = ("generator", "oracle", "trainer")
@@ -25,8 +27,8 @@ class StackSettings:
     """Folders of the oracle's references, comma-separated; empty: that of the bundle."""
     runs: Path = Path("runs")
     """Folder of the trainer's runs."""
-    home: Path = Path("xenolith-stack")
-    """Folder for logs and the oracle's cache."""
+    home: Path = field(default_factory=default_folder)
+    """Folder for logs, the oracle's cache, and the record by which ``Client()`` finds the stack."""
     cache: str = ""
     """Cache of the oracle (``redis://...``, a file, ``none``); empty: a file in `home`."""
     modules: Mapping[str, str] = field(default_factory=dict)
@@ -35,6 +37,8 @@ class StackSettings:
     """Services that already run elsewhere: the trainer calls these instead of embedded ones."""
     prefer_default_ports: bool = False
     """Take the usual ports where they are free; else any free ones."""
+    announced: bool = True
+    """Write that record while the stack serves."""
     startup_s: float = 300.0
     """Seconds that a service gets until it serves: the first start of a fresh installation compiles much."""
     grace_s: float = 15.0

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from xenolith.client import Client
+from xenolith.client.local_stack import StackRecord
+from xenolith.client.transport.connection import connection_from_environment
 from xenolith.contract.ports import DEFAULT_PORTS
 from xenolith.errors import InvalidArgumentError
 from xenolith.optional import MissingExtraError
-from xenolith.stack.connection import connection_from_environment
 from xenolith.stack.ports import choose_ports
 from xenolith.stack.process import ServiceProcess
 from xenolith.stack.settings import SERVICES, StackSettings
@@ -40,15 +41,21 @@ class Stack:
     Parameters
     ----------
     settings
-        What to start.
+        What to start; left out, all three services with their defaults.
     on_event
         Called with one line of text for each thing that the user should know; may be called from another
         thread.
     """
 
-    def __init__(self, settings: StackSettings, on_event: Callable[[str], None] = lambda _line: None) -> None:
-        self.settings = settings
+    def __init__(
+        self,
+        settings: StackSettings | None = None,
+        on_event: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self.settings = settings = settings or StackSettings()
         self._on_event = on_event
+        # The program may change its directory while the stack runs.
+        self._home = settings.home.resolve()
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="xenolith-stack", daemon=True)
         _check_installed(settings)
@@ -82,9 +89,12 @@ class Stack:
             self.stop()
             raise
         self._watcher.start()
+        if self.settings.announced:
+            self._record.write(self._home)
 
     def stop(self) -> None:
         """Stop all services, the trainer first; returns when none is left."""
+        self._record.remove(self._home)
         self._stopping.set()
         if self._watcher.is_alive():
             self._watcher.join()
@@ -110,8 +120,19 @@ class Stack:
             for name, p in self.processes.items()
         }
 
+    @property
+    def _record(self) -> StackRecord:
+        environment = self._environment()
+        files = {
+            name: str(Path(file).resolve())
+            for name in ("token_file", "tls_ca", "tls_cert", "tls_key")
+            if (file := environment.get(f"XENOLITH_{name.upper()}"))
+        }
+        own = tuple(process.address for process in self.processes.values())
+        return StackRecord(pid=os.getpid(), addresses=self.addresses, listening=own, files=files)
+
     def _process(self, name: str, port: int) -> ServiceProcess:
-        log = self.settings.home.resolve() / "logs" / f"{name}.log"
+        log = self._home / "logs" / f"{name}.log"
         service = name.partition("-")[0]
         module = self.settings.modules.get(service, f"{service}_svc")
         environment = self._environment()
@@ -123,7 +144,7 @@ class Stack:
 
     def _environment(self) -> dict[str, str]:
         settings = self.settings
-        home = settings.home.resolve()
+        home = self._home
         home.mkdir(parents=True, exist_ok=True)
         environment = {
             **os.environ,

@@ -13,9 +13,9 @@ from xenolith import Client
 from xenolith.cli import main
 from xenolith.cli.services import add_service_arguments, options_of
 from xenolith.client import Options
+from xenolith.client.transport.connection import connection_from_environment
 from xenolith.errors import InvalidArgumentError
 from xenolith.serving import ServingSettings, add_arguments, healthcheck, settings_from, threaded_server
-from xenolith.stack.connection import connection_from_environment
 
 
 @pytest.fixture

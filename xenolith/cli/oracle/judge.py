@@ -9,6 +9,7 @@ from typing import Any
 from xenolith.cli.oracle.calculator import prepare, settings_of
 from xenolith.cli.output import add_json, console, write_json
 from xenolith.cli.progress import Progress
+from xenolith.client.local_stack import default_folder
 from xenolith.conformance import CHECKS, Lab, LabSettings, run_checks, select
 from xenolith.errors import FailedPreconditionError, InvalidArgumentError
 from xenolith.stack import Stack, StackSettings
@@ -63,7 +64,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--serve", action="store_true", help="start an oracle with it, and stay until Ctrl-C")
     parser.add_argument("--reference", default="", help="what that oracle compares structures with")
     parser.add_argument(
-        "--stack-dir", type=Path, default=Path("xenolith-stack"), help="folder of its log and cache"
+        "--stack-dir", type=Path, default=default_folder(), help="folder of its log and cache"
     )
     add_json(parser, "calculator, hull and costs")
     parser.set_defaults(run=run)
@@ -155,6 +156,7 @@ def _serve(
         StackSettings(
             services=("oracle",),
             home=given.stack_dir,
+            announced=False,
             reference=given.reference,
             prefer_default_ports=True,
             environment={

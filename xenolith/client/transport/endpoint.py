@@ -18,7 +18,7 @@ from xenolith.errors import DeadlineError, InvalidArgumentError, XenolithError
 from xenolith.tracing import Span, SpanKind, TraceContext, current_call, span
 from xenolith.v1 import generator_pb2_grpc, oracle_pb2_grpc, trainer_pb2_grpc
 
-__all__ = ["Endpoint", "call_metadata", "open_endpoints", "unconfigured"]
+__all__ = ["Endpoint", "call_metadata", "no_address", "open_endpoints", "unconfigured"]
 
 _STUBS: dict[str, Callable[[Any], Any]] = {
     "generator": generator_pb2_grpc.GeneratorServiceStub,
@@ -95,10 +95,6 @@ def open_endpoints(
     """Return the endpoints that were given, and the options; checks both."""
     given = {"generator": generator, "oracle": oracle, "trainer": trainer}
     endpoints = [Endpoint(name=name, address=_checked(name, at)) for name, at in given.items() if at]
-    if not endpoints:
-        raise InvalidArgumentError(
-            f"no address given: connect(oracle='localhost:{DEFAULT_PORTS['oracle']}'), for example"
-        )
     if options is not None and more:
         raise InvalidArgumentError(f"give {', '.join(more)} inside options, not beside them")
     try:
@@ -126,9 +122,23 @@ def call_metadata(
     return tuple(metadata)
 
 
-def unconfigured(name: str) -> InvalidArgumentError:
-    """Return the error for a service without an address."""
-    return InvalidArgumentError(f"no {name} address given: connect({name}='localhost:{DEFAULT_PORTS[name]}')")
+def no_address() -> InvalidArgumentError:
+    """Return the error that no address at all was given."""
+    return InvalidArgumentError(
+        f"no address given: connect(oracle='localhost:{DEFAULT_PORTS['oracle']}'), for example;"
+        " Client() finds the local stack"
+    )
+
+
+def unconfigured(name: str, *, local: bool) -> InvalidArgumentError:
+    """Return the error for a service without an address; `local` is a client that looked for a stack."""
+    address = f"{name}='localhost:{DEFAULT_PORTS[name]}'"
+    if local:
+        return InvalidArgumentError(
+            f"the local stack has no {name}: `xenolith up` starts all three services, or give addresses:"
+            f" Client({address}, ...)"
+        )
+    return InvalidArgumentError(f"no {name} address given: connect({address})")
 
 
 def _checked(name: str, address: str) -> str:
