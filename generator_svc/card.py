@@ -30,9 +30,12 @@ def autoencoder_figures(bundle: Bundle, data: Path, split: str | None) -> dict[s
 
     Parameters
     ----------
-    bundle : its autoencoder is loaded as users get it, from the stored half-precision weights.
-    data : parquet file with columns lattice, numbers and frac.
-    split : value of its column `split` to keep; none keeps every row.
+    bundle
+        Its autoencoder is loaded as users get it, from the stored half-precision weights.
+    data
+        Parquet file with columns lattice, numbers and frac.
+    split
+        Value of its column `split` to keep; none keeps every row.
 
     Returns
     -------
@@ -65,9 +68,12 @@ def distribution_figures(
 
     Parameters
     ----------
-    bundle, data, split : as for `autoencoder_figures`.
-    n, seed : samples, and what their atom counts and noise derive from.
-    on_progress : told how many samples are done.
+    bundle, data, split
+        As for `autoencoder_figures`.
+    n, seed
+        Samples, and what their atom counts and noise derive from.
+    on_progress
+        Told how many samples are done.
 
     Returns
     -------

@@ -30,13 +30,17 @@ def check_conditions(
 
     Parameters
     ----------
-    conditions : of a request.
-    config : of the loaded denoiser; None: unconditional.
-    elements : atomic numbers that can be generated.
+    conditions
+        Of a request.
+    config
+        Of the loaded denoiser; None: unconditional.
+    elements
+        Atomic numbers that can be generated.
 
     Raises
     ------
-    InvalidArgumentError : names the field at fault, and what there is instead.
+    InvalidArgumentError
+        Names the field at fault, and what there is instead.
     """
     known = set(elements)
     for index, condition in enumerate(conditions):
@@ -80,7 +84,8 @@ def wanted_conditions(
 
     Raises
     ------
-    InvalidArgumentError : a composition is no whole number of atoms of each element in that sample's cell.
+    InvalidArgumentError
+        A composition is no whole number of atoms of each element in that sample's cell.
     """
     wanted = Conditions.none(len(num_atoms), config)
     names = [scalar.name for scalar in config.scalars]

@@ -14,7 +14,8 @@ def resolve_device(device: str, local_rank: int | None = None) -> torch.device:
 
     Raises
     ------
-    InvalidArgumentError : there is no such device.
+    InvalidArgumentError
+        There is no such device.
     """
     name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     try:

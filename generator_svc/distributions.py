@@ -34,8 +34,10 @@ def histograms(batch: CrystalBatch, max_atoms: int) -> dict[str, Histogram]:
 
     Parameters
     ----------
-    batch : at least one crystal.
-    max_atoms : largest atom count with a bin.
+    batch
+        At least one crystal.
+    max_atoms
+        Largest atom count with a bin.
 
     Returns
     -------

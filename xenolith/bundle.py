@@ -77,7 +77,8 @@ class Bundle:
 
         Raises
         ------
-        BundleError : it has none of its own.
+        BundleError
+            It has none of its own.
         """
         folder = self.path / REFERENCE
         if not folder.is_dir():
@@ -132,7 +133,8 @@ def read_bundle(path: Path) -> Bundle:
 
     Raises
     ------
-    BundleError : no manifest, a manifest that is no JSON, or a newer format than this version reads.
+    BundleError
+        No manifest, a manifest that is no JSON, or a newer format than this version reads.
     """
     file = path / MANIFEST
     if not file.exists():
@@ -154,7 +156,8 @@ def find_bundle(name: str | Path = DEFAULT_BUNDLE) -> Bundle:
 
     Raises
     ------
-    BundleError : none of these places has it; the message lists them.
+    BundleError
+        None of these places has it; the message lists them.
     """
     direct = Path(name)
     if (direct / MANIFEST).exists():

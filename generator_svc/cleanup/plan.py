@@ -48,8 +48,10 @@ def cleanup_plan(message: generator_pb2.Cleanup, *, can_relax: bool) -> CleanupP
 
     Raises
     ------
-    InvalidArgumentError : a setting is out of range.
-    FailedPreconditionError : relaxation is wanted and this generator was given no oracle.
+    InvalidArgumentError
+        A setting is out of range.
+    FailedPreconditionError
+        Relaxation is wanted and this generator was given no oracle.
     """
     tolerance = message.symmetrize_tolerance if message.HasField("symmetrize_tolerance") else None
     if tolerance is not None and not 0 < tolerance <= MAX_TOLERANCE:

@@ -31,8 +31,10 @@ class OracleRelaxer:
 
     Parameters
     ----------
-    address : host:port of an OracleService.
-    connection : token and certificates, as `xenolith.client.Options` takes them.
+    address
+        ``host:port`` of an OracleService.
+    connection
+        Token and certificates, as `xenolith.client.Options` takes them.
     """
 
     def __init__(self, address: str, connection: Mapping[str, Any] | None = None) -> None:
@@ -47,7 +49,8 @@ class OracleRelaxer:
 
         Raises
         ------
-        XenolithError : the oracle as a whole cannot be reached or does not relax.
+        XenolithError
+            The oracle as a whole cannot be reached or does not relax.
         """
         scores = self._client.oracle.score(
             crystals,

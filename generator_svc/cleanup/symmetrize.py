@@ -21,8 +21,10 @@ def symmetrize(crystal: Crystal, tolerance: float) -> Crystal:
 
     Parameters
     ----------
-    crystal : finite, with a cell that is not singular.
-    tolerance : Angstrom, greater than 0; spglib's symprec.
+    crystal
+        Finite, with a cell that is not singular.
+    tolerance
+        Angstrom, greater than 0; spglib's symprec.
 
     Returns
     -------

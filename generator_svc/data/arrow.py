@@ -31,7 +31,8 @@ def read_arrow(path: Path, columns: Columns, on_error: OnError, split: str = "")
 
     Raises
     ------
-    DataError : the file, a column or a row does not fit; the message names it and the fix.
+    DataError
+        The file, a column or a row does not fit; the message names it and the fix.
     """
     table = _table(path)
     layout = layout_of(path, columns, table.column_names)
@@ -170,7 +171,8 @@ def ragged_column(path: Path, table: Any, name: str) -> tuple[NDArray[Any], NDAr
 
     Raises
     ------
-    DataError : it holds something else.
+    DataError
+        It holds something else.
     """
     column = table[name].combine_chunks()
     if isinstance(column, pa.ChunkedArray):

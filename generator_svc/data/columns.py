@@ -74,7 +74,8 @@ def layout_of(path: Path, columns: Columns, there: Sequence[str]) -> Layout:
 
     Raises
     ------
-    DataError : a column that was named is not there, or none hold crystals.
+    DataError
+        A column that was named is not there, or none hold crystals.
     """
     found = {key: _find(path, key, getattr(columns, key), there) for key in _KNOWN}
     id_, split = found["id"], found["split"]

@@ -22,8 +22,10 @@ def describe(document: dict[str, Any]) -> dict[str, Any]:
 
     Raises
     ------
-    InvalidArgumentError : a key or a value of the table is wrong.
-    DataError : something in the source does not fit; file, row, column and fix are named.
+    InvalidArgumentError
+        A key or a value of the table is wrong.
+    DataError
+        Something in the source does not fit; file, row, column and fix are named.
     """
     try:
         settings = DataSettings.model_validate(document)

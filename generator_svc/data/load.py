@@ -57,7 +57,8 @@ def load_crystals(
 
     Raises
     ------
-    DataError : something does not fit; file, row, column and fix are named.
+    DataError
+        Something does not fit; file, row, column and fix are named.
     """
     prepared = prepare(settings.path, settings.columns, settings.on_error)
     rows = _rows_of(prepared, settings, which)
@@ -78,14 +79,19 @@ def read_crystals(
 
     Parameters
     ----------
-    path : file, folder or name of a data set.
-    split : part to keep; none keeps every row.
-    max_atoms, max_atomic_number : larger crystals and heavier elements are left out.
-    scalars : columns of numbers to keep; empty cells become NaN.
+    path
+        File, folder or name of a data set.
+    split
+        Part to keep; none keeps every row.
+    max_atoms, max_atomic_number
+        Larger crystals and heavier elements are left out.
+    scalars
+        Columns of numbers to keep; empty cells become NaN.
 
     Raises
     ------
-    DataError : something does not fit; file, row, column and fix are named.
+    DataError
+        Something does not fit; file, row, column and fix are named.
     """
     prepared = prepare(path)
     rows = np.arange(len(prepared.table)) if split is None else _part(prepared, split)

@@ -54,13 +54,17 @@ def prepare(path: Path, columns: Columns | None = None, on_error: OnError = "rai
 
     Parameters
     ----------
-    path : file, folder or name of a data set.
-    columns : what its columns hold.
-    on_error : "skip" counts what cannot be read as unreadable.
+    path
+        File, folder or name of a data set.
+    columns
+        What its columns hold.
+    on_error
+        "skip" counts what cannot be read as unreadable.
 
     Raises
     ------
-    DataError : something does not fit; file, row, column and fix are named.
+    DataError
+        Something does not fit; file, row, column and fix are named.
     """
     source, columns = resolve_source(path), columns or Columns()
     kept = _kept_file(source, columns, on_error)
@@ -197,7 +201,8 @@ def scalars_of(prepared: Prepared, names: tuple[str, ...]) -> dict[str, NDArray[
 
     Raises
     ------
-    DataError : a column is not there, or holds no numbers.
+    DataError
+        A column is not there, or holds no numbers.
     """
     result = {}
     for name in names:

@@ -102,8 +102,10 @@ class Collector:
 
     Parameters
     ----------
-    path : their source, for messages.
-    on_error : whether what cannot be read is an error, or counted as unreadable.
+    path
+        Their source, for messages.
+    on_error
+        Whether what cannot be read is an error, or counted as unreadable.
     """
 
     def __init__(self, path: Path, on_error: OnError) -> None:
@@ -140,7 +142,8 @@ class Collector:
 
         Raises
         ------
-        DataError : unless it is to be skipped.
+        DataError
+            Unless it is to be skipped.
         """
         if self.on_error == "raise":
             raise unreadable(self.path, where, reason)

@@ -30,7 +30,8 @@ def resolve_source(path: Path) -> Path:
 
     Raises
     ------
-    DataError : there is neither; the message says how to get it.
+    DataError
+        There is neither; the message says how to get it.
     """
     if path.exists():
         return path
@@ -47,7 +48,8 @@ def source_files(path: Path) -> list[Path]:
 
     Raises
     ------
-    DataError : it is of no known kind, or holds two kinds.
+    DataError
+        It is of no known kind, or holds two kinds.
     """
     if path.is_file():
         if not _ends(path, _TABLES) and kind_of(path) is None:
@@ -69,7 +71,8 @@ def read_source(path: Path, columns: Columns, on_error: OnError) -> RawCrystals:
 
     Raises
     ------
-    DataError : something does not fit; file, row, column and fix are named.
+    DataError
+        Something does not fit; file, row, column and fix are named.
     """
     files = source_files(path)
     if _ends(files[0], _TABLES):

@@ -93,8 +93,10 @@ def niggli_cell(
 
     Parameters
     ----------
-    cell : (3, 3) row vectors, Angstrom, not singular.
-    frac : (N, 3) fractional coordinates.
+    cell
+        (3, 3) row vectors, Angstrom, not singular.
+    frac
+        (N, 3) fractional coordinates.
 
     Returns
     -------

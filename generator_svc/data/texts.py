@@ -19,8 +19,10 @@ def read_cif_text(text: str | None) -> tuple[Crystal, tuple[str, ...]]:
 
     Raises
     ------
-    DisorderedError : sites are shared or partly vacant.
-    ReadError : it holds no crystal, several, or cannot be understood.
+    DisorderedError
+        Sites are shared or partly vacant.
+    ReadError
+        It holds no crystal, several, or cannot be understood.
     """
     if not text or not isinstance(text, str):
         raise ReadError("is empty")
@@ -40,8 +42,10 @@ def read_structure_json(value: str | dict[str, Any] | None) -> tuple[Crystal, tu
 
     Raises
     ------
-    DisorderedError : sites are shared or partly vacant.
-    ReadError : it is no structure.
+    DisorderedError
+        Sites are shared or partly vacant.
+    ReadError
+        It is no structure.
     """
     if not value:
         raise ReadError("is empty")

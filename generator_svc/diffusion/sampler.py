@@ -168,7 +168,8 @@ def sample(
 
     Raises
     ------
-    SamplingCancelledError : `cancelled` answered true between two steps.
+    SamplingCancelledError
+        `cancelled` answered true between two steps.
     """
     device = next(denoiser.parameters()).device
     ragged = Ragged(torch.tensor(list(num_atoms), dtype=torch.long, device=device))

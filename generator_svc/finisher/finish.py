@@ -39,8 +39,10 @@ def finish(network: Finisher, crystals: CrystalTensors, levels: Sequence[float])
 
     Parameters
     ----------
-    crystals : of any sizes; those of one size are computed together.
-    levels : Angstrom, falling; the crystals are taken to have noise of the first.
+    crystals
+        Of any sizes; those of one size are computed together.
+    levels
+        Angstrom, falling; the crystals are taken to have noise of the first.
     """
     counts = crystals.ragged.num_atoms
     starts = counts.cumsum(0) - counts

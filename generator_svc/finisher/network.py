@@ -146,10 +146,14 @@ class Finisher(nn.Module):
 
         Parameters
         ----------
-        numbers : (B, N) int64 atomic numbers.
-        frac_coords : (B, N, 3).
-        lattice : (B, 3, 3) row vectors, Angstrom.
-        noise : (B,) Angstrom, standard deviation of the noise on positions.
+        numbers
+            (B, N) int64 atomic numbers.
+        frac_coords
+            (B, N, 3).
+        lattice
+            (B, 3, 3) row vectors, Angstrom.
+        noise
+            (B,) Angstrom, standard deviation of the noise on positions.
         """
         config, atoms = self.config, numbers.shape[1]
         around = surroundings(frac_coords, lattice, radial=config.radial, cutoff=config.cutoff)

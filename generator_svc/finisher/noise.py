@@ -37,8 +37,10 @@ def add_noise(frac_coords: Tensor, lattice: Tensor, noise: Tensor) -> Noisy:
 
     Parameters
     ----------
-    frac_coords, lattice : (B, N, 3) and (B, 3, 3), Angstrom.
-    noise : (B,) Angstrom, standard deviation of the displacements.
+    frac_coords, lattice
+        (B, N, 3) and (B, 3, 3), Angstrom.
+    noise
+        (B,) Angstrom, standard deviation of the displacements.
     """
     positions = torch.randn_like(frac_coords)
     positions = positions - positions.mean(1, keepdim=True)

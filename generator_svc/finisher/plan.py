@@ -42,8 +42,10 @@ def finish_plan(message: generator_pb2.Finishing, default: FinishPlan | None) ->
 
     Raises
     ------
-    InvalidArgumentError : a setting is out of range.
-    FailedPreconditionError : finishing is wanted and the bundle has no finisher.
+    InvalidArgumentError
+        A setting is out of range.
+    FailedPreconditionError
+        Finishing is wanted and the bundle has no finisher.
     """
     steps = message.steps if message.HasField("steps") else None
     noise = message.noise if message.HasField("noise") else None
@@ -66,7 +68,8 @@ def check_finishing(steps: int | None, noise: float | None) -> None:
 
     Raises
     ------
-    InvalidArgumentError : a setting is out of range.
+    InvalidArgumentError
+        A setting is out of range.
     """
     if steps is not None and not 0 <= steps <= MAX_FINISH_STEPS:
         raise invalid_field("finishing.steps", f"is {steps}, must be 0 to {MAX_FINISH_STEPS}")

@@ -48,10 +48,14 @@ def surroundings(frac_coords: Tensor, lattice: Tensor, *, radial: int, cutoff: f
 
     Parameters
     ----------
-    frac_coords : (B, N, 3).
-    lattice : (B, 3, 3) row vectors, Angstrom, not singular.
-    radial : how many radial functions K.
-    cutoff : Angstrom.
+    frac_coords
+        (B, N, 3).
+    lattice
+        (B, 3, 3) row vectors, Angstrom, not singular.
+    radial
+        How many radial functions K.
+    cutoff
+        Angstrom.
 
     Returns
     -------

@@ -22,9 +22,12 @@ def choose_elements(logits: Tensor, ragged: Ragged, conditions: Conditions | Non
 
     Parameters
     ----------
-    logits : (T, Z) of the elements 1 to Z.
-    ragged : layout of the atoms.
-    conditions : of the B structures; None: none.
+    logits
+        (T, Z) of the elements 1 to Z.
+    ragged
+        Layout of the atoms.
+    conditions
+        Of the B structures; None: none.
     """
     if conditions is None:
         return logits.argmax(dim=-1) + 1

@@ -143,10 +143,14 @@ def conditions_of(
 
     Parameters
     ----------
-    numbers : (T,) atomic numbers, 1 to max_atomic_number.
-    ragged : their layout.
-    scalars : (B, K) labels, NaN where missing.
-    max_atomic_number : elements of the vectors.
+    numbers
+        (T,) atomic numbers, 1 to max_atomic_number.
+    ragged
+        Their layout.
+    scalars
+        (B, K) labels, NaN where missing.
+    max_atomic_number
+        Elements of the vectors.
     """
     slots = ragged.structure_index * max_atomic_number + numbers - 1
     counts = torch.bincount(slots, minlength=ragged.size * max_atomic_number).float()

@@ -76,8 +76,10 @@ def metric_to_features(lattice: Tensor, num_atoms: Tensor) -> Tensor:
 
     Parameters
     ----------
-    lattice : (B, 3, 3) row vectors, Angstrom.
-    num_atoms : (B,) atom counts.
+    lattice
+        (B, 3, 3) row vectors, Angstrom.
+    num_atoms
+        (B,) atom counts.
 
     Returns
     -------
@@ -138,13 +140,17 @@ def minimum_image(frac_padded: Tensor, metric: Tensor) -> tuple[Tensor, Tensor]:
 
     Parameters
     ----------
-    frac_padded : (B, M, 3) fractional coordinates.
-    metric : (B, 3, 3) Angstrom^2.
+    frac_padded
+        (B, M, 3) fractional coordinates.
+    metric
+        (B, 3, 3) Angstrom^2.
 
     Returns
     -------
-    displacement : (B, M, M, 3) fractional, from i to j; for i = j the shortest is zero.
-    distance : (B, M, M) Angstrom.
+    displacement
+        (B, M, M, 3) fractional, from i to j; for i = j the shortest is zero.
+    distance
+        (B, M, M) Angstrom.
     """
     difference = frac_padded[:, None, :, :] - frac_padded[:, :, None, :]
     difference = difference - difference.round()

@@ -89,9 +89,12 @@ def add_adapter(model: nn.Module, config: LoraConfig, seed: int) -> None:
 
     Parameters
     ----------
-    model : a denoiser without adapter.
-    config : which layers, and how.
-    seed : of the initial `down`; `up` is zero, so that the network computes what it did.
+    model
+        A denoiser without adapter.
+    config
+        Which layers, and how.
+    seed
+        Of the initial `down`; `up` is zero, so that the network computes what it did.
     """
     generator = torch.Generator().manual_seed(seed % 2**63)
     model.requires_grad_(False)
@@ -135,7 +138,8 @@ def load_adapter(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
     Raises
     ------
-    ValueError : they are not those of this network's adapter.
+    ValueError
+        They are not those of this network's adapter.
     """
     own = adapter_state(model)
     shapes = {name: tuple(value.shape) for name, value in own.items()}
@@ -163,13 +167,17 @@ def merge(base: Mapping[str, Tensor], adapter: Mapping[str, Tensor], config: Lor
 
     Parameters
     ----------
-    base : the plain network's weights.
-    adapter : as of `adapter_state`.
-    config : of the adapter.
+    base
+        The plain network's weights.
+    adapter
+        As of `adapter_state`.
+    config
+        Of the adapter.
 
     Raises
     ------
-    ValueError : a tensor is missing, of no layer that the config covers, or of another shape.
+    ValueError
+        A tensor is missing, of no layer that the config covers, or of another shape.
     """
     covered = {name.removesuffix(".weight") for name, value in base.items() if value.ndim == 2}
     covered = {name for name in covered if config.covers(name)}

@@ -22,10 +22,14 @@ def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor, rows: Tensor, eps: f
 
     Parameters
     ----------
-    x : float32 (T, d).
-    shift, scale : (K, d).
-    rows : (T,) which of the K rows is each atom's.
-    eps : of the norm.
+    x
+        (T, d) float32.
+    shift, scale
+        (K, d).
+    rows
+        (T,) which of the K rows is each atom's.
+    eps
+        Of the norm.
     """
     shift, scale = shift.to(x.dtype), scale.to(x.dtype)
     if torch.compiler.is_compiling():  # the compiler fuses the plain form by itself

@@ -29,9 +29,12 @@ class PropertyHead(nn.Module):
 
     Parameters
     ----------
-    config : its size.
-    features : channels of every atom that are plain numbers.
-    elements : channels behind them that are probabilities of elements 1, 2, ..., which get learnt vectors:
+    config
+        Its size.
+    features
+        Channels of every atom that are plain numbers.
+    elements
+        Channels behind them that are probabilities of elements 1, 2, ..., which get learnt vectors:
         what an element is counts for most, and the latent's code tells it poorly.
     """
 

@@ -62,9 +62,11 @@ class Predictor:
 
         Parameters
         ----------
-        latents : (T, latent_dim) as the autoencoder encodes and decodes them. Samples of a generator are
+        latents
+            (T, latent_dim) as the autoencoder encodes and decodes them. Samples of a generator are
             normalised: `predict_samples` takes those.
-        num_atoms : (B,) atoms of each crystal.
+        num_atoms
+            (B,) atoms of each crystal.
 
         Returns
         -------
@@ -147,8 +149,10 @@ def load_predictor(folder: Path, autoencoder: Autoencoder) -> Predictor:
 
     Raises
     ------
-    NotFoundError : the folder holds none.
-    FailedPreconditionError : it belongs to another autoencoder, or its weights are not those it names.
+    NotFoundError
+        The folder holds none.
+    FailedPreconditionError
+        It belongs to another autoencoder, or its weights are not those it names.
     """
     if not (folder / ABOUT).is_file():
         raise NotFoundError(f"{folder} holds no predictor: it has no {ABOUT}")
@@ -183,7 +187,8 @@ def add_predictor(loaded: LoadedBundle, trained: Path, name: str | None = None) 
 
     Raises
     ------
-    NotFoundError, FailedPreconditionError : as `load_predictor`.
+    NotFoundError, FailedPreconditionError
+        As `load_predictor`.
     """
     predictor = load_predictor(trained, loaded.autoencoder)
     save_predictor(loaded.bundle.path / PREDICTORS / (name or predictor.column), predictor)

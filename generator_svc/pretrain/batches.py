@@ -24,7 +24,8 @@ def batches(
 
     Parameters
     ----------
-    num_atoms : (S,) atoms of every crystal.
+    num_atoms
+        (S,) atoms of every crystal.
     """
     per_epoch = steps_per_epoch(len(num_atoms), settings)
     for epoch in itertools.count(start // per_epoch):

@@ -51,7 +51,8 @@ def learnt_conditions(
 
     Raises
     ------
-    DataError : a column has no two different labels in the training split.
+    DataError
+        A column has no two different labels in the training split.
     """
     scalars = []
     for name, scalar in settings.scalars.items():
@@ -98,10 +99,14 @@ def latents_by_element(
 
     Parameters
     ----------
-    autoencoder : encodes, on the device that the result is on.
-    table : training crystals.
-    statistics : mean and standard deviation (latent_dim,) that normalise latents.
-    elements : rows of the result, index = atomic number - 1.
+    autoencoder
+        Encodes, on the device that the result is on.
+    table
+        Training crystals.
+    statistics
+        Mean and standard deviation (latent_dim,) that normalise latents.
+    elements
+        Rows of the result, index = atomic number - 1.
     """
     mean, std = statistics
     totals = torch.zeros(3, elements, autoencoder.config.latent_dim, dtype=torch.float64, device=mean.device)
@@ -143,8 +148,10 @@ def load_initial_weights(model: Denoiser, path: Path) -> set[str]:
 
     Raises
     ------
-    WeightsError : a tensor is missing, unknown or of another shape.
-    NotFoundError, InvalidArgumentError : there is no such file, or it is damaged.
+    WeightsError
+        A tensor is missing, unknown or of another shape.
+    NotFoundError, InvalidArgumentError
+        There is no such file, or it is damaged.
     """
     given = unpack(read_tensors(path))
     wanted = model.state_dict()

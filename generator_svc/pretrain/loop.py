@@ -65,7 +65,8 @@ class Trainer:
 
     Raises
     ------
-    InvalidArgumentError : the processes cannot share the batches.
+    InvalidArgumentError
+        The processes cannot share the batches.
     """
 
     def __init__(self, task: Task[Network], settings: LoopSettings, processes: Processes) -> None:
@@ -126,7 +127,8 @@ class Trainer:
 
         Raises
         ------
-        FailedPreconditionError : many steps in a row had no finite gradient.
+        FailedPreconditionError
+            Many steps in a row had no finite gradient.
         """
         self.optimizers.set_rate(learning_rate(step, passed, self.settings))
         figures = self.gradient(rows, step)

@@ -22,7 +22,8 @@ class Optimizers:
 
     Parameters
     ----------
-    members : in an order that is the same whenever the model is.
+    members
+        In an order that is the same whenever the model is.
     """
 
     def __init__(self, *members: torch.optim.Optimizer) -> None:

@@ -46,7 +46,8 @@ class Processes:
 
         Raises
         ------
-        InvalidArgumentError : the processes cannot share them evenly.
+        InvalidArgumentError
+            The processes cannot share them evenly.
         """
         if pieces % self.count:
             raise InvalidArgumentError(
@@ -87,7 +88,8 @@ class Processes:
 
         Raises
         ------
-        FailedPreconditionError : they have not; says what it is about.
+        FailedPreconditionError
+            They have not; says what it is about.
         """
         if self.count > 1:
             mine = torch.tensor(value, device=self.device)
@@ -117,11 +119,13 @@ def join_processes(device: str) -> Iterator[Processes]:
 
     Parameters
     ----------
-    device : "cpu", "cuda", "cuda:1" or "auto"; several processes on GPUs take one each.
+    device
+        "cpu", "cuda", "cuda:1" or "auto"; several processes on GPUs take one each.
 
     Raises
     ------
-    InvalidArgumentError : there is no such device.
+    InvalidArgumentError
+        There is no such device.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     here = resolve_device(device, int(os.environ.get("LOCAL_RANK", "0")) if count > 1 else None)

@@ -144,7 +144,8 @@ class PropertyData:
 
     Raises
     ------
-    DataError : a part has no labelled crystal, or all training labels are equal.
+    DataError
+        A part has no labelled crystal, or all training labels are equal.
     """
 
     def __init__(self, run: PropertyRun, max_atomic_number: int) -> None:

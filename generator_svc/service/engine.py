@@ -158,7 +158,8 @@ class Engine:
 
         Raises
         ------
-        CancelledError : `cancelled` answered true between two portions.
+        CancelledError
+            `cancelled` answered true between two portions.
         """
         if not len(num_atoms):
             return clean(CrystalBatch.from_crystals([]), cleanup, self.relaxer)

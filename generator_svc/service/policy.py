@@ -71,7 +71,8 @@ class PolicyStore:
 
         Raises
         ------
-        FailedPreconditionError : another one is loaded; both are named.
+        FailedPreconditionError
+            Another one is loaded; both are named.
         """
         policy = self._current
         if version and version != policy.version:
@@ -85,7 +86,8 @@ class PolicyStore:
 
         Raises
         ------
-        FailedPreconditionError : it is neither; the current one is named.
+        FailedPreconditionError
+            It is neither; the current one is named.
         """
         return self.base if version in {"base", self.base.version} else self.expect(version)
 
@@ -117,7 +119,8 @@ class PolicyStore:
 
         Raises
         ------
-        InvalidArgumentError : a tensor is missing, unknown, of another shape or not finite.
+        InvalidArgumentError
+            A tensor is missing, unknown, of another shape or not finite.
         """
         header = weights.header
         self.check(header)

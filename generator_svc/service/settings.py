@@ -48,6 +48,7 @@ class GeneratorSettings(HopSettings):
 
         Raises
         ------
-        InvalidArgumentError : there is no such device.
+        InvalidArgumentError
+            There is no such device.
         """
         return resolve_device(self.device)

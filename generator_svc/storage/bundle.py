@@ -83,7 +83,8 @@ def load_bundle(bundle: Bundle, device: torch.device | str = "cpu") -> LoadedBun
 
     Raises
     ------
-    BundleError : a file is missing or its digest is not the manifest's.
+    BundleError
+        A file is missing or its digest is not the manifest's.
     """
     problems = bundle.problems()
     if problems:
@@ -120,16 +121,23 @@ def add_finisher(
 
     Parameters
     ----------
-    bundle : its digest changes.
-    run : folder of `xenolith pretrain finisher`.
-    steps, noise : how crystals are finished unless a request says otherwise; noise in Angstrom.
-    storage : how the finisher's matrices are stored.
+    bundle
+        Its digest changes.
+    run
+        Folder of `xenolith pretrain finisher`.
+    steps, noise
+        How crystals are finished unless a request says otherwise; noise in Angstrom.
+    storage
+        How the finisher's matrices are stored.
 
     Raises
     ------
-    InvalidArgumentError : steps or noise are out of range.
-    NotFoundError : the training has not finished.
-    BundleError : it does not know all of the bundle's elements.
+    InvalidArgumentError
+        Steps or noise are out of range.
+    NotFoundError
+        The training has not finished.
+    BundleError
+        It does not know all of the bundle's elements.
     """
     check_finishing(steps, noise)
     settings = read_run(run, FinisherRun)
@@ -162,16 +170,22 @@ def build_bundle(
 
     Parameters
     ----------
-    denoiser_run : folder of `xenolith pretrain denoiser`.
-    folder, name : where the bundle goes, and its name.
-    storage : how the denoiser's matrices are stored.
-    autoencoder_run : run of an autoencoder with the same encoder, such as one whose decoder was trained
+    denoiser_run
+        Folder of `xenolith pretrain denoiser`.
+    folder, name
+        Where the bundle goes, and its name.
+    storage
+        How the denoiser's matrices are stored.
+    autoencoder_run
+        Run of an autoencoder with the same encoder, such as one whose decoder was trained
         further (`freeze_encoder`); the denoiser's own by default.
 
     Raises
     ------
-    NotFoundError : the run has not finished.
-    BundleError : the encoder of `autoencoder_run` is another one.
+    NotFoundError
+        The run has not finished.
+    BundleError
+        The encoder of `autoencoder_run` is another one.
     """
     run = read_run(denoiser_run, DenoiserRun)
     weights = denoiser_run / "denoiser.safetensors"
@@ -212,7 +226,8 @@ def write_bundle(
 
     Raises
     ------
-    BundleError : that finisher does not know all of the bundle's elements.
+    BundleError
+        That finisher does not know all of the bundle's elements.
     """
     elements = [int(z) for z in np.unique(table.numbers)]
     kept = _finisher_before(folder, elements, name)

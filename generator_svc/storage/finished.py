@@ -41,8 +41,10 @@ def load_autoencoder(source: Path) -> Autoencoder:
 
     Raises
     ------
-    NotFoundError : the folder holds none.
-    BundleError : there is neither a folder nor a bundle of that name.
+    NotFoundError
+        The folder holds none.
+    BundleError
+        There is neither a folder nor a bundle of that name.
     """
     if source.is_dir() and not (source / MANIFEST).exists():
         return _autoencoder_of_run(source)
@@ -66,13 +68,17 @@ def read_origin(weights: Path, autoencoder: Autoencoder) -> Origin:
 
     Parameters
     ----------
-    weights : its safetensors file.
-    autoencoder : the one whose latents it is to be given now.
+    weights
+        Its safetensors file.
+    autoencoder
+        The one whose latents it is to be given now.
 
     Raises
     ------
-    NotFoundError : the folder says nothing of it.
-    InvalidArgumentError : the weights were trained on the latents of another encoder.
+    NotFoundError
+        The folder says nothing of it.
+    InvalidArgumentError
+        The weights were trained on the latents of another encoder.
     """
     folder = weights.parent
     if (folder / MANIFEST).exists():

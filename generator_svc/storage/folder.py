@@ -47,8 +47,10 @@ def read_run(directory: Path, kind: type[Run]) -> Run:
 
     Raises
     ------
-    NotFoundError : the folder holds no training.
-    FailedPreconditionError : it holds one of another kind.
+    NotFoundError
+        The folder holds no training.
+    FailedPreconditionError
+        It holds one of another kind.
     """
     if not (directory / RUN_FILE).exists():
         raise NotFoundError(f"{directory} holds no training: it has no {RUN_FILE}")
@@ -66,7 +68,8 @@ def check_run(directory: Path, run: BaseModel) -> None:
 
     Raises
     ------
-    FailedPreconditionError : the folder's training was begun with other settings; every key is named.
+    FailedPreconditionError
+        The folder's training was begun with other settings; every key is named.
     """
     if not (directory / RUN_FILE).exists():
         return
@@ -87,12 +90,15 @@ def check_inputs(directory: Path, inputs: Mapping[str, str]) -> None:
 
     Parameters
     ----------
-    directory : of the training.
-    inputs : digest of each thing that is trained on, such as the crystals.
+    directory
+        Of the training.
+    inputs
+        Digest of each thing that is trained on, such as the crystals.
 
     Raises
     ------
-    FailedPreconditionError : one is not what the training began with; it is named.
+    FailedPreconditionError
+        One is not what the training began with; it is named.
     """
     if not (directory / INPUTS_FILE).exists():
         return

@@ -250,7 +250,8 @@ def check_settings(document: dict[str, Any], kind: type[Run], origin: str) -> Ru
 
     Raises
     ------
-    InvalidArgumentError : a key or a value is wrong; every one is named.
+    InvalidArgumentError
+        A key or a value is wrong; every one is named.
     """
     try:
         return kind.model_validate(document)

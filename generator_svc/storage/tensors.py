@@ -27,8 +27,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
     Raises
     ------
-    NotFoundError : there is none.
-    InvalidArgumentError : it is no safetensors file.
+    NotFoundError
+        There is none.
+    InvalidArgumentError
+        It is no safetensors file.
     """
     if not path.is_file():
         raise NotFoundError(f"there is no file {path}")
@@ -43,7 +45,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
     Raises
     ------
-    FailedPreconditionError : they are those of another network, or of another size.
+    FailedPreconditionError
+        They are those of another network, or of another size.
     """
     tensors = read_tensors(path)
     try:

@@ -36,9 +36,12 @@ def points_of(
 
     Returns
     -------
-    points : (M, d) atomic fractions
-    energies : (M,) formation energies, eV/atom
-    kept : (M - d,) index in `phases` of each compound
+    points
+        (M, d) atomic fractions.
+    energies
+        (M,) formation energies, eV/atom.
+    kept
+        (M - d,) index in `phases` of each compound.
     """
     size = len(system)
     fractions = np.array([phase.fractions(system) for phase in phases]).reshape(-1, size)

@@ -1,6 +1,7 @@
 """The rules of writing that ruff has no check for; CONTRIBUTING.md has them in words."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,17 +32,32 @@ def stated_names(tree: ast.Module) -> list[str] | None:
     return None
 
 
+def docstrings(package: str) -> Iterator[tuple[Path, str]]:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for path, tree in modules(package):
+        for node in ast.walk(tree):
+            if isinstance(node, documented) and (text := ast.get_docstring(node)):
+                yield path, text
+
+
 @pytest.mark.parametrize("package", DOCUMENTED)
 def test_no_docstring_opens_with_what(package: str) -> None:
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     found = [
         f"{path}: {text.splitlines()[0]}"
-        for path, tree in modules(package)
-        for node in ast.walk(tree)
-        if isinstance(node, documented)
-        if (text := ast.get_docstring(node) or "").lower().startswith("what")
+        for path, text in docstrings(package)
+        if text.lower().startswith("what")
     ]
     assert not found, "say what it is for, beginning with a noun or a verb"
+
+
+@pytest.mark.parametrize("package", DOCUMENTED)
+def test_parameters_and_errors_are_described_on_the_line_below_their_names(package: str) -> None:
+    found = [
+        f"{path}: {line}"
+        for path, text in docstrings(package)
+        for line in re.findall(r"^[\w*, ]+ : .+$", text.partition("\n---")[2], re.MULTILINE)
+    ]
+    assert not found, "the name stands alone; what it is follows, indented"
 
 
 @pytest.mark.parametrize("package", PACKAGES)
