@@ -17,6 +17,7 @@ from generator_svc.networks.conditions import Conditions
 from generator_svc.networks.denoiser import Denoiser
 from generator_svc.networks.ragged import Ragged
 from generator_svc.networks.schedule import alpha_sigma, time_grid
+from generator_svc.turns import Turns, finished
 
 __all__ = [
     "SamplerSettings",
@@ -28,6 +29,7 @@ __all__ = [
     "log_density",
     "noise",
     "sample",
+    "sample_in_turns",
     "transition",
 ]
 
@@ -154,7 +156,6 @@ def denoise(
         yield latents, log_density(latents, policy, ragged)
 
 
-@torch.no_grad()
 def sample(
     denoiser: Denoiser,
     num_atoms: Sequence[int],
@@ -171,6 +172,22 @@ def sample(
     SamplingCancelledError
         `cancelled` answered true between two steps.
     """
+    return finished(
+        sample_in_turns(denoiser, num_atoms, seeds, settings, condition, initial_seeds, cancelled)
+    )
+
+
+@torch.no_grad()
+def sample_in_turns(
+    denoiser: Denoiser,
+    num_atoms: Sequence[int],
+    seeds: Sequence[int],
+    settings: SamplerSettings,
+    condition: Conditions | None = None,
+    initial_seeds: Sequence[int] | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Turns[Trajectory]:
+    """As `sample`, pausing after every step so that others can have their turn."""
     device = next(denoiser.parameters()).device
     ragged = Ragged(torch.tensor(list(num_atoms), dtype=torch.long, device=device))
     draws = noise(num_atoms, seeds, settings.steps, denoiser.config.latent_dim, initial_seeds).to(device)
@@ -180,6 +197,7 @@ def sample(
             raise SamplingCancelledError
         latents.append(after)
         log_probs.append(density)
+        yield
     return Trajectory(ragged=ragged, latents=torch.stack(latents), log_probs=torch.stack(log_probs))
 
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from generator_svc.finisher.network import Finisher
 from generator_svc.finisher.noise import SMALLEST_NOISE, displace
 from generator_svc.networks.autoencoder import CrystalTensors
+from generator_svc.turns import Turns, finished
 
-__all__ = ["denoise", "finish", "noise_levels"]
+__all__ = ["denoise", "finish", "finish_in_turns", "noise_levels"]
 
 _FLATTEST = 1e-3
 """Smallest volume over the product of the cell's lengths; flatter cells have no sensible images."""
@@ -33,7 +34,6 @@ def noise_levels(start: float, steps: int) -> list[float]:
     return [*(start * falling).tolist(), 0.0]
 
 
-@torch.no_grad()
 def finish(network: Finisher, crystals: CrystalTensors, levels: Sequence[float]) -> CrystalTensors:
     """Take noise off a packed batch; what has no sound cell, or would lose it, stays as it is.
 
@@ -44,6 +44,14 @@ def finish(network: Finisher, crystals: CrystalTensors, levels: Sequence[float])
     levels
         Angstrom, falling; the crystals are taken to have noise of the first.
     """
+    return finished(finish_in_turns(network, crystals, levels))
+
+
+@torch.no_grad()
+def finish_in_turns(
+    network: Finisher, crystals: CrystalTensors, levels: Sequence[float]
+) -> Turns[CrystalTensors]:
+    """As `finish`, pausing after every evaluation of the network so that others can have their turn."""
     counts = crystals.ragged.num_atoms
     starts = counts.cumsum(0) - counts
     frac, lattice = crystals.frac_coords.clone(), crystals.lattice.clone()
@@ -51,23 +59,33 @@ def finish(network: Finisher, crystals: CrystalTensors, levels: Sequence[float])
     for count in counts[good].unique().tolist():
         for rows in (good & (counts == count)).nonzero().squeeze(1).split(_AT_ONCE):
             atoms = starts[rows, None] + torch.arange(count, device=rows.device)
-            coords, cells = denoise(network, crystals.numbers[atoms], frac[atoms], lattice[rows], levels)
+            coords, cells = yield from denoise_in_turns(
+                network, crystals.numbers[atoms], frac[atoms], lattice[rows], levels
+            )
             kept = _sound(cells, counts[rows]) & coords.flatten(1).isfinite().all(1)
             frac[atoms[kept]], lattice[rows[kept]] = coords[kept], cells[kept]
     return CrystalTensors(ragged=crystals.ragged, numbers=crystals.numbers, frac_coords=frac, lattice=lattice)
 
 
-@torch.no_grad()
 def denoise(
     network: Finisher, numbers: Tensor, frac_coords: Tensor, lattice: Tensor, levels: Sequence[float]
 ) -> tuple[Tensor, Tensor]:
     """Crystals of one atom count, (B, N), (B, N, 3) and (B, 3, 3), along the levels from first to last."""
+    return finished(denoise_in_turns(network, numbers, frac_coords, lattice, levels))
+
+
+@torch.no_grad()
+def denoise_in_turns(
+    network: Finisher, numbers: Tensor, frac_coords: Tensor, lattice: Tensor, levels: Sequence[float]
+) -> Turns[tuple[Tensor, Tensor]]:
+    """As `denoise`, pausing after every level."""
     for now, after in itertools.pairwise(levels):
         noise = lattice.new_full(lattice.shape[:1], now)
         positions, cell = network(numbers, frac_coords, lattice, noise)
         positions, cell = _bounded(positions, (2,)), _bounded(cell, (1, 2))
         change = torch.full_like(noise, after - now)
         frac_coords, lattice = displace(frac_coords, lattice, positions, cell, change)
+        yield
     return torch.remainder(frac_coords, 1.0), lattice
 
 

@@ -12,14 +12,20 @@ from torch import Tensor
 
 from generator_svc.cleanup.plan import Cleaned, CleanupPlan, Relaxer, clean
 from generator_svc.data.table import niggli_cell
-from generator_svc.diffusion.sampler import SamplerSettings, SamplingCancelledError, Trajectory, sample
-from generator_svc.finisher.finish import finish
+from generator_svc.diffusion.sampler import (
+    SamplerSettings,
+    SamplingCancelledError,
+    Trajectory,
+    sample_in_turns,
+)
+from generator_svc.finisher.finish import finish_in_turns
 from generator_svc.finisher.plan import FinishPlan, default_plan
 from generator_svc.networks.autoencoder import CrystalTensors
 from generator_svc.networks.conditions import Conditions
 from generator_svc.networks.ragged import Ragged
 from generator_svc.service.policy import Policy
 from generator_svc.storage.bundle import LoadedBundle
+from generator_svc.turns import Turns, finished
 from xenolith.crystal import Crystal, CrystalBatch
 from xenolith.errors import CancelledError
 from xenolith.v1 import crystal_pb2
@@ -107,22 +113,28 @@ class Engine:
         self, policy: Policy, plan: SamplePlan, cancelled: Callable[[], bool]
     ) -> Iterator[SampledChunk]:
         """Yield finished chunks, samples of one atom count together so that little is padded."""
+        return (chunk for chunk in self.sample_in_turns(policy, plan, cancelled) if chunk is not None)
+
+    def sample_in_turns(
+        self, policy: Policy, plan: SamplePlan, cancelled: Callable[[], bool]
+    ) -> Iterator[SampledChunk | None]:
+        """Yield finished chunks as `sample` does, and None wherever others may have their turn."""
         order = np.argsort(plan.num_atoms, kind="stable")
         for start in range(0, len(order), plan.chunk):
             rows = order[start : start + plan.chunk]
             try:
-                yield self._chunk(policy, plan, rows, cancelled)
+                yield (yield from self._chunk(policy, plan, rows, cancelled))
             except SamplingCancelledError:
                 return
 
     def _chunk(
         self, policy: Policy, plan: SamplePlan, rows: NDArray[np.int64], cancelled: Callable[[], bool]
-    ) -> SampledChunk:
+    ) -> Turns[SampledChunk]:
         initial = None if plan.initial_seeds is None else plan.initial_seeds[rows].tolist()
         conditions = None
         if plan.conditions is not None:
             conditions = plan.conditions.take(torch.from_numpy(rows)).to(self.device)
-        trajectory = sample(
+        trajectory = yield from sample_in_turns(
             policy.denoiser,
             plan.num_atoms[rows].tolist(),
             plan.seeds[rows].tolist(),
@@ -135,7 +147,7 @@ class Engine:
         embeddings = None
         if plan.embeddings:
             embeddings = self.loaded.autoencoder.embed(latents, trajectory.ragged).cpu().numpy()
-        crystals = self._crystals(latents, trajectory.ragged, plan.finishing, conditions)
+        crystals = yield from self._crystals(latents, trajectory.ragged, plan.finishing, conditions)
         assigned = conditions is not None and bool(conditions.carried[:, :2].any())
         cleaned = clean(crystals, plan.cleanup, self.relaxer)
         return SampledChunk(
@@ -161,6 +173,17 @@ class Engine:
         CancelledError
             `cancelled` answered true between two portions.
         """
+        return finished(self.decode_in_turns(latents, num_atoms, finishing, cleanup, cancelled))
+
+    def decode_in_turns(
+        self,
+        latents: NDArray[np.generic],
+        num_atoms: NDArray[np.int64],
+        finishing: FinishPlan | None,
+        cleanup: CleanupPlan,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Turns[Cleaned]:
+        """As `decode`, pausing wherever others may have their turn."""
         if not len(num_atoms):
             return clean(CrystalBatch.from_crystals([]), cleanup, self.relaxer)
         first = np.concatenate([[0], np.cumsum(num_atoms)])
@@ -172,7 +195,7 @@ class Engine:
             ragged = Ragged(torch.from_numpy(counts.astype(np.int64)).to(self.device))
             rows = latents[first[part[0]] : first[part[-1] + 1]]
             values = torch.from_numpy(np.array(rows, dtype=np.float32)).to(self.device)
-            crystals = self._crystals(self.loaded.restore(values), ragged, finishing)
+            crystals = yield from self._crystals(self.loaded.restore(values), ragged, finishing)
             done.append(clean(crystals, cleanup, self.relaxer))
         if len(done) == 1:
             return done[0]
@@ -185,11 +208,11 @@ class Engine:
         ragged: Ragged,
         finishing: FinishPlan | None,
         conditions: Conditions | None = None,
-    ) -> CrystalBatch:
+    ) -> Turns[CrystalBatch]:
         """Crystals of (T, latent_dim) latents as the autoencoder has them."""
         crystals = self.loaded.autoencoder.decode(latents, ragged, conditions)
         if finishing is not None and self.loaded.finisher is not None:
-            crystals = finish(self.loaded.finisher, crystals, finishing.levels)
+            crystals = yield from finish_in_turns(self.loaded.finisher, crystals, finishing.levels)
         return to_batch(crystals)
 
     @torch.no_grad()

@@ -46,8 +46,7 @@ MAX_MAGNITUDE = 1e4
 DEFAULT_CHUNK = 64
 """Samples computed together unless the request asks for fewer."""
 STEPS_OF_A_CHUNK = 6_400
-"""Denoising steps of all samples of a chunk together: requests take turns chunk by chunk, so that a long
-sampling keeps a short one waiting for seconds, not for minutes."""
+"""Denoising steps of all samples of a chunk together: a long sampling answers piece by piece."""
 _LONGEST_NAME = 4_096
 
 

@@ -19,11 +19,13 @@ from generator_svc.networks.schedule import SCHEDULE
 from generator_svc.service import requests, responses
 from generator_svc.service.engine import Engine, SampledChunk, SamplePlan, portions
 from generator_svc.service.policy import Policy, PolicyStore
+from generator_svc.service.pushers import Pushers
 from xenolith.contract.chunks import send_weights
 from xenolith.contract.wire import batch_to_proto, tensor_from_proto, tensor_to_proto
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import CancelledError
 from xenolith.serving import Stop, Worker
+from xenolith.serving.authentication import caller
 from xenolith.v1 import crystal_pb2, generator_pb2, generator_pb2_grpc
 
 __all__ = ["VERSION", "GeneratorService"]
@@ -40,6 +42,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         self.policies = PolicyStore(engine.loaded)
         self.worker = Worker("generator")
         self._updating = asyncio.Lock()
+        self._pushers = Pushers()
 
     async def Describe(
         self, request: generator_pb2.GeneratorServiceDescribeRequest, context: Any
@@ -82,9 +85,12 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         policy = self.policies.at_hand(request.expected_policy_version)
         plan = await asyncio.to_thread(requests.sample_plan, request, self.engine)
 
-        def compute(stop: Stop) -> Iterator[generator_pb2.SampleResponse]:
-            for chunk in self.engine.sample(policy, plan, stop.is_set):
-                yield self._sample_response(chunk, plan, policy, request.return_trajectory)
+        def compute(stop: Stop) -> Iterator[generator_pb2.SampleResponse | None]:
+            for chunk in self.engine.sample_in_turns(policy, plan, stop.is_set):
+                if chunk is None:
+                    yield None
+                else:
+                    yield self._sample_response(chunk, plan, policy, request.return_trajectory)
 
         async for response in self.worker.iterate(compute):
             yield response
@@ -104,8 +110,8 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         num_atoms = await asyncio.to_thread(requests.decode_input, request, latents, self.engine)
         cleanup = cleanup_plan(request.cleanup, can_relax=self.engine.relaxer is not None)
         finishing = finish_plan(request.finishing, self.engine.finishing)
-        cleaned = await self.worker.run_stoppable(
-            lambda stop: self.engine.decode(latents, num_atoms, finishing, cleanup, stop.is_set)
+        cleaned = await self.worker.run_in_turns(
+            lambda stop: self.engine.decode_in_turns(latents, num_atoms, finishing, cleanup, stop.is_set)
         )
         return generator_pb2.DecodeResponse(
             crystals=batch_to_proto(cleaned.crystals),
@@ -121,8 +127,10 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
             receiver.add(message)
             if message.WhichOneof("part") == "header":
                 self.policies.check(message.header)
+                self._pushers.check(message.header.policy_version, caller())
         weights = await asyncio.to_thread(receiver.finish)
         async with self._updating:
+            self._pushers.claim(weights.header.policy_version, caller())
             previous = await asyncio.to_thread(self.policies.replace, weights)
         current = weights.header.policy_version
         log.info("policy replaced", policy_version=current, previous=previous.version, sha256=weights.sha256)

@@ -2,16 +2,19 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 __all__ = ["Stop", "Worker"]
 
 T = TypeVar("T")
 _END = object()
+_TURN_S = 0.25
+"""How long a call keeps the thread while others wait for it, seconds."""
 
 
 class Stop(threading.Event):
@@ -42,19 +45,43 @@ class Worker:
             stop.set()
             raise
 
-    async def iterate(self, function: Callable[[Stop], Iterator[T]]) -> AsyncIterator[T]:
-        """Yield from the iterator that `function` makes, computing each item in the thread when asked for."""
+    async def iterate(self, function: Callable[[Stop], Iterator[T | None]]) -> AsyncIterator[T]:
+        """Yield from the iterator that `function` makes, computing each item in the thread when asked for.
+
+        None is no item, but a point at which other calls may have their turn. They take turns one after the
+        other, of a quarter of a second where there are such points.
+        """
         stop = Stop()
-        items: Iterator[T] = await self.run(function, stop)
+        items: Iterator[T | None] = await self.run(function, stop)
         try:
             while True:
-                item = await self.run(next, items, _END)
+                item = await self.run(_turn, items)
                 if item is _END:
                     return
-                yield item
+                if item is not None:
+                    yield cast("T", item)
         finally:
             stop.set()
+
+    async def run_in_turns(self, function: Callable[[Stop], Generator[None, None, T]]) -> T:
+        """Return the result of the computation that `function` makes, in turns as `iterate` has them."""
+
+        def items(stop: Stop) -> Iterator[tuple[T] | None]:
+            yield ((yield from function(stop)),)
+
+        async for (result,) in self.iterate(items):
+            return result
+        raise AssertionError("unreachable: the last item is the result")
 
     def close(self) -> None:
         """Give up work not yet begun; what runs is not waited for."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _turn(items: Iterator[object]) -> object:
+    """Return the next item, None if the turn is over before it is there, `_END` after the last."""
+    until = time.monotonic() + _TURN_S
+    for item in items:
+        if item is not None or time.monotonic() > until:
+            return item
+    return _END

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -157,3 +158,59 @@ def test_numbers_with_which_nothing_can_be_computed_are_refused(stub: Stub, valu
         expected_autoencoder_digest=described(stub).autoencoder_digest,
     )
     assert refusal(stub.Decode, decode).violations[0].field == "latents"
+
+
+def test_nobody_replaces_weights_under_the_version_of_anothers_run(engine: Engine, tmp_path: Path) -> None:
+    """B3: runs name their versions by step and digest, and a version that was pushed stays its pusher's."""
+    tokens = {name: f"{name}-0123456789abcdef" for name in ("trainer", "stranger", "operator")}
+    roles = {"trainer": "train", "stranger": "train", "operator": "admin"}
+    file = tmp_path / "tokens.toml"
+    file.write_text(
+        "".join(f'[{name}]\ntoken = "{token}"\nroles = ["{roles[name]}"]\n' for name, token in tokens.items())
+    )
+    weights = {name: value.numpy() for name, value in engine.loaded.denoiser.state_dict().items()}
+    forged = {name: np.zeros_like(value) for name, value in weights.items()}
+    with (
+        threaded_server([GeneratorService(engine)], ServingSettings(grace_s=1.0, tokens=file)) as running,
+        grpc.insecure_channel(running.address) as channel,
+    ):
+        stub = generator_pb2_grpc.GeneratorServiceStub(channel)
+
+        def push(who: str, version: str, tensors: dict[str, Any]) -> str:
+            metadata = (("authorization", f"Bearer {tokens[who]}"),)
+            known = stub.Describe(
+                generator_pb2.GeneratorServiceDescribeRequest(), metadata=metadata, timeout=30
+            )
+            asked = generator_pb2.WeightsHeader(
+                kind=generator_pb2.WEIGHTS_KIND_FULL,
+                policy_version=version,
+                bundle_digest=known.bundle_digest,
+            )
+            parts = send_weights(generator_pb2.UpdateWeightsRequest, asked, tensors)
+            return str(stub.UpdateWeights(parts, metadata=metadata, timeout=60).policy_version)
+
+        assert push("trainer", "run/1:abc", weights) == "run/1:abc"
+        assert push("stranger", "mine/1", forged) == "mine/1"
+        with pytest.raises(grpc.RpcError) as caught:
+            push("stranger", "run/1:abc", forged)
+        assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+        assert "pushed by trainer" in str(caught.value.details())
+        assert push("trainer", "run/1:abc", weights) == "run/1:abc"
+        assert push("operator", "run/1:abc", weights) == "run/1:abc"
+
+
+def test_a_long_sampling_lets_a_small_one_through_and_neither_changes(stub: Stub) -> None:
+    """B15: whatever a call computes, others have their turn within it."""
+
+    def sampled(**fields: Any) -> Iterator[generator_pb2.SampleResponse]:
+        asked = generator_pb2.SampleRequest(
+            seed=3, sampler=generator_pb2.SamplerSettings(steps=400), **fields
+        )
+        return iter(stub.Sample(asked, timeout=120))
+
+    small = [part.latents.data for part in sampled(num_samples=1)]
+    first = next(sampled(num_samples=64)).latents.data
+    long = sampled(num_samples=10_000)
+    assert next(long).latents.data == next(sampled(num_samples=10_000)).latents.data
+    assert [part.latents.data for part in sampled(num_samples=1)] == small
+    assert next(sampled(num_samples=64)).latents.data == first
