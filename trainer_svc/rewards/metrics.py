@@ -1,4 +1,4 @@
-"""Metrics that a reward values: the oracle's columns, and those that the trainer derives from them."""
+"""Metrics that a reward values: the oracle's columns, and those that the trainer computes itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,12 +39,12 @@ _SPREAD = "committee_spread"
 
 @dataclass(frozen=True, kw_only=True)
 class Derived:
-    """A metric that follows from columns of the oracle."""
+    """A metric that the trainer computes itself."""
 
     value: Callable[[Measurements, RewardSpec], FloatColumn]
     """From the measurements of B structures to (B,) values, NaN where there is none."""
     needs: tuple[str, ...]
-    """Columns of the oracle that it follows from."""
+    """Columns of the oracle that it follows from; none where it follows from the samples alone."""
 
 
 DERIVED: dict[str, Derived] = {
