@@ -3,11 +3,14 @@
 import argparse
 import asyncio
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+import structlog
 import torch
 
 from trainer_svc.config.limits import RunLimits
+from trainer_svc.page.server import running_page
 from trainer_svc.service import TrainerService
 from trainer_svc.services.remote import Services
 from trainer_svc.settings import TrainerSettings
@@ -18,6 +21,8 @@ from xenolith.contract.ports import DEFAULT_PORTS
 from xenolith.errors import XenolithError
 
 __all__ = ["main"]
+
+log = structlog.get_logger(__name__)
 
 _STREAMS = ("/xenolith.v1.TrainerService/WatchRun", "/xenolith.v1.TrainerService/Evaluate")
 
@@ -53,13 +58,21 @@ async def _serve(settings: TrainerSettings, server: serving.ServingSettings) -> 
     await worker.run(torch.set_num_threads, settings.threads)
     services = Services(generator=settings.generator, oracle=settings.oracle, options=_options(settings))
     manager = RunManager(Path(settings.runs), services, worker, max_queued=settings.max_queued_runs)
-    await serving.serve(
-        [TrainerService(manager, _limits(settings))],
-        server,
-        name="trainer",
-        unlimited=_STREAMS,
-        on_stop=manager.close,
-    )
+    async with AsyncExitStack() as beside:
+
+        async def on_start(_running: serving.RunningServer) -> None:
+            if settings.page_port is not None:
+                page = running_page(manager, server, port=settings.page_port, host=settings.page_host)
+                log.info("page", address=await beside.enter_async_context(page))
+
+        await serving.serve(
+            [TrainerService(manager, _limits(settings))],
+            server,
+            name="trainer",
+            unlimited=_STREAMS,
+            on_start=on_start,
+            on_stop=manager.close,
+        )
 
 
 if __name__ == "__main__":

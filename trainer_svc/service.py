@@ -8,7 +8,7 @@ from typing import Any
 from trainer_svc.config.limits import RunLimits
 from trainer_svc.config.messages import config_from_proto, config_to_proto
 from trainer_svc.errors import NoSuchRunError
-from trainer_svc.runs.run_log import RunLog
+from trainer_svc.runs.watching import watch
 from trainer_svc.training.evaluate_call import evaluate
 from trainer_svc.training.manager import RunManager
 from trainer_svc.training.publish_call import publish_policy
@@ -64,7 +64,7 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
         self, request: trainer_pb2.WatchRunRequest, context: Any
     ) -> AsyncIterator[trainer_pb2.WatchRunResponse]:
         """Past events, then live ones, until the run ends."""
-        async for event in _watch(self._manager.log_to_watch(request.name), request.after_sequence):
+        async for event in watch(self._manager.log_to_watch(request.name), request.after_sequence):
             yield event
 
     async def StopRun(self, request: trainer_pb2.StopRunRequest, context: Any) -> trainer_pb2.StopRunResponse:
@@ -113,27 +113,3 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
 
 def _read(path: Path) -> bytes:
     return path.read_bytes()
-
-
-async def _watch(run_log: RunLog, after: int) -> AsyncIterator[trainer_pb2.WatchRunResponse]:
-    loop, news = asyncio.get_running_loop(), asyncio.Event()
-
-    def tell(_: trainer_pb2.WatchRunResponse) -> None:
-        loop.call_soon_threadsafe(news.set)
-
-    unsubscribe = run_log.events.subscribe(tell)
-    try:
-        while True:
-            # Cleared before reading: what comes in between sets it again.
-            news.clear()
-            # Asked before reading, too: the end may come while an event is on its way to a slow reader.
-            active = run_log.active
-            for event in run_log.events.after(after):
-                after = event.sequence
-                yield event
-            if not active:
-                return
-            if not run_log.events.after(after):
-                await news.wait()
-    finally:
-        unsubscribe()

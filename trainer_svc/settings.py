@@ -37,3 +37,9 @@ class TrainerSettings(HopSettings):
         20_000, ge=1, description="most structures of a step, and of each policy in an evaluation"
     )
     max_bootstrap: int = Field(20_000, ge=100, description="most resamplings for an interval")
+    page_port: int | None = Field(
+        None, ge=0, le=65535, description="port of the live page; 0 for any free one, default none"
+    )
+    page_host: str = Field(
+        "127.0.0.1", description="address of the live page, which asks for the tokens of the service"
+    )

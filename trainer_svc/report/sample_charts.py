@@ -12,7 +12,7 @@ from trainer_svc.report.theme import COLOURS, Figure, layout
 from xenolith.elements import SYMBOLS
 from xenolith.headlines import METASTABLE_BELOW
 
-__all__ = ["atom_counts", "elements", "hull_histogram", "pareto"]
+__all__ = ["atom_counts", "elements", "hull_histogram", "pareto", "pareto_front"]
 
 _HULL_RANGE = (-0.2, 1.0)
 """eV/atom shown; what lies outside is counted in the outermost bins."""
@@ -63,7 +63,7 @@ def pareto(policies: Sequence[Policy]) -> Figure:
         kept = np.isfinite(energies) & (policy.column("valid") == 1.0)
         traces.append(_cloud(policy, energies, y, kept))
         inside = kept & np.isfinite(distances)
-        front = _front(energies[inside], distances[inside])
+        front = pareto_front(energies[inside], distances[inside])
         traces.append(
             {
                 "type": "scatter",
@@ -187,8 +187,8 @@ def _cloud(policy: Policy, x: NDArray[np.float64], y: NDArray[np.float64], kept:
     }
 
 
-def _front(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[list[float], list[float]]:
-    """Points that no other beats in both: lower energy and larger distance."""
+def pareto_front(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[list[float], list[float]]:
+    """Return the points that no other beats in both: lower energy and larger distance."""
     best, front_x, front_y = -np.inf, [], []
     for index in np.lexsort((-y, x)):
         if y[index] > best:

@@ -24,6 +24,9 @@ _ARTIFACTS = {
     "evaluations/tuned.parquet": "application/vnd.apache.parquet",
 }
 
+_LONGEST_NAME = 255
+"""Longest that a file system takes."""
+
 
 class RunDirectory:
     """Paths of a run."""
@@ -72,7 +75,8 @@ class RunDirectory:
             There is none of this name.
         """
         # A name is one path component, so that no request reaches outside the root.
-        if name in list_runs(root):
+        single = name not in {"", ".", ".."} and not {"/", "\\", "\0"} & set(name)
+        if single and len(name) <= _LONGEST_NAME and (root / name / "config.json").is_file():
             return cls(root / name)
         raise NoSuchRunError(f"there is no run {name!r} in {root}; ListRuns names those there are")
 

@@ -17,7 +17,7 @@ from xenolith.serving.callers import Caller, Callers
 from xenolith.serving.handlers import Around, CallInfo, call_info, wrapped
 from xenolith.serving.record import call_record
 
-__all__ = ["AuthenticationInterceptor", "caller"]
+__all__ = ["AuthenticationInterceptor", "caller", "let_in"]
 
 _caller: ContextVar[Caller | None] = ContextVar("xenolith_caller", default=None)
 
@@ -51,17 +51,36 @@ class AuthenticationInterceptor(grpc.aio.ServerInterceptor):
             return handler
         call = call_info(details)
         shown = token_of(call.metadata.get(TOKEN_KEY, ""))
-        known = self.callers.find(shown)
-        if known is None:
-            problem = "is wrong" if shown else "is missing"
-            fault = AuthenticationError(f"the bearer token {problem}; set token=... in the client")
+        try:
+            known = let_in(self.callers, shown, call.method)
+        except AuthenticationError as fault:
             return _refusing(fault, "token")
-        if not may_call(known.roles, call.method):
-            needed, has = access_of(call.method), ", ".join(sorted(known.roles))
-            name = call.method.rpartition("/")[2]
-            denied = PermissionDeniedError(f"{name} needs the role {needed}; {known.name} has {has}")
-            return _refusing(denied, "role", known.name)
+        except PermissionDeniedError as denied:
+            named = self.callers.find(shown)
+            return _refusing(denied, "role", named.name if named else "")
         return wrapped(handler, _called_by(known), call)
+
+
+def let_in(callers: Callers, token: str, method: str) -> Caller:
+    """Return the caller with this token, who may call the method of this full name.
+
+    Raises
+    ------
+    AuthenticationError
+        The token is missing or nobody's.
+    PermissionDeniedError
+        The caller's roles do not reach.
+    """
+    known = callers.find(token)
+    if known is None:
+        problem = "is wrong" if token else "is missing"
+        raise AuthenticationError(f"the bearer token {problem}; set token=... in the client")
+    if not may_call(known.roles, method):
+        raise PermissionDeniedError(
+            f"{method.rpartition('/')[2]} needs the role {access_of(method)}; {known.name} has"
+            f" {', '.join(sorted(known.roles))}"
+        )
+    return known
 
 
 def _refusing(error: XenolithError, refusal: str, name: str = "") -> Any:

@@ -106,7 +106,7 @@ def test_crystals_are_drawn_with_their_atoms_on_faces_and_all_edges():
 
 
 def test_pareto_front_is_what_no_other_sample_beats():
-    x, y = sample_charts._front(np.array([0.0, 0.1, 0.2, 0.05]), np.array([0.5, 0.4, 2.0, 1.0]))
+    x, y = sample_charts.pareto_front(np.array([0.0, 0.1, 0.2, 0.05]), np.array([0.5, 0.4, 2.0, 1.0]))
     assert (x, y) == ([0.0, 0.05, 0.2], [0.5, 1.0, 2.0])
 
 
