@@ -114,6 +114,7 @@ class _Page:
             self._route("/api/runs/{name}/events", self._events, like="WatchRun"),
             self._route("/api/runs/{name}/pareto", self._pareto, like="GetArtifact"),
             self._route("/api/runs/{name}/structures/{source}", self._structures, like="GetArtifact"),
+            self._route("/api/runs/{name}/structures/{source}/{row}", self._structure, like="GetArtifact"),
             self._route("/runs/{name}/structures/{source}/{file}", self._structure_file, like="GetArtifact"),
             self._route("/runs/{name}/files/{artifact:path}", self._artifact, like="GetArtifact"),
         ]
@@ -235,6 +236,15 @@ class _Page:
 
         return Response(await asyncio.to_thread(compute), media_type="application/json")
 
+    async def _structure(self, request: Request) -> Response:
+        name, row = request.path_params["name"], _whole("row", request.path_params["row"])
+        directory, run = await self._runs.directory(name), await self._runs.record(name)
+        table = await asyncio.to_thread(self._tables.get, directory, request.path_params["source"])
+        if table is None:
+            raise NotFoundError(f"the run has no {request.path_params['source']} yet")
+        document = table.row(row, run.config.suspicious_below)
+        return _json(document | {"drawing": drawing(table.crystals([row])[0])})
+
     async def _structure_file(self, request: Request) -> Response:
         source = request.path_params["source"]
         stem, _, suffix = request.path_params["file"].rpartition(".")
@@ -324,7 +334,10 @@ def _rows(text: str, table: StructureTable) -> list[int]:
 
 
 def _number(request: Request, name: str, default: int, *, most: int = 2**53) -> int:
-    text = request.query_params.get(name, str(default))
+    return _whole(name, request.query_params.get(name, str(default)), most)
+
+
+def _whole(name: str, text: str, most: int = 2**53) -> int:
     if not text.isdecimal() or len(text) > 16 or int(text) > most:
         raise InvalidArgumentError(f"{name}: expected a whole number from 0 to {most}")
     return int(text)

@@ -13,6 +13,7 @@ from trainer_svc.runs.summary import evaluation_summary
 from trainer_svc.training.manager import RunManager
 from xenolith.contract.states import run_state_name
 from xenolith.files import without_nan
+from xenolith.headlines import PRINCIPAL_HEADLINES
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["Runs", "event_document", "run_document", "step_document", "to_json"]
@@ -101,6 +102,10 @@ def run_document(run_log: RunLog) -> dict[str, Any]:
         "policy_version": run.policy_version,
         "oracle_calls": run.oracle_calls,
         "artifacts": list(run.artifacts),
+        "headlines": [
+            {"name": metric.name, "label": metric.label, "words": metric.words}
+            for metric in PRINCIPAL_HEADLINES
+        ],
     }
 
 

@@ -45,7 +45,7 @@ MOST_ROWS = 500
 """Rows of an answer."""
 MOST_DRAWN = 48
 """Rows of an answer with what is needed to draw them."""
-MOST_PICKED = 500
+MOST_PICKED = 200
 """Structures handed out at once."""
 _MOST_ATOMS = 600
 """Atoms of a structure that is drawn, images on faces included."""
