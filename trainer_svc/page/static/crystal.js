@@ -3,6 +3,7 @@
 const SPEED = 0.6; // rad/s
 const STEP = Math.PI / 24;
 const FRAME_MS = 33;
+const PIECES = 12; // of an edge of the cell
 
 export const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -157,7 +158,12 @@ export class CrystalView {
     for (const [i, j] of drawing.bonds) parts.push({ depth: Math.min(atoms[i].point[2], atoms[j].point[2]) - 1e-3, bond: [atoms[i], atoms[j]] });
     for (const edge of drawing.edges) {
       const [a, b] = edge.map((end) => this.project(end));
-      parts.push({ depth: (a[2] + b[2]) / 2, edge: [a, b] });
+      // In pieces, each of which is before or behind an atom by itself.
+      const along = (share) => a.map((value, axis) => value + share * (b[axis] - value));
+      for (let piece = 0; piece < PIECES; piece += 1) {
+        const [from, to] = [along(piece / PIECES), along((piece + 1) / PIECES)];
+        parts.push({ depth: (from[2] + to[2]) / 2, edge: [from, to] });
+      }
     }
     parts.sort((a, b) => a.depth - b.depth);
     const line = (from, to) => {
