@@ -1,7 +1,7 @@
 """TrainerService: contract messages in, the run manager's work, contract messages out."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from trainer_svc.training.manager import RunManager
 from trainer_svc.training.publish_call import publish_policy
 from xenolith.contract.bounds import check_bounded
 from xenolith.errors import InvalidArgumentError
+from xenolith.serving.metric_sample import MetricSample
 from xenolith.v1 import trainer_pb2, trainer_pb2_grpc
 
 __all__ = ["TrainerService"]
@@ -28,6 +29,10 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
     def __init__(self, manager: RunManager, limits: RunLimits | None = None) -> None:
         self._manager = manager
         self._limits = limits or RunLimits()
+
+    def metric_samples(self) -> Iterator[MetricSample]:
+        """Return what its runs have done, for `/metrics`."""
+        return self._manager.metric_samples()
 
     async def StartRun(
         self, request: trainer_pb2.StartRunRequest, context: Any

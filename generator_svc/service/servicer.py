@@ -20,12 +20,14 @@ from generator_svc.service import requests, responses
 from generator_svc.service.engine import Engine, SampledChunk, SamplePlan, portions
 from generator_svc.service.policy import Policy, PolicyStore
 from generator_svc.service.pushers import Pushers
+from generator_svc.service.totals import Totals
 from xenolith.contract.chunks import send_weights
 from xenolith.contract.wire import batch_to_proto, tensor_from_proto, tensor_to_proto
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import CancelledError
 from xenolith.serving import Stop, Worker
 from xenolith.serving.authentication import caller
+from xenolith.serving.metric_sample import MetricSample
 from xenolith.v1 import crystal_pb2, generator_pb2, generator_pb2_grpc
 
 __all__ = ["VERSION", "GeneratorService"]
@@ -43,6 +45,12 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         self.worker = Worker("generator")
         self._updating = asyncio.Lock()
         self._pushers = Pushers()
+        self._totals = Totals()
+
+    def metric_samples(self) -> Iterator[MetricSample]:
+        """Return what it has done since it started, for `/metrics`."""
+        yield from self._totals.metric_samples()
+        yield from self.worker.metric_samples("xenolith_generator")
 
     async def Describe(
         self, request: generator_pb2.GeneratorServiceDescribeRequest, context: Any
@@ -84,12 +92,14 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         """Stream finished samples."""
         policy = self.policies.at_hand(request.expected_policy_version)
         plan = await asyncio.to_thread(requests.sample_plan, request, self.engine)
+        self._totals.requested(len(plan.num_atoms))
 
         def compute(stop: Stop) -> Iterator[generator_pb2.SampleResponse | None]:
             for chunk in self.engine.sample_in_turns(policy, plan, stop.is_set):
                 if chunk is None:
                     yield None
                 else:
+                    self._totals.sampled(len(chunk.indices))
                     yield self._sample_response(chunk, plan, policy, request.return_trajectory)
 
         async for response in self.worker.iterate(compute):
@@ -132,6 +142,7 @@ class GeneratorService(generator_pb2_grpc.GeneratorServiceServicer):
         async with self._updating:
             self._pushers.claim(weights.header.policy_version, caller())
             previous = await asyncio.to_thread(self.policies.replace, weights)
+        self._totals.updated()
         current = weights.header.policy_version
         log.info("policy replaced", policy_version=current, previous=previous.version, sha256=weights.sha256)
         return generator_pb2.UpdateWeightsResponse(

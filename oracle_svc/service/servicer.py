@@ -64,7 +64,10 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
 
     def metric_samples(self) -> Iterator[MetricSample]:
         """Return what it has done since it started, for `/metrics`."""
-        return self._handler.metric_samples()
+        yield from self._handler.metric_samples()
+        yield from self._worker.metric_samples("xenolith_oracle")
+        if self._kept:
+            yield from self._kept.metric_samples()
 
     def close(self) -> None:
         """End the worker processes and close the cache."""

@@ -8,7 +8,7 @@ from threading import Lock
 
 from oracle_svc.cache import Cache
 from oracle_svc.pipeline.results import ScoredBatch
-from xenolith.serving.metric_sample import MetricSample
+from xenolith.serving.metric_sample import SIZES, Distribution, MetricSample
 
 __all__ = ["Totals"]
 
@@ -30,11 +30,13 @@ class Totals:
         self._counts: Counter[str] = Counter()
         self._statuses: Counter[str] = Counter()
         self._seconds: Counter[str] = Counter()
+        self._together = Distribution(SIZES)
 
     def add(self, scored: ScoredBatch) -> None:
         """Count a batch; one that is common to several requests counts as so many."""
         stats, merged = scored.stats, len(scored.shares)
         statuses = Counter(score.verdict.status.name for score in scored.scores)
+        self._together.add(len(scored.scores))
         with self._lock:
             self._counts["batches"] += merged or 1
             self._counts["merged_requests"] += merged
@@ -51,6 +53,7 @@ class Totals:
             counts, statuses, seconds = dict(self._counts), dict(self._statuses), dict(self._seconds)
         for name, meaning in _COUNTS.items():
             yield MetricSample(name=f"xenolith_oracle_{name}", help=meaning, value=counts.get(name, 0))
+        yield self._together.sample("xenolith_oracle_batch_structures", "Structures scored together.")
         for status, number in sorted(statuses.items()):
             yield MetricSample(
                 name="xenolith_oracle_structures",

@@ -41,6 +41,11 @@ class RunLog:
         return copy
 
     @property
+    def state(self) -> trainer_pb2.RunState:
+        """State, as far as the record knows."""
+        return self._run.state
+
+    @property
     def active(self) -> bool:
         """Whether the run is being worked on, as far as the record knows."""
         return self._run.state in ACTIVE

@@ -23,7 +23,7 @@ from xenolith.contract.chunks import ReceivedWeights
 from xenolith.errors import FailedPreconditionError
 from xenolith.v1 import generator_pb2
 
-__all__ = ["PolicyLink", "build_denoiser", "learnt_conditions", "tensors_of", "version_of"]
+__all__ = ["PolicyLink", "build_denoiser", "learnt_conditions", "step_of", "tensors_of", "version_of"]
 
 
 class PolicyLink:
@@ -180,6 +180,12 @@ def version_of(run_name: str, step: int, weights: dict[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(weights[name].detach().cpu().contiguous().numpy().tobytes())
     return f"{run_name}/{step}:{digest.hexdigest()[:12]}"
+
+
+def step_of(version: str) -> int | None:
+    """Give the step in a name that `version_of` gave; None for other names."""
+    step = version.rpartition("/")[2].partition(":")[0]
+    return int(step) if step.isdecimal() else None
 
 
 def tensors_of(received: ReceivedWeights) -> dict[str, Tensor]:

@@ -2,8 +2,10 @@
 
 import asyncio
 import errno
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -14,12 +16,15 @@ from trainer_svc.errors import BrokenRunError, DiskFullError, RunLockedError, Ru
 from trainer_svc.runs.checkpoints import Checkpoints
 from trainer_svc.runs.directory import RunDirectory, list_runs
 from trainer_svc.runs.lock import RunLock
-from trainer_svc.runs.run_log import RunLog
+from trainer_svc.runs.run_log import ACTIVE, RunLog
+from trainer_svc.runs.totals import RunTotals
 from trainer_svc.services.remote import Services, patience
 from trainer_svc.training.loop import StopRequested, Training
 from trainer_svc.training.setup import Preparation
+from xenolith.contract.states import run_state_name
 from xenolith.errors import OverloadedError, XenolithError
 from xenolith.serving import Worker
+from xenolith.serving.metric_sample import MetricSample
 from xenolith.tracing import CallContext, enter_call
 from xenolith.v1 import trainer_pb2
 
@@ -62,6 +67,7 @@ class RunManager:
         self._trainings: dict[str, Training] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._withdrawn: set[asyncio.Task[None] | None] = set()
+        self._totals = RunTotals()
         for name in self.names():
             try:
                 self.log(name)
@@ -208,6 +214,19 @@ class RunManager:
             self._free(self.directory(name), name)
         return run_log.run
 
+    def metric_samples(self) -> Iterator[MetricSample]:
+        """Return what its runs have done, and in which states the unfinished ones are."""
+        states = Counter(self._logs[name][0].state for name in list(self._tasks))
+        for state in sorted(ACTIVE):
+            yield MetricSample(
+                name="xenolith_trainer_runs",
+                help="Runs at work or in the queue, by state; WAITING is for a service that is away.",
+                value=states[state],
+                labels={"state": run_state_name(state)},
+                kind="gauge",
+            )
+        yield from self._totals.metric_samples()
+
     def _check_room(self) -> None:
         if len(self._tasks) >= self._most:
             raise OverloadedError(
@@ -255,6 +274,7 @@ class RunManager:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(run_id=config.name)
         enter_call(CallContext(run_id=config.name))
+        end_counting = run_log.events.subscribe(partial(self._totals.add, config.name))
         try:
             waiting = patience(_PATIENCE_S, on_wait=run_log.waiting, on_return=run_log.working)
             async with self.turn, self.services.connect(config.name, waiting) as services:
@@ -284,6 +304,7 @@ class RunManager:
                 log.exception("run failed")
         finally:
             self._trainings.pop(config.name, None)
+            end_counting()
 
     def _extend(self, config: RunConfig, directory: RunDirectory, run_log: RunLog, steps: int) -> RunConfig:
         if steps <= run_log.run.steps_done:

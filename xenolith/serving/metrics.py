@@ -3,21 +3,34 @@
 Off unless a port is given. A servicer adds its own figures by a method ``metric_samples``.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from xenolith.serving.metric_sample import MetricSample
+from xenolith.serving.metric_sample import SECONDS, MetricSample
 from xenolith.serving.record import CallRecord
 
 __all__ = ["Metrics"]
 
 log = structlog.get_logger(__name__)
-_SECONDS = (*(step * 10.0**power for power in (-3, -2, -1, 0) for step in (1, 2.5, 5)), 10, 30, 60, 300, 1800)
+_FAMILIES: dict[str, Any] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "histogram": HistogramMetricFamily,
+}
 
 
 @runtime_checkable
@@ -39,7 +52,10 @@ class Metrics:
     """
 
     def __init__(self, servicers: Sequence[object]) -> None:
+        # When a figure was first counted is a second series for each, which nothing reads.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
         self._measured = [servicer for servicer in servicers if isinstance(servicer, Measured)]
         self._registry.register(self)  # a collector is what has `collect`
         self._calls = Counter(
@@ -55,7 +71,7 @@ class Metrics:
             "xenolith_call_seconds",
             "Duration of calls, seconds.",
             ["method"],
-            buckets=_SECONDS,
+            buckets=SECONDS,
             registry=self._registry,
         )
         self._refusals = Counter(
@@ -77,9 +93,17 @@ class Metrics:
         families: dict[str, Any] = {}
         for servicer in self._measured:
             for one in servicer.metric_samples():
-                kind = CounterMetricFamily if one.kind == "counter" else GaugeMetricFamily
-                family = families.setdefault(one.name, kind(one.name, one.help, labels=list(one.labels)))
-                family.add_metric(list(one.labels.values()), one.value)
+                family = families.get(one.name)
+                if family is None:
+                    family = families[one.name] = _FAMILIES[one.kind](
+                        one.name, one.help, labels=list(one.labels)
+                    )
+                labels = list(one.labels.values())
+                if one.kind == "histogram":
+                    buckets = [(_bound(bound), count) for bound, count in one.buckets]
+                    family.add_metric(labels, buckets, one.value)
+                else:
+                    family.add_metric(labels, one.value)
         yield from families.values()
 
     def began(self, record: CallRecord) -> None:
@@ -107,3 +131,7 @@ class Metrics:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+def _bound(bound: float) -> str:
+    return "+Inf" if math.isinf(bound) else repr(bound)

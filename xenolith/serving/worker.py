@@ -6,8 +6,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from functools import partial
 from typing import TypeVar, cast
+
+from xenolith.serving.metric_sample import SECONDS, Distribution, MetricSample
 
 __all__ = ["Stop", "Worker"]
 
@@ -29,12 +30,39 @@ class Worker:
 
     def __init__(self, name: str, threads: int = 1) -> None:
         self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
+        self._waiting: set[object] = set()
+        self._waited = Distribution(SECONDS)
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
         """Return ``function(*args)``, computed in the thread."""
-        context = copy_context()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, partial(context.run, function, *args))
+        context, place, came = copy_context(), object(), time.perf_counter()
+
+        def begin() -> T:
+            self._waiting.discard(place)
+            self._waited.add(time.perf_counter() - came)
+            return context.run(function, *args)
+
+        self._waiting.add(place)
+        try:
+            future = self._executor.submit(begin)
+        except BaseException:
+            self._waiting.discard(place)
+            raise
+        # Also when it is cancelled before its turn.
+        future.add_done_callback(lambda _: self._waiting.discard(place))
+        return await asyncio.wrap_future(future)
+
+    def metric_samples(self, prefix: str) -> Iterator[MetricSample]:
+        """Return how much waits for the thread, and how long it did; names begin with `prefix`."""
+        yield MetricSample(
+            name=f"{prefix}_queue_depth",
+            help="Pieces of work that wait for a thread.",
+            value=len(self._waiting),
+            kind="gauge",
+        )
+        yield self._waited.sample(
+            f"{prefix}_queue_seconds", "Time that a piece of work waited for a thread, seconds."
+        )
 
     async def run_stoppable(self, function: Callable[[Stop], T]) -> T:
         """As `run`, but tell the function through its `Stop` when the call is cancelled or times out."""

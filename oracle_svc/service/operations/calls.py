@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 import uuid
+from collections.abc import Iterator
 
 from oracle_svc.service.handler import ScoreHandler
 from oracle_svc.service.operations.engine import OperationEngine, OperationSettings
@@ -15,6 +16,7 @@ from oracle_svc.service.operations.store import OperationStore, QueueFullError
 from xenolith.contract.bounds import check_bounded
 from xenolith.errors import AlreadyExistsError, NotFoundError, OverloadedError, invalid_field
 from xenolith.serving import Worker
+from xenolith.serving.metric_sample import MetricSample
 from xenolith.v1 import oracle_pb2
 
 __all__ = ["Operations"]
@@ -55,6 +57,18 @@ class Operations:
     def drain(self) -> None:
         """Let waiting calls answer now: the service is about to end."""
         self._draining.set()
+
+    def metric_samples(self) -> Iterator[MetricSample]:
+        """Return how many operations there are in each state."""
+        counts = self._store.counts()
+        for state in State:
+            yield MetricSample(
+                name="xenolith_oracle_operations",
+                help="Operations kept in the state folder, by state.",
+                value=counts.get(state, 0),
+                labels={"state": state.name},
+                kind="gauge",
+            )
 
     def close(self) -> None:
         """Stop working; what is unfinished stays in the queue."""

@@ -114,6 +114,12 @@ class OperationStore:
             taken = db.execute(f"SELECT {COLUMNS} FROM operation WHERE id = ?", (found["id"],)).fetchone()  # noqa: S608
         return row_of(taken)
 
+    def counts(self) -> dict[State, int]:
+        """How many operations are in each state that any is in."""
+        with self._lock:
+            rows = self._db.execute("SELECT state, COUNT(*) AS number FROM operation GROUP BY state")
+            return {State(row["state"]): int(row["number"]) for row in rows}
+
     def owners(self) -> list[str]:
         """Processes that work on operations, or did when they ended."""
         with self._lock:
