@@ -28,7 +28,8 @@ class Pushers:
 
         Raises
         ------
-        PermissionDeniedError : another caller pushed it before.
+        PermissionDeniedError
+            Another caller pushed it before.
         """
         owner = self._by_version.get(version)
         if owner is None or who is None or who.name == owner or Access.ADMIN in who.roles:
@@ -42,7 +43,8 @@ class Pushers:
 
         Raises
         ------
-        PermissionDeniedError : another caller pushed it before.
+        PermissionDeniedError
+            Another caller pushed it before.
         """
         self.check(version, who)
         if who is None or who.shared or version in self._by_version:
