@@ -18,6 +18,11 @@ def test_importing_the_sdk_loads_nothing_heavy() -> None:
     assert loaded("import xenolith, xenolith.client, xenolith.convert").isdisjoint(HEAVY)
 
 
+def test_a_health_check_loads_grpc_and_neither_client_nor_server() -> None:
+    assert "grpc" in (found := loaded("import xenolith.serving.healthcheck"))
+    assert found.isdisjoint((*HEAVY, "numpy", "prometheus_client"))
+
+
 def test_the_command_line_comes_up_without_torch() -> None:
     code = "from xenolith.cli import main\ntry:\n    main(['score', '--help'])\nexcept SystemExit: pass"
     assert loaded(code).isdisjoint(HEAVY)
