@@ -9,6 +9,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from xenolith.errors import InvalidArgumentError
+from xenolith.serving.decoding import decode
 from xenolith.serving.handlers import remade, served_by
 from xenolith.serving.record import call_record
 
@@ -33,13 +34,15 @@ class CodingInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or handler.request_deserializer is None:
             return handler
         inner, codec = served_by(handler), _Codec(handler, details.method.rpartition("/")[2])
-        taken = codec.stream if handler.request_streaming else codec.request
+
+        async def taken(request: Any) -> Any:
+            return codec.stream(request) if handler.request_streaming else await codec.request(request)
 
         async def one(request: Any, context: Any) -> bytes:
-            return codec.answer(await inner(taken(request), context))
+            return codec.answer(await inner(await taken(request), context))
 
         async def many(request: Any, context: Any) -> AsyncIterator[bytes]:
-            answers = inner(taken(request), context)
+            answers = inner(await taken(request), context)
             if inspect.isawaitable(answers):  # a handler that calls context.write itself
                 await answers
                 return
@@ -56,18 +59,18 @@ class _Codec:
         self._decode, self._encode = handler.request_deserializer, handler.response_serializer
         self._refusal = f"these bytes are no request of {method}: does the client know another version?"
 
-    def request(self, data: bytes) -> Any:
+    async def request(self, data: bytes) -> Any:
         record = call_record()
         record.requests, record.request_bytes = record.requests + 1, record.request_bytes + len(data)
         try:
-            return self._decode(data)
+            return await decode(self._decode, data)
         except DecodeError:
             record.refusal = "malformed"
             raise InvalidArgumentError(self._refusal) from None
 
     async def stream(self, requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         async for request in requests:
-            yield self.request(request)
+            yield await self.request(request)
 
     def answer(self, answer: Any) -> bytes:
         # What a handler wrote to the context itself comes here as a message, all else as bytes already.
