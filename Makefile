@@ -10,7 +10,7 @@ export MKL_NUM_THREADS ?= 1
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-all lint format protos protos-check lock install install-dev clean
+.PHONY: help quickstart test test-all lint format docs protos protos-check lock install install-dev clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ protos: ## regenerate xenolith/v1 from protos/
 
 protos-check: ## fail where the committed stubs are not what protos/ gives
 	protos/generate.sh --check
+
+docs: install-dev ## the documentation as a site, build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lock: install-dev ## resolve constraints.txt anew
 	scripts/lock.sh $(VENV)

@@ -43,8 +43,17 @@ __all__ = [
 FORMAT = 3
 """Format that is written. 3 added the finisher; 2 the denoiser's conditions and eight-bit weights."""
 READABLE_FORMATS = (1, 2, 3)
+"""Formats that are read."""
 DEFAULT_BUNDLE = "mp20-small"
-MANIFEST, CARD, REFERENCE, PREDICTORS = "bundle.json", "card.json", "reference", "predictors"
+"""Name of the bundle that is taken where none is named."""
+MANIFEST = "bundle.json"
+"""File of the manifest in a bundle."""
+CARD = "card.json"
+"""File of the card."""
+REFERENCE = "reference"
+"""Folder of the reference."""
+PREDICTORS = "predictors"
+"""Folder of the predictors of properties."""
 
 
 class BundleError(ValueError):

@@ -43,6 +43,7 @@ __all__ = [
 
 Numbers = NDArray[np.float64]
 Truths = NDArray[np.bool_]
+"""Yes or no for each structure."""
 
 
 class Columns(Protocol):

@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 ENTRY_POINTS: Final = "xenolith.calculators"
+"""Group of entry points by which packages add calculators."""
 
 _OWN: Final = {
     "chgnet": "oracle_svc.calculators.chgnet.calculator:ChgnetCalculator",

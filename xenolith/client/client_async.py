@@ -154,7 +154,9 @@ class AsyncTrainerClient(AsyncService):
 
 
 class AsyncClient(ClientBase[AsyncGeneratorClient, AsyncOracleClient, AsyncTrainerClient]):
-    """The three services: the local stack's, or those whose addresses were given.
+    """The three services: the local stack's, or those whose addresses were given; as `Client`.
+
+    To be made where an event loop runs.
 
     Example
     -------

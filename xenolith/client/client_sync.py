@@ -151,6 +151,10 @@ class TrainerClient(Service):
 class Client(ClientBase[GeneratorClient, OracleClient, TrainerClient]):
     """The three services: the local stack's, or those whose addresses were given.
 
+    The arguments are those of `connect`. Without any address the local stack is found: in the environment
+    (``XENOLITH_ORACLE``, ...), in what ``xenolith up`` and `Stack` wrote down, or at the usual ports; where
+    there is none, `StackNotFoundError` says how to start one.
+
     Example
     -------
     >>> with Client() as x:                                           # doctest: +SKIP
