@@ -20,13 +20,25 @@ class ClientCalls(griffe.Extension):
         """Change the two modules of clients, once all of the package is known."""
         if pkg.path != "xenolith":
             return
-        for twin in ("client_sync", "client_async"):
-            for owner in pkg[f"client.{twin}"].classes.values():
+        for module in ("client_sync", "client_async"):
+            for owner in pkg[f"client.{module}"].classes.values():
+                _name_services(owner)
                 for name, member in list(owner.members.items()):
                     if member.is_attribute and (call := _target(pkg, member.value)):
-                        owner.set_member(
-                            name, _method(pkg, owner, name, *call, awaited=twin == "client_async")
-                        )
+                        method = _method(pkg, owner, name, *call, awaited=module == "client_async")
+                        owner.set_member(name, method)
+
+
+def _name_services(client: griffe.Class) -> None:
+    """Give a client's three services their own types instead of the variables of its base."""
+    for base in client.bases:
+        if isinstance(base, griffe.ExprSubscript) and str(base.left) == "ClientBase":
+            for name, kind in zip(("generator", "oracle", "trainer"), base.slice.elements, strict=True):
+                inherited = client.inherited_members[name].final_target
+                shown = griffe.Attribute(name, annotation=kind, parent=client)
+                shown.docstring = inherited.docstring
+                shown.labels = {"property"}
+                client.set_member(name, shown)
 
 
 def _target(pkg: griffe.Module, value: Any) -> tuple[str, griffe.Function] | None:
@@ -59,7 +71,10 @@ def _method(
         endlineno=call.endlineno,
         parent=owner,
     )
-    method.docstring = griffe.Docstring(text, parent=method, lineno=call.lineno)
+    said = call.docstring or griffe.Docstring("")
+    method.docstring = griffe.Docstring(
+        text, parent=method, lineno=call.lineno, parser=said.parser, parser_options=said.parser_options
+    )
     return method
 
 

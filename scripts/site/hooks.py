@@ -24,6 +24,8 @@ WRITTEN_ELSEWHERE = {
     "SECURITY.md": "reporting.md",
 }
 """Pages at the top of the repository, and where they stand in the site."""
+_FOLDER = "in-this-folder"
+"""Name of pages that list a folder: `index` would meet the pages of files of that name."""
 _CONTRACT = "protos/xenolith/v1"
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#|<)([^)\s#]+)(#[^)\s]*)?(?=\))")
 _LANGUAGES = {
@@ -75,7 +77,7 @@ def _origin(page: str) -> str:
         if shown == page:
             return source
     if page.startswith("source/"):
-        return page.removeprefix("source/").removesuffix(".md").removesuffix("/index")
+        return page.removeprefix("source/").removesuffix(".md").removesuffix(f"/{_FOLDER}")
     return f"docs/{page}"
 
 
@@ -98,7 +100,7 @@ def _page_of(path: str) -> str | None:
         return None
     # What begins with a dot is left out of sites.
     shown = "/".join(["source", *(part.lstrip(".") for part in path.split("/"))])
-    return f"{shown}/index.md" if (ROOT / path).is_dir() else f"{shown}.md"
+    return f"{shown}/{_FOLDER}.md" if (ROOT / path).is_dir() else f"{shown}.md"
 
 
 def _linked(origin: str, text: str) -> Iterator[str]:

@@ -158,8 +158,8 @@ class AsyncClient(ClientBase[AsyncGeneratorClient, AsyncOracleClient, AsyncTrain
 
     To be made where an event loop runs.
 
-    Example
-    -------
+    Examples
+    --------
     >>> async with AsyncClient() as x:                                          # doctest: +SKIP
     ...     print((await x.oracle.describe()).calculators)
     >>> async with AsyncClient.connect(oracle="localhost:50052") as x:          # doctest: +SKIP

@@ -57,8 +57,8 @@ class GeneratorClient(Service):
 class OperationHandle(HandleBase):
     """A scoring at work in the oracle.
 
-    Example
-    -------
+    Examples
+    --------
     >>> operation = x.oracle.submit_score("my_cifs/")          # doctest: +SKIP
     >>> for now in operation.progress():                       # doctest: +SKIP
     ...     print(now.structures_done, "of", now.structures_total)
@@ -155,8 +155,8 @@ class Client(ClientBase[GeneratorClient, OracleClient, TrainerClient]):
     (``XENOLITH_ORACLE``, ...), in what ``xenolith up`` and `Stack` wrote down, or at the usual ports; where
     there is none, `StackNotFoundError` says how to start one.
 
-    Example
-    -------
+    Examples
+    --------
     >>> with Client() as x:                                           # doctest: +SKIP
     ...     print(x.oracle.describe().calculators)
     >>> from xenolith import Client

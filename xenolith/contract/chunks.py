@@ -87,8 +87,8 @@ class ReceivedWeights:
 class WeightsReceiver:
     """Stages a stream of weights message by message; nothing is handed out before the checksum matches.
 
-    Example
-    -------
+    Examples
+    --------
     >>> receiver = WeightsReceiver()
     >>> for message in messages: receiver.add(message)      # doctest: +SKIP
     >>> weights = receiver.finish()                         # doctest: +SKIP

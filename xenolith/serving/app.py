@@ -126,8 +126,8 @@ async def running_server(
 ) -> AsyncIterator[RunningServer]:
     """Run a server inside this event loop, on a free port unless `settings` name one; drain it on leaving.
 
-    Example
-    -------
+    Examples
+    --------
     >>> async with running_server([OracleService()]) as running:        # doctest: +SKIP
     ...     client = AsyncClient.connect(oracle=running.address)
     """

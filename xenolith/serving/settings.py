@@ -48,8 +48,8 @@ _DEFAULT = "_default_"
 class StackVariable:
     """Marks a field that a variable of the whole stack stands in for, where its own is not set.
 
-    Example
-    -------
+    Examples
+    --------
     >>> cache: Annotated[str, StackVariable("XENOLITH_CACHE")] = "none"     # doctest: +SKIP
     """
 
