@@ -46,6 +46,13 @@ class ForwardSettings(AlgorithmSettings):
 
     noisings: int = Field(default=4, ge=1)
     """Times at which each sample is noised in a pass (K)."""
+    relaxed_targets: int = Field(default=0, ge=0)
+    """Most samples of a step that the oracle relaxes: the most stable ones that are unique and novel, learnt
+    from as further members of their groups. 0: none."""
+    relaxation_steps: int = Field(default=20, ge=1)
+    """Steps of their relaxation."""
+    relax_below: float = Field(default=1.0, gt=0.0)
+    """Energy above the hull, eV/atom, from which a sample is not worth relaxing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,20 @@ class Rewards:
     reasons: tuple[str, ...]
     """(B,) why the floor was given: a status, ``SUSPICIOUS_ENERGY``, or empty."""
 
+    def first(self, count: int) -> "Rewards":
+        """Give those of the first structures alone."""
+        terms = tuple(
+            TermValues(
+                name=term.name,
+                raw=term.raw[:count],
+                transformed=term.transformed[:count],
+                normalised=term.normalised[:count],
+            )
+            for term in self.terms
+        )
+        total, plain = self.total[:count], self.plain[:count]
+        return Rewards(total=total, plain=plain, terms=terms, reasons=self.reasons[:count])
+
 
 def compute_rewards(
     measured: Measurements,

@@ -52,6 +52,24 @@ class Measurements:
         """(B,) whether each structure was measured completely."""
         return np.array([status == "OK" for status in self.status], dtype=bool)
 
+    @classmethod
+    def concat(cls, parts: "Sequence[Measurements]") -> "Measurements":
+        """Append batches to one another; what is a duplicate of what stays inside each."""
+        names = dict.fromkeys(name for part in parts for name in part.values)
+        starts = np.cumsum([0, *(len(part) for part in parts)])
+        first = [
+            np.where(part.duplicate_of >= 0, part.duplicate_of + start, -1)
+            if part.duplicate_of is not None
+            else np.full(len(part), -1)
+            for part, start in zip(parts, starts, strict=False)
+        ]
+        return cls(
+            status=tuple(status for part in parts for status in part.status),
+            values={name: np.concatenate([part.column(name) for part in parts]) for name in names},
+            nearest_reference=tuple(id_ for part in parts for id_ in part.nearest_reference),
+            duplicate_of=np.concatenate(first).astype(np.int64),
+        )
+
     def with_column(self, name: str, values: FloatColumn) -> "Measurements":
         """Give the same with a further column."""
         return replace(self, values={**self.values, name: values})

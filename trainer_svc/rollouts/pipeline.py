@@ -12,6 +12,7 @@ from trainer_svc.algorithms import algorithm_named
 from trainer_svc.config.run_config import RunConfig
 from trainer_svc.rollouts.conditions import Conditions
 from trainer_svc.rollouts.draws import group_counts, member_seeds
+from trainer_svc.rollouts.relaxing import RelaxedTargets, Relaxing
 from trainer_svc.seeds import derive_seed
 from trainer_svc.services.policy_link import PolicyLink
 from trainer_svc.services.scoring import Scored, Scorer, components_of
@@ -38,13 +39,22 @@ class Collected:
     """Seconds until the last group was sampled."""
     score_s: float
     """Seconds from then until everything was scored."""
+    relaxed: RelaxedTargets | None = None
+    """Further members of the groups, where the algorithm asks for them."""
 
 
 class RolloutPipeline:
     """Samples and scores the groups of a step."""
 
     def __init__(
-        self, config: RunConfig, conditions: Conditions, link: PolicyLink, scorer: Scorer, *, warm: bool
+        self,
+        config: RunConfig,
+        conditions: Conditions,
+        link: PolicyLink,
+        scorer: Scorer,
+        *,
+        warm: bool,
+        relaxing: Relaxing | None = None,
     ) -> None:
         """Bind the pieces.
 
@@ -59,7 +69,10 @@ class RolloutPipeline:
         warm
             Score each group as soon as it is sampled, so that the step's own scoring finds it in the oracle's
             cache; pointless where the oracle has none.
+        relaxing
+            Makes relaxed targets; None: there are none.
         """
+        self._relaxing = relaxing
         self._config, self._conditions, self._warm = config, conditions, warm
         self._link, self._scorer = link, scorer
         self._components = components_of(config.reward)
@@ -79,13 +92,19 @@ class RolloutPipeline:
         samples = await self._sample_groups(step, emphasis)
         sampled = time.monotonic()
         scored = await self._scorer.score(samples.crystals, self._components)
+        scored_at = time.monotonic()
+        groups = np.repeat(np.arange(self._config.groups), self._config.group_size)
+        relaxed = None
+        if self._relaxing is not None:
+            relaxed = await self._relaxing.targets(samples, groups, scored.measured)
         return Collected(
             samples=samples,
-            groups=np.repeat(np.arange(self._config.groups), self._config.group_size),
+            groups=groups,
             conditions=tuple(filter(None, self._of_groups(step))),
             scored=scored,
             sample_s=sampled - began,
-            score_s=time.monotonic() - sampled,
+            score_s=scored_at - sampled,
+            relaxed=relaxed,
         )
 
     async def _sample_groups(self, step: int, emphasis: Emphasis) -> Samples:

@@ -18,8 +18,9 @@ from generator_svc.networks.lora import LoraConfig
 from trainer_svc.errors import SourceChangedError
 from trainer_svc.services.in_flight import in_flight
 from trainer_svc.services.remote import Generator
-from xenolith.client import Samples
+from xenolith.client import Encoded, Samples
 from xenolith.contract.chunks import ReceivedWeights
+from xenolith.crystal import CrystalBatch
 from xenolith.errors import FailedPreconditionError
 from xenolith.v1 import generator_pb2
 
@@ -118,6 +119,14 @@ class PolicyLink:
             return samples
 
         return Samples.concat(await in_flight([partial(part, request) for request in requests], at_once))
+
+    async def encode(self, crystals: CrystalBatch, *, return_embeddings: bool = False) -> Encoded:
+        """Give the latents of crystals; NaN for those that cannot be encoded."""
+        return await self._generator.encode(crystals, self._source.autoencoder_digest, return_embeddings)
+
+    async def decode(self, latents: NDArray[np.float32], num_atoms: NDArray[np.int32]) -> CrystalBatch:
+        """Give the crystals of (T, L) latents, finished as samples are."""
+        return await self._generator.decode(latents, num_atoms, self._source.autoencoder_digest)
 
     async def _restore(self, refusal: FailedPreconditionError) -> None:
         """Push our weights again: a restarted generator serves its bundle's own policy."""

@@ -9,13 +9,14 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from xenolith.client import Options, Samples, generator_calls, oracle_calls, weight_calls
+from xenolith.client import Encoded, Options, Samples, generator_calls, oracle_calls, weight_calls
 from xenolith.client.transport.calls import Answered, message_call
 from xenolith.client.transport.endpoint import Endpoint
 from xenolith.client.transport.replicas import replicas
 from xenolith.client.transport.retry import AWAY, DOUBTFUL, ENDING, RetryPolicy
 from xenolith.client.transport.service_async import AsyncService
 from xenolith.contract.chunks import ReceivedWeights
+from xenolith.crystal import CrystalBatch
 from xenolith.v1 import generator_pb2, oracle_pb2
 
 __all__ = ["Generator", "Oracle", "Services", "patience"]
@@ -37,6 +38,22 @@ class Generator(AsyncService):
     async def sample(self, request: generator_pb2.SampleRequest) -> Samples:
         """Sample; the result is in the order of the request."""
         return await self.call(generator_calls.sampling(request))
+
+    async def encode(
+        self, crystals: CrystalBatch, autoencoder_digest: str, return_embeddings: bool
+    ) -> Encoded:
+        """Give the latents of crystals, by this very autoencoder."""
+        call = generator_calls.encode(
+            crystals, return_embeddings=return_embeddings, expected_autoencoder_digest=autoencoder_digest
+        )
+        return await self.call(call)
+
+    async def decode(
+        self, latents: NDArray[np.float32], num_atoms: NDArray[np.int32], autoencoder_digest: str
+    ) -> CrystalBatch:
+        """Give the crystals of latents, finished as the generator does by default."""
+        call = generator_calls.decode(latents, num_atoms.tolist(), autoencoder_digest=autoencoder_digest)
+        return (await self.call(call)).crystals
 
     async def weights(self, policy_version: str = "") -> ReceivedWeights:
         """Read the weights of a version, verified; whichever is loaded by default."""

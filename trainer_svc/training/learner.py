@@ -24,12 +24,13 @@ from trainer_svc.config.run_config import RunConfig
 from trainer_svc.evaluation.chemistry import distinct_systems
 from trainer_svc.evaluation.headline import shares
 from trainer_svc.rewards import Rewards, TermValues, compute_rewards
-from trainer_svc.rewards.embedding_diversity import embedding_diversity
-from trainer_svc.rewards.measurements import EMBEDDING_DIVERSITY, STATUS_PREFIX
+from trainer_svc.rewards.measurements import STATUS_PREFIX, FloatColumn
 from trainer_svc.rollouts.experience import Experience
 from trainer_svc.rollouts.pipeline import Collected
+from trainer_svc.rollouts.relaxing import RelaxedTargets
 from trainer_svc.runs.checkpoints import LearnerWeights
 from trainer_svc.seeds import derive_seed
+from trainer_svc.training.members import Members, members_of
 from xenolith.headlines import headline
 from xenolith.v1 import trainer_pb2
 
@@ -47,6 +48,8 @@ class Learnt:
     """Of the policy gradient, by the policy that sampled; None where it is not estimated."""
     kept: NDArray[np.bool_]
     """(B,) which samples are learnt from as if they were data, now or again."""
+    relaxed: NDArray[np.bool_]
+    """(R,) which relaxed targets are learnt from."""
 
 
 class Learner:
@@ -132,21 +135,19 @@ class Learner:
         RatioError
             The generator did not sample with these weights.
         """
-        config, measured = self._config, collected.scored.measured
-        crystals = collected.samples.crystals
-        recalled = self.experience.recall(crystals, measured)
-        if (embeddings := collected.samples.embeddings) is not None:
-            recalled = recalled.with_column(EMBEDDING_DIVERSITY, embedding_diversity(embeddings))
-        rewards = compute_rewards(recalled, collected.groups, config.reward, crystals)
+        config, members = self._config, members_of(collected)
+        recalled = self.experience.recall(members.crystals, members.measured)
+        rewards = compute_rewards(recalled, members.groups, config.reward, members.crystals)
         believed = np.array([not reason for reason in rewards.reasons], dtype=bool)
         valued = Valued(
             rewards=rewards.total,
-            groups=collected.groups,
-            wanted=headline("msun").flags(measured) & believed,
+            groups=members.groups,
+            wanted=headline("msun").flags(members.measured) & believed,
         )
         advantages = self._kind.advantages(valued, config.optimizer, config.hold)
-        batch = _batch(collected, advantages, self.network.config.conditions)
-        variance = self._variance(batch, valued, step)
+        batch = _batch(collected, members, advantages, self.network.config.conditions)
+        drawn = slice(members.drawn)
+        variance = self._variance(batch, rewards.total[drawn], members.groups[drawn], step)
         if replayed := self.experience.replayed(step):
             batch = _with_replay(batch, replayed, config.replay.advantage)
         update = self._algorithm.update(
@@ -159,18 +160,30 @@ class Learner:
         if self.average is not None:
             follow(self.average, self.network, config.hold.decay_at(step))
         kept = self.experience.add(
-            crystals, measured, rewards.plain, valued.wanted, torch.from_numpy(collected.samples.latents)
+            collected.samples.crystals,
+            collected.scored.measured,
+            rewards.plain[drawn],
+            valued.wanted[drawn],
+            torch.from_numpy(collected.samples.latents),
         )
-        if self._kind.learns_as_data:
-            kept = kept | (advantages.values > 0.0)
-        return Learnt(rewards=rewards, advantages=advantages, update=update, variance=variance, kept=kept)
+        wanted = advantages.values > 0.0
+        return Learnt(
+            rewards=rewards.first(members.drawn),
+            advantages=advantages,
+            update=update,
+            variance=variance,
+            kept=kept | wanted[drawn] if self._kind.learns_as_data else kept,
+            relaxed=wanted[members.drawn :],
+        )
 
-    def _variance(self, batch: Batch, valued: Valued, step: int) -> GradientVariance | None:
+    def _variance(
+        self, batch: Batch, rewards: FloatColumn, groups: NDArray[np.int64], step: int
+    ) -> GradientVariance | None:
         seed = derive_seed(self._config.seed, "variance", step)
         return gradient_variance(
             lambda index: self._algorithm.score_gradient(batch, index, seed=derive_seed(seed, index)),
-            valued.rewards,
-            valued.groups,
+            rewards,
+            groups,
             samples=self._settings.variance_samples,
             seed=seed,
         )
@@ -186,11 +199,13 @@ def _with_replay(batch: Batch, replayed: list[Tensor], advantage: float) -> Batc
     )
 
 
-def _batch(collected: Collected, advantages: Advantages, learnt: ConditionsConfig | None) -> Batch:
+def _batch(
+    collected: Collected, members: Members, advantages: Advantages, learnt: ConditionsConfig | None
+) -> Batch:
     samples, conditions = collected.samples, None
     if collected.conditions and learnt is not None:
-        each = [collected.conditions[group] for group in collected.groups]
-        conditions = wanted_conditions(each, samples.crystals.num_atoms.tolist(), learnt)
+        each = [collected.conditions[group] for group in members.groups]
+        conditions = wanted_conditions(each, members.crystals.num_atoms.tolist(), learnt)
     path = None
     if samples.trajectory is not None:
         path = Path(
@@ -198,8 +213,8 @@ def _batch(collected: Collected, advantages: Advantages, learnt: ConditionsConfi
             old_log_probs=torch.from_numpy(samples.trajectory.old_log_probs),
         )
     return Batch(
-        latents=torch.from_numpy(samples.latents),
-        num_atoms=torch.from_numpy(samples.crystals.num_atoms.astype(np.int64)),
+        latents=members.latents,
+        num_atoms=torch.from_numpy(members.crystals.num_atoms.astype(np.int64)),
         advantages=torch.from_numpy(advantages.values.astype(np.float32)),
         conditions=conditions,
         path=path,
@@ -229,6 +244,8 @@ def step_event(step: int, collected: Collected, learnt: Learnt) -> trainer_pb2.S
     )
     valid = measured.column("valid") == 1.0
     event.metrics["chemical_systems"] = distinct_systems(collected.samples.crystals, valid)
+    if collected.relaxed is not None:
+        _tell_relaxed(event, collected.relaxed)
     if learnt.variance is not None:
         event.metrics["gradient_variance_with_groups"] = learnt.variance.grouped
         event.metrics["gradient_variance_without_groups"] = learnt.variance.ungrouped
@@ -249,6 +266,14 @@ def step_event(step: int, collected: Collected, learnt: Learnt) -> trainer_pb2.S
                 f"reward term {term.name!r}: its metric was measured for no structure; is its name right?"
             )
     return event
+
+
+def _tell_relaxed(event: trainer_pb2.StepEvent, relaxed: RelaxedTargets) -> None:
+    event.oracle_calls += relaxed.oracle_calls
+    event.cache_hits += relaxed.scored.cache_hits
+    event.metrics["relaxed_targets"] = len(relaxed.crystals)
+    event.timings["relax"] = relaxed.seconds
+    event.metrics["relaxed_targets_msun"] = float(headline("msun").flags(relaxed.scored.measured).mean())
 
 
 def _term_summary(term: TermValues) -> trainer_pb2.RewardTermSummary:

@@ -214,11 +214,15 @@ class Training:
         parts.candidates.add(step, crystals, measured)
         kept = np.flatnonzero(learnt.kept)
         parts.targets.add(step, "sampled", crystals.take(kept), measured.take(kept))
+        if (relaxed := collected.relaxed) is not None:
+            rows = np.flatnonzero(learnt.relaxed)
+            judged = relaxed.scored.measured.take(rows)
+            parts.targets.add(step, "relaxed", relaxed.crystals.take(rows), judged)
         state.step = step
         state.kl_weight = self._config.hold.next_kl_weight(weight, event.kl)
         state.policy_version = version_of(self._config.name, step, merged_state(parts.learner.policy))
         state.reward_means.append(event.reward_mean)
-        state.oracle_calls += event.samples
+        state.oracle_calls += event.oracle_calls
         state.systems.append(event.metrics["chemical_systems"] / event.samples)
         # A map of a message answers 0 for a name that it lacks.
         found = {"msun": round(event.metrics["msun"], 3)} if "msun" in event.metrics else {}

@@ -1,5 +1,7 @@
 """Check of a run's demands on its oracle, before the first step."""
 
+from trainer_svc.algorithms.forward import ForwardSettings
+from trainer_svc.algorithms.registry import algorithm_named
 from trainer_svc.config.run_config import RunConfig
 from trainer_svc.errors import ConfigError
 from trainer_svc.rewards import RewardSpec
@@ -8,7 +10,7 @@ from trainer_svc.services.scoring import components_of
 from xenolith.contract.columns import component_of_column
 from xenolith.v1 import oracle_pb2
 
-__all__ = ["check_offers", "properties_of"]
+__all__ = ["check_offers", "forward_settings", "properties_of"]
 
 _ON_THE_HULL = frozenset(
     {"e_above_hull", "formation_energy_per_atom", "committee_e_above_hull", "committee_spread"}
@@ -28,6 +30,26 @@ def properties_of(spec: RewardSpec) -> tuple[str, ...]:
     """Name the properties that a reward values."""
     columns = {column.partition(".") for term in spec.terms for column in columns_of(term)}
     return tuple(sorted(name for kind, _, name in columns if kind == "properties"))
+
+
+def forward_settings(config: RunConfig) -> ForwardSettings | None:
+    """Return the settings of an algorithm on the forward process; None of another one."""
+    settings = algorithm_named(config.algorithm).Settings.model_validate(config.algorithm_settings)
+    return settings if isinstance(settings, ForwardSettings) else None
+
+
+def _check_relaxation(config: RunConfig, oracle: oracle_pb2.OracleServiceDescribeResponse) -> None:
+    """Refuse relaxed targets of an oracle whose calculator cannot relax."""
+    settings, name = forward_settings(config), str(config.score_settings.get("calculator_id", ""))
+    if settings is None or not settings.relaxed_targets:
+        return
+    chosen = next((info for info in oracle.calculators if not name or info.id == name), None)
+    if chosen is None or not chosen.supports_relaxation:
+        which = "this oracle's calculator" if chosen is None else chosen.id
+        raise ConfigError(
+            f"algorithm_settings.relaxed_targets needs relaxations, which {which} does not offer; set it to"
+            " 0, or change the calculator"
+        )
 
 
 def _check_reference(config: RunConfig, oracle: oracle_pb2.OracleServiceDescribeResponse) -> None:
@@ -81,6 +103,7 @@ def check_offers(config: RunConfig, oracle: oracle_pb2.OracleServiceDescribeResp
             " the reward, or the oracle"
         )
     _check_reference(config, oracle)
+    _check_relaxation(config, oracle)
     relaxed = [
         term.metric
         for term in config.reward.terms

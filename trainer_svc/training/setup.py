@@ -11,6 +11,7 @@ from trainer_svc.rewards.measurements import EMBEDDING_DIVERSITY
 from trainer_svc.rollouts.conditions import Conditions
 from trainer_svc.rollouts.draws import AtomCountPrior
 from trainer_svc.rollouts.pipeline import RolloutPipeline
+from trainer_svc.rollouts.relaxing import Relaxing
 from trainer_svc.runs.board import Board
 from trainer_svc.runs.candidates import Candidates
 from trainer_svc.runs.checkpoints import Checkpoints, TrainingState
@@ -23,7 +24,7 @@ from trainer_svc.services.remote import Generator, Oracle
 from trainer_svc.services.scoring import Scorer, components_of
 from trainer_svc.training.earlier_runs import policy_of_run
 from trainer_svc.training.learner import Learner
-from trainer_svc.training.offers import check_offers, properties_of
+from trainer_svc.training.offers import check_offers, forward_settings, properties_of
 from xenolith.files import write_json
 from xenolith.serving import Worker
 from xenolith.v1 import generator_pb2, oracle_pb2
@@ -128,13 +129,26 @@ class Preparation:
             link=link,
             scorer=scorer,
             pipeline=RolloutPipeline(
-                self.config, Conditions.of(asked, prior, source), link, scorer, warm=cached
+                self.config,
+                Conditions.of(asked, prior, source),
+                link,
+                scorer,
+                warm=cached,
+                relaxing=self._relaxing(link, scorer),
             ),
             evaluator=Evaluator(Conditions.of(asked, judged_prior, source), link, scorer),
             candidates=candidates,
             targets=targets,
             board=Board(self.directory.tensorboard, state.step + 1),
         )
+
+    def _relaxing(self, link: PolicyLink, scorer: Scorer) -> Relaxing | None:
+        """Return what makes relaxed targets, where the algorithm asks for them."""
+        settings, reward = forward_settings(self.config), self.config.reward
+        if settings is None or not settings.relaxed_targets:
+            return None
+        components = components_of(reward)
+        return Relaxing(settings, link, scorer, components, embeddings=reward.needs_embeddings)
 
     def _check_source(self, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
         wanted = self.config.expected_bundle_digest or self.log.run.bundle_digest

@@ -37,13 +37,15 @@ class GeometryOracle(oracle_pb2_grpc.OracleServiceServicer):
         self.calls = 0
         self.unable: set[int] = set()
         """Components that it cannot measure."""
+        self.relaxes = True
+        """Whether it says that it can relax."""
         self.references: dict[str, set[str]] = {}
         """Formulas that each of its references knows, by id; of the first, which is its own, and others."""
 
     async def Describe(self, request: Any, context: Any) -> oracle_pb2.OracleServiceDescribeResponse:
         return oracle_pb2.OracleServiceDescribeResponse(
             service_version="1",
-            calculators=[oracle_pb2.CalculatorInfo(id=self.calculator)],
+            calculators=[oracle_pb2.CalculatorInfo(id=self.calculator, supports_relaxation=self.relaxes)],
             components=_COMPONENTS - self.unable,
             cache_backend="none",
             properties=[oracle_pb2.PropertyInfo(name="gap", unit="eV")],
