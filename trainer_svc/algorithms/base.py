@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from generator_svc.diffusion.sampler import SamplerSettings
@@ -37,6 +37,16 @@ class AlgorithmSettings(Model):
 
     variance_samples: int = Field(default=8, ge=0)
     """Samples of a step by which the variance of the gradient is estimated; 0: it is not."""
+    judge: str = ""
+    """Second calculator of the oracle, by its id, whose energies count for the best of a step."""
+    judge_best: int = Field(default=0, ge=0)
+    """Most structures of a step that it judges: the most stable ones that are unique and novel. 0: none."""
+
+    @model_validator(mode="after")
+    def _judge_named(self) -> Self:
+        if bool(self.judge) != bool(self.judge_best):
+            raise ValueError("judge, the id of a second calculator, and judge_best, how many, go together")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from trainer_svc.algorithms import algorithm_named
 from trainer_svc.config.run_config import RunConfig
+from trainer_svc.rewards.measurements import Measurements
 from trainer_svc.rollouts.conditions import Conditions
 from trainer_svc.rollouts.draws import group_counts, member_seeds
+from trainer_svc.rollouts.judging import Judged, Judging
 from trainer_svc.rollouts.relaxing import RelaxedTargets, Relaxing
 from trainer_svc.seeds import derive_seed
 from trainer_svc.services.policy_link import PolicyLink
 from trainer_svc.services.scoring import Scored, Scorer, components_of
 from xenolith.client import Samples
+from xenolith.crystal import CrystalBatch
 from xenolith.v1 import generator_pb2
 
 __all__ = ["Collected", "Emphasis", "RolloutPipeline"]
@@ -41,6 +44,8 @@ class Collected:
     """Seconds from then until everything was scored."""
     relaxed: RelaxedTargets | None = None
     """Further members of the groups, where the algorithm asks for them."""
+    judged: Judged | None = None
+    """What a second judge says of the best of all members."""
 
 
 class RolloutPipeline:
@@ -55,6 +60,7 @@ class RolloutPipeline:
         *,
         warm: bool,
         relaxing: Relaxing | None = None,
+        judging: Judging | None = None,
     ) -> None:
         """Bind the pieces.
 
@@ -71,8 +77,10 @@ class RolloutPipeline:
             cache; pointless where the oracle has none.
         relaxing
             Makes relaxed targets; None: there are none.
+        judging
+            Has the best judged once more; None: the oracle's scores stand.
         """
-        self._relaxing = relaxing
+        self._relaxing, self._judging = relaxing, judging
         self._config, self._conditions, self._warm = config, conditions, warm
         self._link, self._scorer = link, scorer
         self._components = components_of(config.reward)
@@ -97,6 +105,13 @@ class RolloutPipeline:
         relaxed = None
         if self._relaxing is not None:
             relaxed = await self._relaxing.targets(samples, groups, scored.measured)
+        judged = None
+        if self._judging is not None:
+            crystals, measured = samples.crystals, scored.measured
+            if relaxed is not None:
+                crystals = CrystalBatch.concat([crystals, relaxed.crystals])
+                measured = Measurements.concat([measured, relaxed.scored.measured])
+            judged = await self._judging.opinions(crystals, measured)
         return Collected(
             samples=samples,
             groups=groups,
@@ -105,6 +120,7 @@ class RolloutPipeline:
             sample_s=sampled - began,
             score_s=scored_at - sampled,
             relaxed=relaxed,
+            judged=judged,
         )
 
     async def _sample_groups(self, step: int, emphasis: Emphasis) -> Samples:

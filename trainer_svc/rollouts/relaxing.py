@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trainer_svc.algorithms.forward import ForwardSettings
 from trainer_svc.rewards.measurements import Measurements
+from trainer_svc.rollouts.best import best_rows
 from trainer_svc.services.policy_link import PolicyLink
 from trainer_svc.services.scoring import Scored, Scorer
 from xenolith.client import Samples
@@ -97,19 +98,3 @@ class Relaxing:
             oracle_calls=len(chosen) + len(sound),
             seconds=time.monotonic() - began,
         )
-
-
-def best_rows(measured: Measurements, count: int, below: float) -> NDArray[np.int64]:
-    """Choose the most stable of the samples that are valid, unique and novel: at most `count` rows, in order.
-
-    Parameters
-    ----------
-    below
-        Energy above the hull, eV/atom, from which a sample is too far away to be worth it.
-    """
-    energies = measured.column("e_above_hull")
-    good = np.all([measured.column(name) == 1.0 for name in ("valid", "unique", "novel")], axis=0)
-    with np.errstate(invalid="ignore"):
-        rows = np.flatnonzero(good & (energies < below))
-    ranked = rows[np.argsort(energies[rows], kind="stable")][:count]
-    return np.sort(ranked)

@@ -24,8 +24,9 @@ from trainer_svc.config.run_config import RunConfig
 from trainer_svc.evaluation.chemistry import distinct_systems
 from trainer_svc.evaluation.headline import shares
 from trainer_svc.rewards import Rewards, TermValues, compute_rewards
-from trainer_svc.rewards.measurements import STATUS_PREFIX, FloatColumn
+from trainer_svc.rewards.measurements import STATUS_PREFIX, FloatColumn, Measurements
 from trainer_svc.rollouts.experience import Experience
+from trainer_svc.rollouts.judging import Judged
 from trainer_svc.rollouts.pipeline import Collected
 from trainer_svc.rollouts.relaxing import RelaxedTargets
 from trainer_svc.runs.checkpoints import LearnerWeights
@@ -246,6 +247,8 @@ def step_event(step: int, collected: Collected, learnt: Learnt) -> trainer_pb2.S
     event.metrics["chemical_systems"] = distinct_systems(collected.samples.crystals, valid)
     if collected.relaxed is not None:
         _tell_relaxed(event, collected.relaxed)
+    if collected.judged is not None:
+        _tell_judged(event, collected, collected.judged)
     if learnt.variance is not None:
         event.metrics["gradient_variance_with_groups"] = learnt.variance.grouped
         event.metrics["gradient_variance_without_groups"] = learnt.variance.ungrouped
@@ -274,6 +277,15 @@ def _tell_relaxed(event: trainer_pb2.StepEvent, relaxed: RelaxedTargets) -> None
     event.metrics["relaxed_targets"] = len(relaxed.crystals)
     event.timings["relax"] = relaxed.seconds
     event.metrics["relaxed_targets_msun"] = float(headline("msun").flags(relaxed.scored.measured).mean())
+
+
+def _tell_judged(event: trainer_pb2.StepEvent, collected: Collected, judged: Judged) -> None:
+    event.oracle_calls += len(judged.rows)
+    parts = [collected.scored.measured]
+    if collected.relaxed is not None:
+        parts.append(collected.relaxed.scored.measured)
+    for name, value in judged.metrics(Measurements.concat(parts)).items():
+        event.metrics[name] = value
 
 
 def _term_summary(term: TermValues) -> trainer_pb2.RewardTermSummary:

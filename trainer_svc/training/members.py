@@ -23,6 +23,7 @@ class Members:
     """How many of them, the first, were sampled; the others are relaxed targets."""
     crystals: CrystalBatch
     measured: Measurements
+    """By the oracle; of the best by the second judge, where there is one."""
     groups: NDArray[np.int64]
     """(B,)."""
     latents: Tensor
@@ -41,6 +42,8 @@ def members_of(collected: Collected) -> Members:
         latents = np.concatenate([latents, relaxed.latents])
         if embeddings is not None and relaxed.embeddings is not None:
             embeddings = np.concatenate([embeddings, relaxed.embeddings])
+    if collected.judged is not None:
+        measured = collected.judged.applied(measured)
     if embeddings is not None:
         measured = measured.with_column(EMBEDDING_DIVERSITY, embedding_diversity(embeddings))
     return Members(

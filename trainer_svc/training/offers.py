@@ -1,5 +1,6 @@
 """Check of a run's demands on its oracle, before the first step."""
 
+from trainer_svc.algorithms.base import AlgorithmSettings
 from trainer_svc.algorithms.forward import ForwardSettings
 from trainer_svc.algorithms.registry import algorithm_named
 from trainer_svc.config.run_config import RunConfig
@@ -10,7 +11,7 @@ from trainer_svc.services.scoring import components_of
 from xenolith.contract.columns import component_of_column
 from xenolith.v1 import oracle_pb2
 
-__all__ = ["check_offers", "forward_settings", "properties_of"]
+__all__ = ["algorithm_settings", "check_offers", "properties_of"]
 
 _ON_THE_HULL = frozenset(
     {"e_above_hull", "formation_energy_per_atom", "committee_e_above_hull", "committee_spread"}
@@ -32,16 +33,15 @@ def properties_of(spec: RewardSpec) -> tuple[str, ...]:
     return tuple(sorted(name for kind, _, name in columns if kind == "properties"))
 
 
-def forward_settings(config: RunConfig) -> ForwardSettings | None:
-    """Return the settings of an algorithm on the forward process; None of another one."""
-    settings = algorithm_named(config.algorithm).Settings.model_validate(config.algorithm_settings)
-    return settings if isinstance(settings, ForwardSettings) else None
+def algorithm_settings(config: RunConfig) -> AlgorithmSettings:
+    """Return the settings of the run's algorithm."""
+    return algorithm_named(config.algorithm).Settings.model_validate(config.algorithm_settings)
 
 
 def _check_relaxation(config: RunConfig, oracle: oracle_pb2.OracleServiceDescribeResponse) -> None:
     """Refuse relaxed targets of an oracle whose calculator cannot relax."""
-    settings, name = forward_settings(config), str(config.score_settings.get("calculator_id", ""))
-    if settings is None or not settings.relaxed_targets:
+    settings, name = algorithm_settings(config), str(config.score_settings.get("calculator_id", ""))
+    if not isinstance(settings, ForwardSettings) or not settings.relaxed_targets:
         return
     chosen = next((info for info in oracle.calculators if not name or info.id == name), None)
     if chosen is None or not chosen.supports_relaxation:
@@ -115,10 +115,13 @@ def check_offers(config: RunConfig, oracle: oracle_pb2.OracleServiceDescribeResp
             " the reward"
         )
     auditors = {info.id for info in oracle.audit_calculators}
-    for name in config.evaluation.audit_calculator_ids:
+    asked = [("evaluation.audit_calculator_ids", name) for name in config.evaluation.audit_calculator_ids]
+    if judge := algorithm_settings(config).judge:
+        asked.append(("algorithm_settings.judge", judge))
+    for field, name in asked:
         if name not in auditors:
             known = ", ".join(sorted(auditors)) or "none"
             raise ConfigError(
-                f"evaluation.audit_calculator_ids names {name}, and the oracle's second calculators are "
-                f"{known}; start the oracle with --audit {name}"
+                f"{field} names {name}, and the oracle's second calculators are {known}; start the oracle"
+                f" with --audit {name}"
             )

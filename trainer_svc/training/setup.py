@@ -4,12 +4,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from trainer_svc.algorithms.forward import ForwardSettings
 from trainer_svc.config.run_config import RunConfig
 from trainer_svc.errors import ConfigError, SourceChangedError
 from trainer_svc.evaluation.evaluator import Evaluator
 from trainer_svc.rewards.measurements import EMBEDDING_DIVERSITY
 from trainer_svc.rollouts.conditions import Conditions
 from trainer_svc.rollouts.draws import AtomCountPrior
+from trainer_svc.rollouts.judging import Judging
 from trainer_svc.rollouts.pipeline import RolloutPipeline
 from trainer_svc.rollouts.relaxing import Relaxing
 from trainer_svc.runs.board import Board
@@ -24,7 +26,7 @@ from trainer_svc.services.remote import Generator, Oracle
 from trainer_svc.services.scoring import Scorer, components_of
 from trainer_svc.training.earlier_runs import policy_of_run
 from trainer_svc.training.learner import Learner
-from trainer_svc.training.offers import check_offers, forward_settings, properties_of
+from trainer_svc.training.offers import algorithm_settings, check_offers, properties_of
 from xenolith.files import write_json
 from xenolith.serving import Worker
 from xenolith.v1 import generator_pb2, oracle_pb2
@@ -135,6 +137,7 @@ class Preparation:
                 scorer,
                 warm=cached,
                 relaxing=self._relaxing(link, scorer),
+                judging=self._judging(scorer),
             ),
             evaluator=Evaluator(Conditions.of(asked, judged_prior, source), link, scorer),
             candidates=candidates,
@@ -144,11 +147,16 @@ class Preparation:
 
     def _relaxing(self, link: PolicyLink, scorer: Scorer) -> Relaxing | None:
         """Return what makes relaxed targets, where the algorithm asks for them."""
-        settings, reward = forward_settings(self.config), self.config.reward
-        if settings is None or not settings.relaxed_targets:
+        settings, reward = algorithm_settings(self.config), self.config.reward
+        if not isinstance(settings, ForwardSettings) or not settings.relaxed_targets:
             return None
         components = components_of(reward)
         return Relaxing(settings, link, scorer, components, embeddings=reward.needs_embeddings)
+
+    def _judging(self, scorer: Scorer) -> Judging | None:
+        """Return what has the best of a step judged, where that is asked for."""
+        settings = algorithm_settings(self.config)
+        return Judging(settings, scorer) if settings.judge_best else None
 
     def _check_source(self, source: generator_pb2.GeneratorServiceDescribeResponse) -> None:
         wanted = self.config.expected_bundle_digest or self.log.run.bundle_digest

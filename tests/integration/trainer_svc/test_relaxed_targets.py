@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from trainer_svc.rewards.measurements import Measurements
-from trainer_svc.rollouts.relaxing import best_rows
+from trainer_svc.rollouts.best import best_rows
 from xenolith.v1 import trainer_pb2 as pb
 
 

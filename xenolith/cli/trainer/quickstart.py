@@ -7,6 +7,7 @@ from xenolith.cli.oracle.auditors import auditor_environment
 from xenolith.cli.output import add_json, console
 from xenolith.cli.services import add_service_arguments, services
 from xenolith.cli.trainer.presets import preset
+from xenolith.cli.trainer.python_rewards import reward_environment
 from xenolith.cli.trainer.train import add_overrides, audit, config_from, finish
 from xenolith.client import Client, Run
 from xenolith.errors import AlreadyExistsError
@@ -35,7 +36,7 @@ def run(given: argparse.Namespace) -> int:
     """Start the run, or go on with it, and follow it to its report."""
     out = console(given.json)
     config = config_from(given, _preset(given.algorithm))
-    environment = auditor_environment(given, out)
+    environment = auditor_environment(given, out) | reward_environment(given)
     with services(given, "trainer", out, environment=environment) as client:
         audit(config, given, client)
         return finish(given, client, _started(client, config, out), out)

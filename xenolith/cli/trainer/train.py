@@ -9,6 +9,11 @@ from xenolith.cli.output import add_json, console, write_json
 from xenolith.cli.run_policies import policy_of_run
 from xenolith.cli.services import add_service_arguments, services
 from xenolith.cli.trainer.presets import preset, preset_names
+from xenolith.cli.trainer.python_rewards import (
+    is_python_reward,
+    python_reward_terms,
+    reward_environment,
+)
 from xenolith.cli.trainer.runs import ensure_succeeded, fetch, follow, outcome, summary
 from xenolith.client import Client, Run, run_config
 from xenolith.errors import InvalidArgumentError
@@ -70,7 +75,9 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--evaluate", type=int, metavar="N", help="samples of the evaluations before and after"
     )
-    group.add_argument("--reward", metavar="SPEC", help="shipped reward spec, or TOML file with [[terms]]")
+    group.add_argument(
+        "--reward", metavar="SPEC", help="shipped reward spec, TOML file with [[terms]], or Python file"
+    )
     add_auditors(group)
 
 
@@ -82,7 +89,7 @@ def run(given: argparse.Namespace) -> int:
             "--detach needs a trainer that stays: --trainer HOST:PORT, or 'xenolith up' first"
         )
     config = None if given.resume else config_from(given, _configured(given))
-    environment = auditor_environment(given, out)
+    environment = auditor_environment(given, out) | reward_environment(given)
     with services(given, "trainer", out, environment=environment) as client:
         if config is not None:
             audit(config, given, client)
@@ -164,12 +171,14 @@ def config_from(
 
 
 def reward_fields(reward: str) -> dict[str, Any]:
-    """Return the fields of ``RunConfig`` for a reward: the name of a shipped spec, or a TOML file.
+    """Return the fields of ``RunConfig`` for a reward: the name of a shipped spec, a TOML or a Python file.
 
-    A file is written as the shipped specs are: ``[[terms]]`` as in ``RewardTerm``, and beside them
-    ``invalid_reward``, ``suspicious_below``, ``combine``, ``[creativity]`` and ``[elements]``; ``name`` and
-    ``description`` are for people.
+    A Python file is as in `xenolith.cli.trainer.python_rewards`. A TOML file is written as the shipped specs
+    are: ``[[terms]]`` as in ``RewardTerm``, and beside them ``invalid_reward``, ``suspicious_below``,
+    ``combine``, ``[creativity]`` and ``[elements]``; ``name`` and ``description`` are for people.
     """
+    if is_python_reward(reward):
+        return {"reward_terms": python_reward_terms(Path(reward))}
     if not reward.endswith(".toml"):
         return {"reward_spec": reward}
     spec = read_toml(Path(reward))
