@@ -393,3 +393,84 @@ def test_mistakes_are_told_in_one_line(
     error = capsys.readouterr().err
     assert problem in error
     assert error.count("\n") == 1
+
+
+class SweepTrainer(Trainer):
+    """A trainer whose tuned policies are the better, the more creativity weighs."""
+
+    async def StartRun(self, request: Any, context: Any) -> Any:
+        if not request.validate_only:
+            return await super().StartRun(request, context)
+        config = trainer_pb2.RunConfig()
+        config.CopyFrom(request.config)
+        for name, weight in (("creativity", 0.7), ("near_hull", 2.0)):
+            config.reward_terms.add(name=name, metric=name, weight=weight)
+        return trainer_pb2.StartRunResponse(run=trainer_pb2.Run(name=config.name, config=config))
+
+    async def WatchRun(self, request: Any, context: Any) -> Any:
+        async for event in super().WatchRun(request, context):
+            yield event
+        run = self._run(request.name)
+        weights = {term.name: term.weight for term in run.config.reward_terms}
+        for evaluation, value in ((run.base, 0.1), (run.tuned, 0.2 + 0.2 * weights["creativity"])):
+            for name in ("novel", "metastable", "unique", "msun"):
+                getattr(evaluation, name).CopyFrom(
+                    trainer_pb2.Estimate(value=value, low=value - 0.01, high=value + 0.01)
+                )
+
+
+SWEEP = """
+name = "w"
+seeds = [3, 4]
+preset = "quickstart-grpo"
+[run]
+steps = 2
+[weights]
+creativity = [0.5, 1.0]
+near_hull = [1.0, 4.0]
+"""
+
+
+def test_a_sweep_runs_every_setting_with_every_seed_and_says_which_is_robust(
+    at: Any, tmp_path: Path, capsys: Any
+) -> None:
+    trainer = SweepTrainer()
+    address = at(trainer)
+    (tmp_path / "sweep.toml").write_text(SWEEP)
+    assert main(["sweep", "sweep.toml", "--list", "--trainer", address]) == 0
+    assert "w-03-seed4" in capsys.readouterr().out
+    assert not trainer.runs
+    assert main(["sweep", "sweep.toml", "--trainer", address]) == 0
+    assert len(trainer.runs) == 8
+    weights = {
+        (run.config.seed, *(term.weight for term in run.config.reward_terms)) for run in trainer.runs.values()
+    }
+    assert weights == {(s, c, n) for s in (3, 4) for c in (0.5, 1.0) for n in (1.0, 4.0)}
+    assert {(run.config.steps, run.config.algorithm) for run in trainer.runs.values()} == {(2, "grpo")}
+    document = json.loads((tmp_path / "sweeps" / "w" / "sweep.json").read_text())
+    assert document["robust"] == ["creativity 1, near_hull 1", "creativity 1, near_hull 4"]
+    assert "2 settings are robust" in document["conclusion"]
+    assert "2 settings are robust" in (tmp_path / "sweeps" / "w" / "sweep.html").read_text()
+    assert len(document["runs"]) == 8
+
+
+def test_a_sweep_goes_on_where_it_was_stopped(at: Any, tmp_path: Path) -> None:
+    trainer = SweepTrainer()
+    address = at(trainer)
+    (tmp_path / "sweep.toml").write_text(SWEEP)
+    assert main(["sweep", "sweep.toml", "--trainer", address]) == 0
+    trainer.runs["w-01-seed3"].state = trainer_pb2.RUN_STATE_STOPPED
+    del trainer.runs["w-03-seed4"]
+    assert main(["sweep", "sweep.toml", "--trainer", address]) == 0
+    assert trainer.resumed
+    assert {run.state for run in trainer.runs.values()} == {trainer_pb2.RUN_STATE_SUCCEEDED}
+    assert len(trainer.runs) == 8
+
+
+def test_a_sweep_of_a_term_that_the_reward_lacks_is_refused(at: Any, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "sweep.toml").write_text(SWEEP.replace("near_hull", "nearness"))
+    assert main(["sweep", "sweep.toml", "--trainer", at(SweepTrainer())]) == 1
+    assert "the reward's terms are creativity, near_hull" in capsys.readouterr().err
+    (tmp_path / "sweep.toml").write_text(SWEEP.replace("seeds", "seds"))
+    assert main(["sweep", "sweep.toml", "--trainer", at(SweepTrainer())]) == 1
+    assert "seds" in capsys.readouterr().err
