@@ -44,7 +44,7 @@ RUN chmod -R a+rX /sources
 
 # The SDK and its command line, without torch.
 FROM base AS client-packages
-RUN uv pip install --python /opt/venv --compile-bytecode -c constraints.txt -r pyproject.toml --extra cli
+RUN uv pip install --python /opt/venv --compile-bytecode -c constraints.txt -r pyproject.toml --extra cli --extra observability
 
 # What every service stands on.
 FROM client-packages AS torch

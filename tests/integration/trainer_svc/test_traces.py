@@ -1,26 +1,18 @@
 """One trace through trainer, generator and oracle, as OpenTelemetry records it."""
 
-from collections.abc import Iterator
-
-import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+import torch
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from generator_svc.cleanup.relax import OracleRelaxer
+from generator_svc.service.engine import Engine
+from generator_svc.service.servicer import GeneratorService
+from generator_svc.storage.bundle import load_bundle
+from tests.integration.trainer_svc.geometry_oracle import GeometryOracle
 from trainer_svc.service import TrainerService
-from xenolith.client import AsyncClient
-from xenolith.serving import running_server
-from xenolith.tracing import record_with
+from xenolith.client import AsyncClient, Client
+from xenolith.serving import running_server, threaded_server
 from xenolith.v1 import trainer_pb2 as pb
-
-
-@pytest.fixture
-def spans() -> Iterator[InMemorySpanExporter]:
-    exporter, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    record_with(provider.get_tracer("xenolith"))
-    yield exporter
-    record_with(None)
 
 
 def of(exporter: InMemorySpanExporter, name: str) -> list[ReadableSpan]:
@@ -77,3 +69,23 @@ def test_a_call_of_the_sdk_is_one_trace_through_all_services_that_work_for_it(la
     assert traces(served) == traces(roots)
     assert len({span.attributes["xenolith.request_id"] for span in served}) == 1
     assert {span.attributes["rpc.grpc.status_code"] for span in served} == {0}
+
+
+def test_the_oracle_s_clean_up_of_samples_belongs_to_the_call_that_asked_for_them(tiny_bundle, spans) -> None:
+    with threaded_server([GeometryOracle()]) as oracle:
+        relaxer = OracleRelaxer(oracle.address)
+        engine = Engine(load_bundle(tiny_bundle), torch.device("cpu"), relaxer)
+        with (
+            threaded_server([GeneratorService(engine)]) as generator,
+            Client.connect(generator=generator.address, run_id="mine") as x,
+        ):
+            x.generator.sample(n=2, relax_steps=3, steps=4)
+        relaxer.close()
+    served = [span for span in spans.get_finished_spans() if span.kind.name == "SERVER"]
+    assert [span.name.removeprefix("xenolith.v1.") for span in served] == [
+        "OracleService/Score",
+        "GeneratorService/Sample",
+    ]
+    assert len(traces(served)) == 1
+    assert len({span.attributes["xenolith.request_id"] for span in served}) == 1
+    assert {span.attributes["xenolith.run_id"] for span in served} == {"mine"}

@@ -108,6 +108,16 @@ def test_its_answers_are_kept_there(audited, judge, crystals):
         assert client.oracle.score([crystals["GaAs-zincblende"]], components=["stability"]).cache_hits == 1
 
 
+def test_what_it_is_asked_belongs_to_the_call_that_wants_the_audit(audited, crystals, spans):
+    with Client.connect(oracle=audited, run_id="mine") as client:
+        client.oracle.score([crystals[SALT]], **WITH_AUDIT)
+    judge, scorer = (span for span in spans.get_finished_spans() if span.kind.name == "SERVER")
+    assert judge.context.trace_id == scorer.context.trace_id
+    for name in ("xenolith.request_id", "xenolith.run_id"):
+        assert judge.attributes[name] == scorer.attributes[name]
+    assert judge.attributes["xenolith.run_id"] == "mine"
+
+
 def test_what_it_does_not_cover_fails_its_audit_alone(audited, crystals):
     with Client.connect(oracle=audited) as client:
         scores = client.oracle.score([crystals[SALT], YTTERBIUM], components=["validity", "audit"])
