@@ -57,7 +57,13 @@ async def _serve(settings: TrainerSettings, server: serving.ServingSettings) -> 
     # In the thread that computes: torch keeps the number per thread that asks.
     await worker.run(torch.set_num_threads, settings.threads)
     services = Services(generator=settings.generator, oracle=settings.oracle, options=_options(settings))
-    manager = RunManager(Path(settings.runs), services, worker, max_queued=settings.max_queued_runs)
+    manager = RunManager(
+        Path(settings.runs),
+        services,
+        worker,
+        max_queued=settings.max_queued_runs,
+        reserve_bytes=int(settings.disk_reserve_mb * 2**20),
+    )
     async with AsyncExitStack() as beside:
 
         async def on_start(_running: serving.RunningServer) -> None:

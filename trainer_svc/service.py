@@ -79,10 +79,11 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
     async def ResumeRun(
         self, request: trainer_pb2.ResumeRunRequest, context: Any
     ) -> trainer_pb2.ResumeRunResponse:
-        """Go on from the last checkpoint."""
+        """Go on from the last checkpoint, or an earlier one."""
         steps = request.steps if request.HasField("steps") else None
+        from_step = request.from_step if request.HasField("from_step") else None
         self._limits.check_steps(steps or 0, "steps")
-        return trainer_pb2.ResumeRunResponse(run=self._manager.resume(request.name, steps))
+        return trainer_pb2.ResumeRunResponse(run=self._manager.resume(request.name, steps, from_step))
 
     async def Evaluate(
         self, request: trainer_pb2.EvaluateRequest, context: Any

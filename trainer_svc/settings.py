@@ -32,6 +32,11 @@ class TrainerSettings(HopSettings):
     max_queued_runs: int = Field(
         32, ge=1, description="runs at work and waiting for their turn; more are refused"
     )
+    disk_reserve_mb: float = Field(
+        64.0,
+        ge=0,
+        description="MiB that a step leaves free on the disk of the runs; else the run fails before it",
+    )
     max_run_steps: int = Field(100_000, ge=1, description="most steps of a run")
     max_run_samples: int = Field(
         20_000, ge=1, description="most structures of a step, and of each policy in an evaluation"

@@ -2,12 +2,13 @@
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -15,11 +16,13 @@ from torch import Tensor, nn
 from generator_svc.networks.lora import adapter_state, load_adapter, merged_state
 from trainer_svc.errors import CheckpointError
 from trainer_svc.rollouts.experience import ExperienceState
-from xenolith.files import publish_directory, read_json, write_json
+from trainer_svc.runs.seals import check_files, read_sealed, replace_state, write_sealed
+from xenolith.files import publish_directory
 
 __all__ = ["Checkpoints", "LearnerWeights", "TrainingState"]
 
 _NAME = re.compile(r"step-(\d{6,})")
+_REMOVED = ".removed"
 
 
 class TrainingState(BaseModel):
@@ -109,7 +112,8 @@ class Checkpoints:
     ) -> Path:
         """Write a checkpoint and delete the oldest beyond the limit.
 
-        Step 0 stays, it is the base policy, and so does the one whose policy is the best so far.
+        Step 0 stays, it is the base policy. So does the best so far of each that is kept: the run can go back
+        to it.
         """
         final = self._path(state.step)
         temporary = self._root / f".{final.name}.tmp"
@@ -126,11 +130,12 @@ class Checkpoints:
         save_file(moments, temporary / "optimizer.safetensors")
         if latents:
             save_file(_contiguous(latents), temporary / "replay.safetensors")
-        write_json(temporary / "state.json", state.model_dump())
+        write_sealed(temporary, state.model_dump())
         # A step repeated after an interruption finds its own earlier checkpoint, equal bit for bit.
-        shutil.rmtree(final, ignore_errors=True)
+        if final.exists():
+            self._remove(state.step)
         publish_directory(temporary, final)
-        self._prune(state.chosen_step)
+        self._prune()
         return final
 
     def load(self, networks: LearnerWeights, step: int | None = None) -> TrainingState:
@@ -147,20 +152,19 @@ class Checkpoints:
         Raises
         ------
         CheckpointError
-            There is none, or it does not fit the network.
+            There is none, it is not as it was written, or it does not fit the network; says which earlier one
+            can be gone back to.
         """
         step = self._newest() if step is None else step
         self.restore(networks, step)
-        path = self._path(step) / "state.json"
-        try:
-            return TrainingState.model_validate(read_json(path))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"checkpoint {path} cannot be used: {error}") from error
+        with self._usable(step, files=False) as path:
+            return _state(path)
 
     def latents(self) -> dict[str, Tensor]:
         """Read the latents that the newest checkpoint keeps for replay."""
-        path = self._path(self._newest()) / "replay.safetensors"
-        return load_file(path) if path.exists() else {}
+        with self._usable(self._newest()) as folder:
+            path = folder / "replay.safetensors"
+            return load_file(path) if path.exists() else {}
 
     def restore(self, networks: LearnerWeights, step: int) -> None:
         """Restore networks and optimiser of a step in place, nothing else.
@@ -168,10 +172,9 @@ class Checkpoints:
         Raises
         ------
         CheckpointError
-            There is none, or it does not fit the network.
+            As `load`.
         """
-        path = self._path(step)
-        try:
+        with self._usable(step) as path:
             if adapter_state(networks.policy):
                 load_adapter(networks.policy, load_file(path / "adapter.safetensors"))
             else:
@@ -184,28 +187,51 @@ class Checkpoints:
                     network.load_state_dict(tensors)
             moments = load_file(path / "optimizer.safetensors")
             _restore_optimizer(networks.trained, networks.optimizer, moments)
-        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-            raise CheckpointError(f"checkpoint {path} cannot be used: {error}") from error
 
-    def clear_stop_reason(self) -> None:
-        """Let a run that stopped early go on."""
-        path = self._path(self._newest()) / "state.json"
-        state = TrainingState.model_validate(read_json(path))
-        write_json(path, state.model_copy(update={"stop_reason": ""}).model_dump())
+    def go_back(self, step: int) -> None:
+        """Forget the checkpoints after that of a step, which is checked before.
+
+        Raises
+        ------
+        CheckpointError
+            It is not kept, or not as it was written; nothing is forgotten.
+        """
+        self.expect(step)
+        with self._usable(step) as path:
+            _state(path)
+        for later in reversed([known for known in self.steps() if known > step]):
+            self._remove(later)
+
+    def expect(self, step: int) -> None:
+        """Raise `CheckpointError` if no checkpoint of this step is kept; names those that are."""
+        if step not in self.steps():
+            known = ", ".join(str(known) for known in self.steps())
+            raise CheckpointError(f"no checkpoint of step {step} is kept; there are: {known}")
+
+    def clear_stop_reason(self, step: int | None = None) -> None:
+        """Let a run that stopped early go on, from the newest checkpoint or that of a step."""
+        with self._usable(self._newest() if step is None else step, files=False) as path:
+            replace_state(path, _state(path).model_copy(update={"stop_reason": ""}).model_dump())
+
+    def next_size(self) -> int:
+        """Return about how many bytes the next checkpoint takes, by the newest one; 0 where there is none."""
+        newest = self.steps()[-1:]
+        size = sum(file.stat().st_size for step in newest for file in self._path(step).iterdir())
+        # That of the base has no state of AdamW yet, which is two numbers for each weight.
+        return 3 * size if newest == [0] else size
 
     def weights(self, step: int | None = None) -> tuple[int, dict[str, Tensor]]:
         """Read the weights of one checkpoint, the newest by default, with its step."""
         step = self._newest() if step is None else step
-        if step not in self.steps():
-            known = ", ".join(str(known) for known in self.steps())
-            raise CheckpointError(f"no checkpoint of step {step} is kept; there are: {known}")
-        return step, load_file(self._path(step) / "weights.safetensors")
+        self.expect(step)
+        with self._usable(step) as path:
+            return step, load_file(path / "weights.safetensors")
 
     def policy(self, step: int | None = None) -> tuple[int, dict[str, Tensor]]:
         """Read the weights of one checkpoint, by default those that the run has chosen, with their step."""
         if step is None:
-            newest = self._path(self._newest()) / "state.json"
-            step = TrainingState.model_validate(read_json(newest)).chosen_step
+            with self._usable(self._newest(), files=False) as newest:
+                step = _state(newest).chosen_step
         return self.weights(step)
 
     def _newest(self) -> int:
@@ -217,10 +243,72 @@ class Checkpoints:
     def _path(self, step: int) -> Path:
         return self._root / f"step-{step:06d}"
 
-    def _prune(self, chosen: int) -> None:
-        for step in [step for step in self.steps() if step > 0][: -self._keep]:
-            if step != chosen:
-                shutil.rmtree(self._path(step))
+    @contextmanager
+    def _usable(self, step: int, *, files: bool = True) -> Iterator[Path]:
+        """Give the folder of a checkpoint, its files checked; what is wrong with it is told with a way out.
+
+        Raises
+        ------
+        CheckpointError
+            It cannot be used.
+        """
+        path = self._path(step)
+        try:
+            if files:
+                check_files(path)
+            yield path
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; {self._way_out(step)}") from error
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+            raise CheckpointError(
+                f"checkpoint {path} cannot be used: {error}; {self._way_out(step)}"
+            ) from error
+
+    def _way_out(self, step: int) -> str:
+        run = self._root.parent.name
+        for earlier in reversed([known for known in self.steps() if known < step]):
+            with suppress(CheckpointError):
+                check_files(self._path(earlier))
+                _state(self._path(earlier))
+                return (
+                    f"the one of step {earlier} is whole: xenolith train --resume {run} --from-step {earlier}"
+                    f" goes on from there, and so does resume_run({run!r}, from_step={earlier})"
+                )
+        return "no earlier one is whole; start the run anew under another name"
+
+    def _prune(self) -> None:
+        after_base = [step for step in self.steps() if step > 0]
+        kept = set(after_base[-self._keep :])
+        for step in tuple(kept):
+            with suppress(CheckpointError):
+                kept.add(_state(self._path(step)).chosen_step)
+        for step in after_base:
+            if step not in kept:
+                self._remove(step)
+        for left_by_a_kill in self._root.glob(f".*{_REMOVED}"):
+            shutil.rmtree(left_by_a_kill)
+
+    def _remove(self, step: int) -> None:
+        # Out of sight first: a kill in between must not leave half of one for a whole one.
+        hidden = self._root / f".{self._path(step).name}{_REMOVED}"
+        shutil.rmtree(hidden, ignore_errors=True)
+        shutil.rmtree(self._path(step).rename(hidden))
+
+
+def _state(path: Path) -> TrainingState:
+    """Read the state in the folder of a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        It cannot be used.
+    """
+    document = read_sealed(path)
+    try:
+        return TrainingState.model_validate(document)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise CheckpointError(f"{path / 'state.json'} cannot be used: {problems}") from error
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

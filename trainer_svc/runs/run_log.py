@@ -112,6 +112,13 @@ class RunLog:
         self._run.steps_total = config.steps
         self.update(config=config)
 
+    def go_back(self, step: int) -> None:
+        """Take up an earlier step: what came after it is going to be repeated."""
+        for later in ("tuned", "last_step", "chosen_step"):
+            self._run.ClearField(later)
+        self.warn(f"going back from step {self._run.steps_done} to the checkpoint of step {step}")
+        self.update(steps_done=step)
+
     def save(self) -> None:
         """Write the record."""
         self._run.update_time.GetCurrentTime()

@@ -25,6 +25,7 @@ from trainer_svc.evaluation.evaluator import Evaluated, EvaluationPlan, to_proto
 from trainer_svc.report import write_report
 from trainer_svc.rollouts.pipeline import Collected
 from trainer_svc.runs.checkpoints import TrainingState
+from trainer_svc.runs.room import check_room
 from trainer_svc.runs.summary import run_summary
 from trainer_svc.runs.tables import structure_table, write_table
 from trainer_svc.runs.targets import read_targets
@@ -46,10 +47,18 @@ class StopRequested(Exception):  # noqa: N818  # no error: somebody asked for it
 
 
 class Training:
-    """Works on one run until it ends, fails or is stopped."""
+    """Works on one run until it ends, fails or is stopped.
 
-    def __init__(self, preparation: Preparation) -> None:
-        self._preparation = preparation
+    Parameters
+    ----------
+    preparation
+        Puts the run together.
+    reserve_bytes
+        What is to stay free on the disk beside the next checkpoint.
+    """
+
+    def __init__(self, preparation: Preparation, reserve_bytes: int = 0) -> None:
+        self._preparation, self._reserve = preparation, reserve_bytes
         self._directory, self._config = preparation.directory, preparation.config
         self._log, self._worker = preparation.log, preparation.worker
         self._checkpoints = preparation.checkpoints
@@ -95,6 +104,7 @@ class Training:
         while state.step < self._config.steps:
             if self._stop:
                 raise StopRequested
+            check_room(self._directory.path, self._checkpoints.next_size(), self._reserve)
             await self._choose(parts, due=bool(every) and state.step % every == 0)
             if parts.link.version != state.policy_version:
                 await self._publish(parts)

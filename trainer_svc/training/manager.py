@@ -43,7 +43,15 @@ _Stamp = tuple[int, int]
 class RunManager:
     """Keeps the runs below one directory."""
 
-    def __init__(self, root: Path, services: Services, worker: Worker, *, max_queued: int = 32) -> None:
+    def __init__(
+        self,
+        root: Path,
+        services: Services,
+        worker: Worker,
+        *,
+        max_queued: int = 32,
+        reserve_bytes: int = 0,
+    ) -> None:
         """Take over a directory; runs that an earlier process left at work become interrupted.
 
         Parameters
@@ -56,12 +64,14 @@ class RunManager:
             Thread for everything that computes.
         max_queued
             Runs at work and waiting for their turn; more are refused.
+        reserve_bytes
+            What a step has to leave free on the disk beside its checkpoint; else the run fails before it.
         """
         root.mkdir(parents=True, exist_ok=True)
         self.root, self.services, self.worker = root, services, worker
         # Two runs on one generator would keep replacing each other's policy.
         self.turn = asyncio.Lock()
-        self._most = max_queued
+        self._most, self._reserve = max_queued, reserve_bytes
         self._logs: dict[str, tuple[RunLog, _Stamp]] = {}
         self._locks: dict[str, RunLock] = {}
         self._trainings: dict[str, Training] = {}
@@ -162,23 +172,27 @@ class RunManager:
                 lock.release()
                 raise
 
-    def resume(self, name: str, steps: int | None) -> trainer_pb2.Run:
-        """Go on from the last checkpoint, to more steps if asked.
+    def resume(self, name: str, steps: int | None, from_step: int | None = None) -> trainer_pb2.Run:
+        """Go on from the last checkpoint, or that of `from_step`, to more steps if asked.
 
         Raises
         ------
         RunStateError
-            The run is finished, or more steps were asked for while it is at work.
+            The run is finished, or is at work and was asked for more steps or to go back.
         RunLockedError
             Another trainer works on it.
         OverloadedError
             The queue is full.
         ConfigError
             Fewer steps than are done.
+        CheckpointError
+            That of `from_step` is not kept.
         """
         if name in self._tasks:
-            if steps is not None:
-                raise RunStateError(f"run {name!r} is at work; stop it before giving it more steps")
+            if steps is not None or from_step is not None:
+                raise RunStateError(
+                    f"run {name!r} is at work; stop it before giving it more steps, or another to go on from"
+                )
             return self.log(name).run
         self._check_room()
         directory = self.directory(name)
@@ -187,11 +201,13 @@ class RunManager:
             # Read after the lock was taken: another trainer may have worked on it until then.
             run_log, config = self.log(name), directory.read_config()
             with _disk_errors(self.root):
+                if from_step is not None:
+                    Checkpoints(directory.checkpoints, keep=1_000).expect(from_step)
                 if steps is not None and steps != config.steps:
-                    config = self._extend(config, directory, run_log, steps)
-                elif run_log.run.state == trainer_pb2.RUN_STATE_SUCCEEDED:
+                    config = self._extend(config, directory, run_log, steps, from_step)
+                elif run_log.run.state == trainer_pb2.RUN_STATE_SUCCEEDED and from_step is None:
                     raise RunStateError(f"run {name!r} is finished; give a larger number of steps to go on")
-                return self._begin(config, directory, run_log, lock)
+                return self._begin(config, directory, run_log, lock, from_step)
         except BaseException:
             lock.release()
             raise
@@ -247,12 +263,17 @@ class RunManager:
         return RunLog(directory, run)
 
     def _begin(
-        self, config: RunConfig, directory: RunDirectory, run_log: RunLog, lock: RunLock
+        self,
+        config: RunConfig,
+        directory: RunDirectory,
+        run_log: RunLog,
+        lock: RunLock,
+        from_step: int | None = None,
     ) -> trainer_pb2.Run:
         """Give a run that is locked its place in the queue."""
         run_log.set_state(trainer_pb2.RUN_STATE_QUEUED)
         self._locks[config.name] = lock
-        task = asyncio.create_task(self._drive(config, run_log), name=f"run {config.name}")
+        task = asyncio.create_task(self._drive(config, run_log, from_step), name=f"run {config.name}")
         self._tasks[config.name] = task
         task.add_done_callback(lambda done: self._forget(directory, config.name, done))
         return run_log.run
@@ -269,7 +290,7 @@ class RunManager:
         self._logs[name] = self._logs[name][0], _stamp(directory)
         self._locks.pop(name).release()
 
-    async def _drive(self, config: RunConfig, run_log: RunLog) -> None:
+    async def _drive(self, config: RunConfig, run_log: RunLog, from_step: int | None) -> None:
         # The run outlives the call that started it.
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(run_id=config.name)
@@ -278,8 +299,9 @@ class RunManager:
         try:
             waiting = patience(_PATIENCE_S, on_wait=run_log.waiting, on_return=run_log.working)
             async with self.turn, self.services.connect(config.name, waiting) as services:
-                preparation = Preparation(self.directory(config.name), config, run_log, services, self.worker)
-                training = Training(preparation)
+                directory = self.directory(config.name)
+                preparation = Preparation(directory, config, run_log, services, self.worker, from_step)
+                training = Training(preparation, self._reserve)
                 self._trainings[config.name] = training
                 await training.run()
         except StopRequested:
@@ -306,12 +328,15 @@ class RunManager:
             self._trainings.pop(config.name, None)
             end_counting()
 
-    def _extend(self, config: RunConfig, directory: RunDirectory, run_log: RunLog, steps: int) -> RunConfig:
-        if steps <= run_log.run.steps_done:
-            raise RunStateError(f"run {config.name!r} has done {run_log.run.steps_done} steps; ask for more")
+    def _extend(
+        self, config: RunConfig, directory: RunDirectory, run_log: RunLog, steps: int, from_step: int | None
+    ) -> RunConfig:
+        done = run_log.run.steps_done if from_step is None else from_step
+        if steps <= done:
+            raise RunStateError(f"run {config.name!r} has done {done} steps; ask for more")
         longer = config.model_copy(update={"steps": steps})
         directory.write_config(longer)
-        Checkpoints(directory.checkpoints, keep=1_000).clear_stop_reason()
+        Checkpoints(directory.checkpoints, keep=1_000).clear_stop_reason(from_step)
         run_log.forget_tuned(config_to_proto(longer))
         return longer
 

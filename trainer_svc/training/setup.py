@@ -65,6 +65,8 @@ class Preparation:
         Generator and oracle.
     worker
         Thread for everything that computes.
+    from_step
+        Step whose checkpoint to go back to; None: the last one is restored.
     """
 
     def __init__(
@@ -74,10 +76,12 @@ class Preparation:
         log_: RunLog,
         services: tuple[Generator, Oracle],
         worker: Worker,
+        from_step: int | None = None,
     ) -> None:
         self.directory, self.config, self.log, self.worker = directory, config, log_, worker
         self.checkpoints = Checkpoints(directory.checkpoints, _KEPT_CHECKPOINTS)
         self._generator, self._oracle = services
+        self._from_step = from_step
 
     async def prepare(self) -> Parts:
         """Ask both services what they are, restore the last checkpoint, and put the run together.
@@ -88,7 +92,12 @@ class Preparation:
             The generator serves another bundle than the run began with.
         ConfigError
             A service does not offer what the configuration asks for.
+        CheckpointError
+            The checkpoint cannot be used.
         """
+        if self._from_step is not None:
+            await self.worker.run(self.checkpoints.go_back, self._from_step)
+            self.log.go_back(self._from_step)
         source = await self._generator.describe()
         measures = await self._oracle.describe()
         self._check_source(source)

@@ -78,9 +78,24 @@ def stop_run(name: str, *, timeout_s: float | None = None) -> Unary[Run]:
     return _run_call("StopRun", trainer_pb2.StopRunRequest(name=name), timeout_s)
 
 
-def resume_run(name: str, *, steps: int | None = None, timeout_s: float | None = None) -> Unary[Run]:
-    """Continue a run from its last checkpoint, with `steps` to another number of steps in all."""
-    return _run_call("ResumeRun", trainer_pb2.ResumeRunRequest(name=name, steps=steps), timeout_s)
+def resume_run(
+    name: str, *, steps: int | None = None, from_step: int | None = None, timeout_s: float | None = None
+) -> Unary[Run]:
+    """Continue a run from its last checkpoint.
+
+    Parameters
+    ----------
+    name
+        Of the run.
+    steps
+        Another number of steps in all; None: as planned.
+    from_step
+        Step whose checkpoint to go back to, such as one before a damaged one; None: the last one.
+    timeout_s
+        Seconds until the call fails.
+    """
+    request = trainer_pb2.ResumeRunRequest(name=name, steps=steps, from_step=from_step)
+    return _run_call("ResumeRun", request, timeout_s)
 
 
 def list_runs(

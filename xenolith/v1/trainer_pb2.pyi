@@ -748,12 +748,14 @@ class StopRunResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[Run, _Mapping]] = ...) -> None: ...
 
 class ResumeRunRequest(_message.Message):
-    __slots__ = ("name", "steps")
+    __slots__ = ("name", "steps", "from_step")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    FROM_STEP_FIELD_NUMBER: _ClassVar[int]
     name: str
     steps: int
-    def __init__(self, name: _Optional[str] = ..., steps: _Optional[int] = ...) -> None: ...
+    from_step: int
+    def __init__(self, name: _Optional[str] = ..., steps: _Optional[int] = ..., from_step: _Optional[int] = ...) -> None: ...
 
 class ResumeRunResponse(_message.Message):
     __slots__ = ("run",)

@@ -123,7 +123,8 @@ class TrainerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ResumeRun(self, request, context):
-        """Continues a run from its last checkpoint. It ends in the same weights as one that was never stopped.
+        """Continues a run from its last checkpoint, or from an earlier one. It ends in the same weights as one that was never
+        stopped.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,8 +52,12 @@ def files_end_at(size):
         signal.signal(signal.SIGXFSZ, handler)
 
 
+def checkpoint(runs, name, step):
+    return runs / name / "checkpoints" / f"step-{step:06d}"
+
+
 def weights(runs, name, step):
-    return load_file(runs / name / "checkpoints" / f"step-{step:06d}" / "weights.safetensors")
+    return load_file(checkpoint(runs, name, step) / "weights.safetensors")
 
 
 def test_a_run_at_work_is_refused_by_a_second_trainer(lab, small_run):
@@ -161,6 +165,105 @@ def test_a_full_disk_ends_in_a_failure_that_is_told_and_the_run_goes_on_once_the
     assert [int(json.loads(line)["sequence"]) for line in lines] == list(range(1, len(lines) + 1))
     whole, resumed = (weights(tmp_path / "runs", name, 4) for name in ("whole", "small"))
     assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_step_without_room_for_its_checkpoint_is_not_begun_and_the_run_goes_on_once_there_is_room(
+    lab, small_run
+):
+    async def scenario(lab):
+        small_run.evaluation.n = 0
+        await start(lab, small_run, steps=2)
+        await lab.watch("small")
+        lab.manager._reserve = 2**60
+        await lab.stub.ResumeRun(pb.ResumeRunRequest(name="small", steps=4))
+        failed = (await lab.watch("small"))[-1].state
+        assert failed.state == pb.RUN_STATE_FAILED
+        assert "MiB left, and a step needs about" in failed.message
+        assert "resume the run" in failed.message
+        assert (await state(lab.stub, "small")).steps_done == 2
+        lab.manager._reserve = 0
+        await lab.stub.ResumeRun(pb.ResumeRunRequest(name="small"))
+        assert (await lab.watch("small"))[-1].state.state == pb.RUN_STATE_SUCCEEDED
+
+    lab(scenario)
+
+
+def flip(path):
+    """Turn one bit in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("weights.safetensors", flip),
+        ("optimizer.safetensors", flip),
+        ("state.json", flip),
+        ("weights.safetensors", cut),
+        ("optimizer.safetensors", lambda path: path.unlink()),
+    ],
+)
+def test_a_damaged_checkpoint_is_not_learnt_from_and_the_run_goes_on_from_the_one_before(
+    lab, small_run, tmp_path, file, damage
+):
+    runs = tmp_path / "runs"
+
+    async def scenario(lab):
+        small_run.evaluation.n = 20
+        await start(lab, small_run, name="whole")
+        await lab.watch("whole")
+        await start(lab, small_run, steps=3)
+        await lab.watch("small")
+        damage(checkpoint(runs, "small", 3) / file)
+        longer = pb.ResumeRunRequest(name="small", steps=4)
+        if file == "state.json":
+            # What gives a run more steps reads it at once.
+            said = await refused(lab.stub.ResumeRun(longer), grpc.StatusCode.DATA_LOSS)
+        else:
+            await lab.stub.ResumeRun(longer)
+            failed = (await lab.watch("small"))[-1].state
+            assert failed.state == pb.RUN_STATE_FAILED
+            said = failed.message
+        assert f"step-000003/{file}" in said
+        assert "the one of step 2 is whole: xenolith train --resume small --from-step 2" in said
+        wrong = pb.ResumeRunRequest(name="small", from_step=7)
+        assert "there are: 0, 1, 2, 3" in await refused(lab.stub.ResumeRun(wrong), grpc.StatusCode.DATA_LOSS)
+        await lab.stub.ResumeRun(pb.ResumeRunRequest(name="small", from_step=2, steps=4))
+        events = await lab.watch("small")
+        assert events[-1].state.state == pb.RUN_STATE_SUCCEEDED, events[-1]
+        assert [event.warning for event in events if event.warning] == [
+            "going back from step 3 to the checkpoint of step 2"
+        ]
+        assert [event.step.step for event in events if event.HasField("step")] == [1, 2, 3, 3, 4]
+        ours, theirs = await state(lab.stub, "small"), await state(lab.stub, "whole")
+        assert ours.policy_version.split("/")[1:] == theirs.policy_version.split("/")[1:]
+        for field in ("msun", "valid", "unique"):
+            assert getattr(ours.tuned, field) == getattr(theirs.tuned, field)
+
+    lab(scenario)
+    for name in ("weights.safetensors", "optimizer.safetensors"):
+        ours, theirs = ((checkpoint(runs, run, 4) / name).read_bytes() for run in ("small", "whole"))
+        assert ours == theirs
+
+
+def test_a_finished_run_can_be_taken_up_again_from_an_earlier_step(lab, small_run, tmp_path):
+    async def scenario(lab):
+        small_run.evaluation.n = 0
+        await start(lab, small_run)
+        await lab.watch("small")
+        before = weights(tmp_path / "runs", "small", 4)
+        await lab.stub.ResumeRun(pb.ResumeRunRequest(name="small", from_step=2))
+        assert (await lab.watch("small"))[-1].state.state == pb.RUN_STATE_SUCCEEDED
+        again = weights(tmp_path / "runs", "small", 4)
+        assert all(np.array_equal(before[name], again[name]) for name in before)
+
+    lab(scenario)
 
 
 def test_a_queue_ends_and_a_run_in_it_can_be_stopped(lab, small_run):

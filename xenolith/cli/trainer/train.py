@@ -48,6 +48,12 @@ def add_parser(commands: Any) -> None:
         help="start from this configuration, which CONFIG.toml changes: that of the paper, or a quickstart's",
     )
     parser.add_argument("--resume", metavar="NAME", help="go on with a run instead of starting one")
+    parser.add_argument(
+        "--from-step",
+        type=int,
+        metavar="STEP",
+        help="with --resume: go back to the checkpoint of this step, such as one before a damaged one",
+    )
     parser.add_argument("--name", help="name of the run")
     parser.add_argument(
         "--detach", action="store_true", help="start and leave it to the trainer (needs --trainer)"
@@ -88,13 +94,15 @@ def run(given: argparse.Namespace) -> int:
         raise InvalidArgumentError(
             "--detach needs a trainer that stays: --trainer HOST:PORT, or 'xenolith up' first"
         )
+    if given.from_step is not None and not given.resume:
+        raise InvalidArgumentError("--from-step goes with --resume NAME")
     config = None if given.resume else config_from(given, _configured(given))
     environment = auditor_environment(given, out) | reward_environment(given)
     with services(given, "trainer", out, environment=environment) as client:
         if config is not None:
             audit(config, given, client)
         if given.resume:
-            started = client.trainer.resume_run(given.resume, steps=given.steps)
+            started = client.trainer.resume_run(given.resume, steps=given.steps, from_step=given.from_step)
         else:
             started = client.trainer.start_run(config)
         out.print(f"run {started.name}: {started.state.lower()}")

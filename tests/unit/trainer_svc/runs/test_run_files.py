@@ -94,6 +94,63 @@ def test_damaged_and_absent_checkpoints_are_named(tmp_path):
         checkpoints.weights(7)
 
 
+def test_a_checkpoint_from_before_there_were_digests_still_loads(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    layers, optimizer = network()
+    path = checkpoints.save(
+        LearnerWeights(trained=layers, optimizer=optimizer),
+        TrainingState(step=1, policy_version="1", stop_reason="enough"),
+    )
+    document = read_json(path / "state.json")
+    assert set(document.pop("files")) == {"weights.safetensors", "optimizer.safetensors"}
+    assert document.pop("digest")
+    write_json(path / "state.json", document)
+    assert checkpoints.load(LearnerWeights(trained=layers, optimizer=optimizer)).stop_reason == "enough"
+    checkpoints.clear_stop_reason()
+    assert checkpoints.load(LearnerWeights(trained=layers, optimizer=optimizer)).stop_reason == ""
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        ('"step": 1', '"step": 0'),
+        ('"digest"', '"eigest"'),
+        ('"files"', '"fines"'),
+        ('"policy_version": "1"', '"policy_version": "3"'),
+    ],
+)
+def test_a_changed_state_is_noticed_and_so_is_a_changed_seal(tmp_path, was, becomes):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    layers, optimizer = network()
+    both = LearnerWeights(trained=layers, optimizer=optimizer)
+    for step in (0, 1):
+        path = checkpoints.save(both, TrainingState(step=step, policy_version=str(step)))
+    text = (path / "state.json").read_text()
+    assert was in text
+    (path / "state.json").write_text(text.replace(was, becomes))
+    with pytest.raises(CheckpointError, match=r"step-000001/state\.json.*the one of step 0 is whole"):
+        checkpoints.load(both)
+    checkpoints.go_back(0)
+    assert checkpoints.steps() == [0]
+
+
+def test_the_best_policy_of_a_checkpoint_that_is_kept_is_kept_too(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    layers, optimizer = network()
+    found = [(1, 0.3), (5, 0.4)]
+    for step in range(6):
+        checkpoints.save(
+            LearnerWeights(trained=layers, optimizer=optimizer),
+            TrainingState(
+                step=step,
+                policy_version=str(step),
+                evaluations=[(at, msun) for at, msun in found if at <= step],
+            ),
+        )
+    # The run can go back to step 4, whose best policy was that of step 1.
+    assert checkpoints.steps() == [0, 1, 4, 5]
+
+
 def test_events_are_numbered_across_resumptions_and_torn_lines_are_cut(tmp_path):
     path = tmp_path / "events.jsonl"
     log = EventLog(path)
