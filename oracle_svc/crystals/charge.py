@@ -6,13 +6,15 @@ Source: Davies et al., J. Open Source Softw. 4, 1361 (2019).
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import product
 from math import gcd
+from operator import mul
 
 import numpy as np
 from numpy.typing import NDArray
-from pymatgen.core import Composition
-from smact.screening import smact_validity
+from smact import Element, metals
+from smact.screening import ICSD24FilterConfig, _get_icsd24_oxidation_dict, pauling_test
 
 from xenolith.elements import SYMBOLS
 
@@ -47,4 +49,40 @@ def charge_neutral(numbers: NDArray[np.integer]) -> bool | None:
 
 @lru_cache(maxsize=65_536)
 def _judge(formula: tuple[tuple[int, int], ...]) -> bool:
-    return bool(smact_validity(Composition({SYMBOLS[z]: count for z, count in formula})))
+    """As `smact.screening.smact_validity`, which reads what is known of an element for each composition."""
+    symbols = [SYMBOLS[z] for z, _ in formula]
+    if len(symbols) == 1 or all(symbol in metals for symbol in symbols):
+        return True
+    known = _oxidation_states()
+    if not all(symbol in known for symbol in symbols):
+        return False
+    counts = [count for _, count in formula]
+    electronegativities = [_electronegativity(symbol) for symbol in symbols]
+    return any(
+        sum(map(mul, states, counts)) == 0 and _ordered(states, electronegativities)
+        for states in product(*(known[symbol] for symbol in symbols))
+    )
+
+
+def _ordered(states: tuple[int, ...], electronegativities: list[float | None]) -> bool:
+    """Whether anions are more electronegative than cations; where that is unknown, they count as such."""
+    try:
+        return bool(pauling_test(states, electronegativities))
+    except TypeError:
+        return True
+
+
+@cache
+def _oxidation_states() -> dict[str, list[int]]:
+    """Common oxidation states by symbol, those that SMACT judges by if nothing else is asked of it."""
+    usual = ICSD24FilterConfig()
+    states: dict[str, list[int]] = _get_icsd24_oxidation_dict(
+        include_zero=usual.include_zero, consensus=usual.consensus, commonality=usual.commonality
+    )
+    return states
+
+
+@cache
+def _electronegativity(symbol: str) -> float | None:
+    value: float | None = Element(symbol).pauling_eneg
+    return value

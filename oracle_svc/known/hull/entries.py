@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import gcd
 
 import numpy as np
@@ -31,6 +32,12 @@ def composition_of(numbers: NDArray[np.integer]) -> Composition:
     return tuple(zip(elements.tolist(), (counts // factor).tolist(), strict=True))
 
 
+@lru_cache(maxsize=65_536)
+def _formula(composition: Composition) -> str:
+    # Of phases that many chemical systems share, it is asked for with each of their hulls.
+    return reduced_formula([z for z, count in composition for _ in range(count)])
+
+
 @dataclass(frozen=True, kw_only=True)
 class HullEntry:
     """A known phase."""
@@ -50,7 +57,7 @@ class HullEntry:
     @property
     def formula(self) -> str:
         """Reduced formula, such as `SrTiO3`."""
-        return reduced_formula([z for z, count in self.composition for _ in range(count)])
+        return _formula(self.composition)
 
     def fractions(self, system: System) -> NDArray[np.float64]:
         """Return the atomic fraction (d,) of each element of `system`."""
