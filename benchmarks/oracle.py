@@ -176,7 +176,7 @@ def _ratios(report: dict[str, Any], count: int) -> dict[str, Any]:
         if "mace" in report:
             found["warm_ratio"] = found["warm_ratio_mace"]
     if "callers" in report:
-        for name in ("cold", "warm"):
+        for name in ("cold", "mixed", "warm"):
             found[f"singles_ratio_{name}"] = report["callers"]["merged"][f"{name}_ratio"]
     if "replicas" in report:
         found["replica_scaling"] = report["replicas"]["replica_scaling"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import numpy as np
 
 from benchmarks.oracle_parts.inputs import perturbed
 from benchmarks.oracle_parts.served import redis_server, replica_at, request_of
@@ -24,7 +25,7 @@ BATCH = 64
 def callers(
     table: StructureTable, folder: Path, core: int | None, count: int, many: int, rounds: int
 ) -> dict[str, Any]:
-    """Structures per second of both, cold (nobody knows them) and warm, and of singles that are not merged.
+    """Structures per second of both, and of singles that are not merged, as nobody, some or all are known.
 
     Parameters
     ----------
@@ -36,37 +37,51 @@ def callers(
         Rounds of each, in turn; medians count.
     """
     found: dict[str, Any] = {"callers": many, "batch": BATCH, "structures": count}
-    # None of them is broken: what costs nothing would flatter whom it comes to.
-    fresh = [perturbed(table, count, 200 + number, malformed=0.0) for number in range(2 * rounds + 2)]
     for name, options in (("merged", []), ("unmerged", ["--merge-most", "1"])):
         with (
             redis_server(folder) as cache,
             replica_at(folder, cache, core, "--max-in-flight", str(2 * many), *options) as (address, _),
         ):
-            asyncio.run(_batches(address, fresh[-1]))  # libraries load on first use
-            asyncio.run(_singles(address, fresh[-2], many))
-            cold_batches, cold_singles, warm_batches, warm_singles, waits = [], [], [], [], []
-            for number in range(rounds):
-                one, other = fresh[2 * number], fresh[2 * number + 1]
-                cold_batches.append(asyncio.run(_batches(address, one)))
-                cold_singles.append(asyncio.run(_singles(address, other, many))[0])
-                for _ in range(3):
-                    warm_batches.append(asyncio.run(_batches(address, other)))
-                    rate, latencies = asyncio.run(_singles(address, one, many))
-                    warm_singles.append(rate)
-                    waits += latencies
-        waits.sort()
-        found[name] = {
-            "cold_batches_per_s": median(cold_batches),
-            "cold_singles_per_s": median(cold_singles),
-            "cold_ratio": median(b / a for a, b in zip(cold_batches, cold_singles, strict=True)),
-            "warm_batches_per_s": median(warm_batches),
-            "warm_singles_per_s": median(warm_singles),
-            "warm_ratio": median(b / a for a, b in zip(warm_batches, warm_singles, strict=True)),
-            "warm_single_p50_ms": 1e3 * waits[len(waits) // 2],
-            "warm_single_p99_ms": 1e3 * waits[int(0.99 * len(waits))],
-        }
+            found[name] = _rates(address, table, count, many, rounds)
     return found
+
+
+def _rates(address: str, table: StructureTable, count: int, many: int, rounds: int) -> dict[str, float]:
+    rates: dict[str, list[float]] = {}
+    waits: list[float] = []
+    # None of them is broken: what costs nothing would flatter whom it comes to.
+    fresh = (perturbed(table, count, seed, malformed=0.0) for seed in range(200, 10_000))
+    libraries = next(fresh)  # they load on first use
+    asyncio.run(_batches(address, libraries))
+    asyncio.run(_singles(address, libraries, many))
+    for _ in range(rounds):
+        known = next(fresh)
+        for kind, shares in (("cold", (0.0,)), ("mixed", (0.8,)), ("warm", (1.0,) * 3)):
+            for share in shares:
+                one, other = (_some_known(known, next(fresh), share) for _ in range(2))
+                by_batches = asyncio.run(_batches(address, one))
+                by_singles, latencies = asyncio.run(_singles(address, other, many))
+                rates.setdefault(f"{kind}_batches_per_s", []).append(by_batches)
+                rates.setdefault(f"{kind}_singles_per_s", []).append(by_singles)
+                rates.setdefault(f"{kind}_ratio", []).append(by_singles / by_batches)
+                waits += latencies if kind == "warm" else []
+            if kind == "cold":
+                known = other
+    waits.sort()
+    return {name: median(values) for name, values in rates.items()} | {
+        "warm_single_p50_ms": 1e3 * waits[len(waits) // 2],
+        "warm_single_p99_ms": 1e3 * waits[int(0.99 * len(waits))],
+    }
+
+
+def _some_known(known: CrystalBatch, fresh: CrystalBatch, share: float) -> CrystalBatch:
+    """Structures of which a share is known, spread evenly."""
+    count = round(share * len(fresh))
+    rows = np.linspace(0, len(fresh) - 1, count).round().astype(int) if count else np.zeros(0, dtype=int)
+    chosen = set(rows.tolist())
+    return CrystalBatch.from_crystals(
+        known[row] if row in chosen else fresh[row] for row in range(len(fresh))
+    )
 
 
 async def _batches(address: str, crystals: CrystalBatch) -> float:
