@@ -96,6 +96,8 @@ class RunLog:
         if self._run.state == trainer_pb2.RUN_STATE_WAITING:
             self._run.state, self._run.message = self._before_waiting, ""
             self.save()
+            back = trainer_pb2.RunStateChange(state=self._run.state, message="it is back; the run goes on")
+            self.events.append(trainer_pb2.WatchRunResponse(state=back))
 
     def update(self, **fields: object) -> None:
         """Set plain or message fields of the record and save."""

@@ -157,7 +157,7 @@ def patience(
     limit_s
         How long one absence may last, seconds.
     on_wait
-        Told once per absence, in words for the user.
+        Told when an absence begins and while it lasts, in words for the user.
     on_return
         Told once the service answers again.
     """

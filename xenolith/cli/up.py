@@ -30,6 +30,14 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of runs (default: runs)")
     parser.add_argument("--stack-dir", type=Path, default=default_folder(), help="folder of logs and cache")
     parser.add_argument("--cache", default="", help="cache of the oracle: sqlite:///FILE, redis://..., none")
+    parser.add_argument(
+        "--hang-s",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long a service may leave its health checks without an answer until it is ended and started"
+        " again (default: 60; 0: for ever)",
+    )
     add_calculator(parser)
     for name in SERVICES:
         parser.add_argument(f"--{name}-module", metavar="MODULE", help=f"run this instead of {name}_svc")
@@ -72,5 +80,6 @@ def _settings(given: argparse.Namespace, out: Any) -> StackSettings:
         modules={name: m for name in SERVICES if (m := getattr(given, f"{name}_module"))},
         addresses=elsewhere,
         prefer_default_ports=True,
+        hang_s=given.hang_s,
         environment=calculator_environment(given, out) if "oracle" in chosen else {},
     )

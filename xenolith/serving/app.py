@@ -217,7 +217,7 @@ def _options(settings: ServingSettings) -> list[tuple[str, int]]:
         # Two processes on one port would share the calls between them: the second is to fail instead.
         ("grpc.so_reuseport", 0),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", int(settings.min_ping_s * 1000)),
     ]
     if not settings.compression:
         # A few kilobytes can unpack to the largest message there may be, before anybody is asked for a token.

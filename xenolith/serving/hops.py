@@ -32,6 +32,13 @@ class HopSettings(ProcessSettings):
         None, description="its private key (PEM)"
     )
 
+    services_keepalive_s: float | None = Field(
+        None,
+        ge=0,
+        description="seconds without a word after which a service that it calls is asked for a sign of life;"
+        " 0: never; default: 30",
+    )
+
     def connection(self) -> dict[str, Any]:
         """Return the options of a client's connection, as `xenolith.client.Options` takes them.
 
@@ -48,6 +55,8 @@ class HopSettings(ProcessSettings):
         options = connection_of(files, named="services_")
         if self.services_token and not self.services_token_file:
             options["token"] = self.services_token.get_secret_value()
+        if self.services_keepalive_s is not None:
+            options["keepalive_s"] = self.services_keepalive_s
         return options
 
 

@@ -203,6 +203,12 @@ class ServingSettings(ProcessSettings):
         512, ge=1, description="calls at once that only wait or watch, and take no place of the others"
     )
     max_message_mb: int = Field(64, ge=4, description="largest message accepted, MiB")
+    min_ping_s: float = Field(
+        5.0,
+        gt=0,
+        description="shortest time between two signs of life that a caller may ask for; who asks more often"
+        " loses the connection",
+    )
     max_connection_age_s: float | None = Field(
         None,
         gt=0,

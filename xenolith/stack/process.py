@@ -15,6 +15,7 @@ from xenolith.errors import UnavailableError
 __all__ = ["ServiceProcess", "StackError"]
 
 _TAIL_LINES = 15
+_NO_ANSWER = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 
 
 class StackError(UnavailableError):
@@ -37,6 +38,8 @@ class ServiceProcess:
     """Python module that is run; empty: ``<name>_svc``."""
     started: float = field(default=0.0, init=False)
     """When it was last started, on the monotonic clock."""
+    answered: bool = field(default=False, init=False)
+    """Whether it has answered a health check since then."""
     _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False, repr=False)
 
     @property
@@ -53,7 +56,7 @@ class ServiceProcess:
         """Start it; returns at once."""
         command = [sys.executable, "-m", self.module or f"{self.name}_svc", "--port", str(self.port)]
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.started = time.monotonic()
+        self.started, self.answered = time.monotonic(), False
         with self.log.open("ab") as output:
             # A session of its own: Ctrl-C in the terminal reaches this process alone, which then stops the
             # services in order; and a service's own children can be signalled together with it.
@@ -72,6 +75,17 @@ class ServiceProcess:
 
     def is_serving(self) -> bool:
         """Whether it answers a health check with SERVING."""
+        serves = self._health() == "SERVING"
+        self.answered |= serves
+        return serves
+
+    def answers(self) -> bool:
+        """Whether it answers a health check, whatever it says."""
+        answers = not self._health().startswith(_NO_ANSWER)
+        self.answered |= answers
+        return answers
+
+    def _health(self) -> str:
         from xenolith.serving.healthcheck import (
             check,
         )  # needs what services need; the rest of the stack does not
@@ -80,8 +94,7 @@ class ServiceProcess:
             Path(file) if (file := self.environment.get(f"XENOLITH_TLS_{name}")) else None
             for name in ("CA", "CERT", "KEY")
         )
-        answer = check(self.address, timeout_s=2.0, authority=authority, certificate=certificate, key=key)
-        return answer == "SERVING"
+        return check(self.address, timeout_s=2.0, authority=authority, certificate=certificate, key=key)
 
     def wait_serving(self, timeout_s: float) -> None:
         """Return once it serves.
@@ -114,6 +127,13 @@ class ServiceProcess:
             self._process.kill()
             self._process.wait()
         finally:
+            self.kill_children()
+
+    def kill(self) -> None:
+        """End it at once, also where it hears nothing any more, and whatever it has started."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
             self.kill_children()
 
     def kill_children(self) -> None:

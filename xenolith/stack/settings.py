@@ -41,6 +41,8 @@ class StackSettings:
     """Write that record while the stack serves."""
     startup_s: float = 300.0
     """Seconds that a service gets until it serves: the first start of a fresh installation compiles much."""
+    hang_s: float = 60.0
+    """Seconds of missed health checks after which a service is ended and started again; 0: never."""
     grace_s: float = 15.0
     """Seconds that calls in flight get when the stack stops."""
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from xenolith.client.transport.connection import connection_from_environment
 from xenolith.contract.ports import DEFAULT_PORTS
 from xenolith.errors import InvalidArgumentError
 from xenolith.optional import MissingExtraError
+from xenolith.stack.hanging import HealthWatch
 from xenolith.stack.ports import choose_ports
 from xenolith.stack.process import ServiceProcess
 from xenolith.stack.settings import SERVICES, StackSettings
@@ -35,8 +36,8 @@ _LONGEST_PAUSE_S = 10.0
 class Stack:
     """The services of `settings` as child processes, for the length of a ``with`` block.
 
-    A service that dies is started again on the same port, so that a run goes on; one that keeps dying is
-    given up after some attempts, and said so.
+    A service that dies or hangs is started again on the same port, so that a run goes on. One that keeps on
+    doing so is given up, and said so.
 
     Parameters
     ----------
@@ -169,10 +170,17 @@ class Stack:
 
     def _watch(self) -> None:
         restarts = dict.fromkeys(self.processes, 0)
+        settings = self.settings
+        health = {name: HealthWatch(settings.hang_s, settings.startup_s) for name in self.processes}
         while not self._stopping.wait(_POLL_S):
             for name, process in self.processes.items():
-                if process.exit_status() is None or restarts[name] > _MOST_RESTARTS:
+                if restarts[name] > _MOST_RESTARTS:
                     continue
+                if process.exit_status() is None:
+                    if not health[name].hangs(process):
+                        continue
+                    self._on_event(f"the {name} does not answer its health checks and is ended")
+                    process.kill()
                 lived = time.monotonic() - process.started
                 restarts[name] = 1 if lived > _STABLE_S else restarts[name] + 1
                 self._restart(process, restarts[name])

@@ -1,6 +1,7 @@
 """Kill -9 any of the three processes in mid-run: the run goes on, to the weights of one never disturbed."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -46,6 +47,12 @@ class Process:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
+    def pause(self):
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._process.send_signal(signal.SIGCONT)
+
     def close(self):
         self.kill()
         self._log.close()
@@ -67,7 +74,7 @@ def stack(tiny_bundle, tmp_path):
         oracle = process("oracle", str(Path(__file__).with_name("geometry_oracle.py")))
         trainer = process(
             "trainer", "-m", "trainer_svc", "--generator", generator.address, "--oracle", oracle.address,
-            "--runs", str(tmp_path / "runs"), "--threads", "1",
+            "--runs", str(tmp_path / "runs"), "--threads", "1", "--services-keepalive-s", "6",
         )  # fmt: skip
         for started in (generator, oracle, trainer):
             started.wait_until_serving()
@@ -100,8 +107,24 @@ def ended(run):
     return run.state in {pb.RUN_STATE_SUCCEEDED, pb.RUN_STATE_FAILED, pb.RUN_STATE_STOPPED}
 
 
-def weights(runs, name, step):
-    return load_file(runs / name / "checkpoints" / f"step-{step:06d}" / "weights.safetensors")
+def tensors(runs, name, step, what="weights"):
+    return load_file(runs / name / "checkpoints" / f"step-{step:06d}" / f"{what}.safetensors")
+
+
+def expect_as_if_undisturbed(client, config, runs):
+    """Make the run of a configuration again, undisturbed, and expect the same to the last bit."""
+    undisturbed = pb.RunConfig()
+    undisturbed.CopyFrom(config)
+    undisturbed.name = "undisturbed"
+    client.call("StartRun", pb.StartRunRequest(config=undisturbed))
+    theirs = client.until("undisturbed", ended)
+    assert theirs.state == pb.RUN_STATE_SUCCEEDED
+    for what in ("weights", "optimizer"):
+        ours, whole = (tensors(runs, name, config.steps, what) for name in (config.name, "undisturbed"))
+        assert all(np.array_equal(ours[name], whole[name]) for name in whole)
+    ours = client.call("GetRun", pb.GetRunRequest(name=config.name)).run
+    assert ours.policy_version.split("/")[1:] == theirs.policy_version.split("/")[1:]
+    assert ours.tuned.msun == theirs.tuned.msun
 
 
 @pytest.mark.timeout(300)
@@ -120,11 +143,49 @@ def test_a_run_survives_the_death_of_every_service(stack, small_run, tmp_path):
     assert run.state == pb.RUN_STATE_SUCCEEDED, run.message
     assert run.steps_done == 12
 
-    undisturbed = pb.RunConfig()
-    undisturbed.CopyFrom(small_run)
-    undisturbed.name = "undisturbed"
-    client.call("StartRun", pb.StartRunRequest(config=undisturbed))
-    assert client.until("undisturbed", ended).state == pb.RUN_STATE_SUCCEEDED
-    ours, theirs = weights(tmp_path / "runs", "small", 12), weights(tmp_path / "runs", "undisturbed", 12)
-    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+    expect_as_if_undisturbed(client, small_run, tmp_path / "runs")
     assert "waiting for the" in (tmp_path / "runs" / "small" / "events.jsonl").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_ten_kills_at_random_change_nothing(stack, small_run, tmp_path):
+    client, chance = Watcher(stack["trainer"]), random.Random(11)  # noqa: S311  # no secret
+    small_run.steps = 24
+    client.call("StartRun", pb.StartRunRequest(config=small_run))
+    for number in range(10):
+        victim = chance.choice(sorted(stack))
+        client.until("small", lambda run, done=1 + 2 * number: run.steps_done >= done)
+        time.sleep(chance.uniform(0.0, 0.5))
+        stack[victim].kill()
+        stack[victim].start()
+        stack[victim].wait_until_serving()
+        if victim == "trainer":
+            client.call("ResumeRun", pb.ResumeRunRequest(name="small"))
+    run = client.until("small", ended)
+    assert run.state == pb.RUN_STATE_SUCCEEDED, run.message
+    expect_as_if_undisturbed(client, small_run, tmp_path / "runs")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("victim", ["generator", "oracle"])
+def test_a_run_says_that_it_waits_for_a_service_that_hangs_and_goes_on_when_it_is_back(
+    stack, small_run, tmp_path, victim
+):
+    client = Watcher(stack["trainer"])
+    small_run.steps = 8
+    client.call("StartRun", pb.StartRunRequest(config=small_run))
+    client.until("small", lambda run: run.steps_done >= 2)
+    stack[victim].pause()
+    waiting = client.until("small", lambda run: run.state == pb.RUN_STATE_WAITING)
+    assert waiting.message.startswith(f"waiting for the {victim}")
+    client.until("small", lambda run: " since " in run.message)
+    stack[victim].go_on()
+    run = client.until("small", ended)
+    assert run.state == pb.RUN_STATE_SUCCEEDED, run.message
+    told = (tmp_path / "runs" / "small" / "events.jsonl").read_text()
+    assert f"waiting for the {victim} since " in told
+    assert "it is back; the run goes on" in told
+    assert f"waiting for the {victim} since " in (tmp_path / "trainer.log").read_text()
+    expect_as_if_undisturbed(client, small_run, tmp_path / "runs")

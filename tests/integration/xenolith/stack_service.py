@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import sys
+import time
 from typing import Any
 
 from xenolith import serving
@@ -19,5 +20,6 @@ class Oracle(oracle_pb2_grpc.OracleServiceServicer):
 if __name__ == "__main__":
     if os.environ.get("STACK_TEST_FAILS"):
         sys.exit("no model to be found, says the service")
+    time.sleep(float(os.environ.get("STACK_TEST_SLEEPS", "0")))
     parser = serving.add_arguments(argparse.ArgumentParser("stack_service"))
     asyncio.run(serving.serve([Oracle()], serving.settings_from(parser.parse_args()), name="oracle"))

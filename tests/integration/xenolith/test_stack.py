@@ -90,6 +90,33 @@ def test_a_killed_service_is_started_again_at_the_same_address(tmp_path: Path) -
     assert "the oracle ended with status -9; starting it again" in told
 
 
+def test_a_service_that_hangs_is_ended_and_started_again(tmp_path: Path) -> None:
+    told: list[str] = []
+    with Stack(settings(tmp_path, hang_s=3), on_event=told.append) as stack, stack.client() as client:
+        first = stack.processes["oracle"].pid
+        assert first is not None
+        client.oracle.describe()
+        # It lives, its port takes connections, and nothing answers there.
+        os.kill(first, signal.SIGSTOP)
+        eventually(lambda: stack.processes["oracle"].pid != first)
+        client.oracle.wait_ready(PATIENCE_S)
+        assert client.oracle.describe().service_version == str(stack.processes["oracle"].pid)
+        assert is_gone(first)
+    assert "the oracle does not answer its health checks and is ended" in told
+
+
+def test_a_service_that_only_takes_long_to_start_is_not_taken_to_hang(tmp_path: Path) -> None:
+    told: list[str] = []
+    slow = settings(tmp_path, hang_s=0.3, environment={"STACK_TEST_SLEEPS": "4"})
+    with Stack(slow, on_event=told.append) as stack:
+        pid = stack.processes["oracle"].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: stack.processes["oracle"].pid != pid)
+        stack.processes["oracle"].wait_serving(PATIENCE_S)
+    assert not [line for line in told if "health checks" in line]
+
+
 def test_a_service_that_does_not_start_says_why(tmp_path: Path) -> None:
     failing = settings(tmp_path, environment={"STACK_TEST_FAILS": "1"})
     with pytest.raises(StackError, match="no model to be found") as caught, Stack(failing):

@@ -34,6 +34,7 @@ DOUBTFUL: tuple[type[XenolithError], ...] = (DataLossError, InternalError, Unkno
 """A process that dies in mid-call can look like this. So does a fault that stays, which is not waited for."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _GROWTH = 0.2, 5.0, 2.5
+_TELL_AGAIN_S, _TELL_GROWTH = 10.0, 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class RetryPolicy:
     advice: str = ""
     """What to do about a service that stays away; empty: its own error is reported as it is."""
     on_wait: Callable[[str], None] = lambda _: None
-    """Told once per absence, in words for the user."""
+    """Told when an absence begins, and again while it lasts, ever more rarely; in words for the user."""
     on_return: Callable[[], None] = lambda: None
     """Told once the service answers again."""
 
@@ -91,6 +92,7 @@ class Absence:
     def _begin(self) -> None:
         self._since: float | None = None
         self._told, self._doubtful, self._pause = False, 0, self._policy.first_pause_s
+        self._tell_after = 0.0
 
     def pause_after(self, error: XenolithError) -> float:
         """Return the seconds to wait before the next attempt.
@@ -113,11 +115,14 @@ class Absence:
         now = time.monotonic()
         self._since = now if self._since is None else self._since
         self._doubtful += isinstance(error, policy.doubtful)
-        self._give_up(error, now - self._since)
-        if not self._told:
+        waited = now - self._since
+        self._give_up(error, waited)
+        if waited >= self._tell_after:
+            since = f" since {waited:.0f} s" if self._told else ""
             self._told = True
+            self._tell_after = max(_TELL_AGAIN_S, _TELL_GROWTH * self._tell_after)
             policy.on_wait(
-                f"waiting for the {self._service}: {_fault(error)}; the work goes on once it is back"
+                f"waiting for the {self._service}{since}: {_fault(error)}; the work goes on once it is back"
             )
         # Not exactly the same pause for all callers, or they would all come back at once.
         pause = self._pause * random.uniform(0.8, 1.2)  # noqa: S311  # no secret

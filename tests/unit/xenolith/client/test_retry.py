@@ -77,6 +77,21 @@ def test_an_absence_is_waited_for_and_told_once(call):
     assert heard == ["waiting for the oracle: nobody there; the work goes on once it is back", "back"]
 
 
+def test_an_absence_that_lasts_is_told_again_with_how_long_it_has_lasted(monkeypatch):
+    heard, now = [], [1000.0]
+    monkeypatch.setattr("xenolith.client.transport.retry.time.monotonic", lambda: now[0])
+    absence = Absence(unattended(3600.0, on_wait=heard.append), "oracle")
+    for now[0] in (1000.0, 1005.0, 1012.0, 1030.0, 1061.0, 1300.0, 1400.0):
+        absence.pause_after(UnavailableError("nobody there"))
+    since = [line.split(":")[0] for line in heard]
+    assert since == [
+        f"waiting for the oracle{text}" for text in ("", " since 12 s", " since 61 s", " since 400 s")
+    ]
+    absence.over()
+    absence.pause_after(UnavailableError("gone again"))
+    assert heard[-1].startswith("waiting for the oracle: gone again")
+
+
 def test_an_absence_beyond_the_limit_says_what_to_do(call):
     with pytest.raises(UnavailableError, match="away for 0 s; start it again, then resume"):
         call(outcomes(UnavailableError("nobody there")), unattended(0.01))
