@@ -89,7 +89,7 @@ class WorkerPool:
         Raises
         ------
         WorkerError
-            A worker ended before it was ready; its standard error says why.
+            A worker ended before it was ready; what it printed is in the log.
         """
         slots = [self._idle.get() for _ in range(self.size)]
         workers: list[WorkerProcess | None] = [

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
+
+import structlog
 
 from oracle_svc.codec import decode
 from oracle_svc.environments.interpreter import Interpreter
@@ -23,7 +26,9 @@ __all__ = [
     "WorkerTimeoutError",
 ]
 
+log = structlog.get_logger(__name__)
 _POLL_S = 0.05
+_LONGEST_LINE = 2000
 _STOP_GRACE_S = 1.0
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -71,8 +76,10 @@ class WorkerProcess:
                 [interpreter.python, "-m", "oracle_svc.pools.worker", str(theirs.fileno()), handler],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
                 env=interpreter.environment(**dict.fromkeys(_THREAD_VARIABLES, str(threads))),
             )
+        threading.Thread(target=_log_lines, args=(process,), name="worker lines", daemon=True).start()
         return cls(process=process, link=Connection(ours.detach()))
 
     def alive(self) -> bool:
@@ -136,3 +143,14 @@ class WorkerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=2.0)
         return f"the worker process ended (exit code {self.process.returncode})"
+
+
+def _log_lines(process: subprocess.Popen[bytes]) -> None:
+    """Log what a worker and its libraries print, its last words among them, as lines of this service."""
+    if process.stderr is None:
+        return
+    with process.stderr as lines:
+        # Read in any case: a worker whose pipe is full would stand still.
+        for line in iter(lambda: lines.readline(_LONGEST_LINE), b""):
+            if text := line.decode(errors="replace").strip():
+                log.info("worker wrote", pid=process.pid, text=text)

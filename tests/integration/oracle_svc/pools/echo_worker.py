@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,9 @@ Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
 def build(prefix: str = "") -> Handler:
     def handle(request: dict[str, Any]) -> dict[str, Any]:
+        if request.get("say"):
+            print(request["say"], flush=True)  # noqa: T201  # as a library's banner
+            sys.stderr.write("and more\n" * 50_000)
         if request.get("die"):
             os.kill(os.getpid(), signal.SIGKILL)
         if request.get("hang"):

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import structlog
 
 from oracle_svc.pools.worker_pool import (
     PoolClosedError,
@@ -46,6 +47,18 @@ def test_many_threads_share_few_workers(pool):
     assert [answer["echo"] for answer in answers] == [f">{i}" for i in range(60)]
     assert {answer["pid"] for answer in answers} <= set(pool.pids())
     assert len(pool.pids()) == 2
+
+
+def test_what_a_worker_prints_is_logged_and_never_stops_it(pool):
+    with structlog.testing.capture_logs() as lines:
+        answer = pool.call({"say": "a banner", "text": "on"}, time_limit_s=30)
+        until = time.monotonic() + 30
+        while len(lines) < 50_001 and time.monotonic() < until:
+            time.sleep(0.05)
+    assert answer["echo"] == ">on"
+    said = {"event": "worker wrote", "log_level": "info", "pid": answer["pid"]}
+    assert lines[:2] == [said | {"text": "a banner"}, said | {"text": "and more"}]
+    assert len(lines) == 50_001
 
 
 def test_an_exception_is_an_answer(pool):
