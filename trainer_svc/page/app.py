@@ -1,7 +1,7 @@
 """Addresses of the page, and what each gives."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from importlib import resources
 from typing import Any
 from urllib.parse import parse_qs
@@ -279,7 +279,7 @@ def _run_json(run_log: Any) -> bytes:
     return to_json(run_document(run_log))
 
 
-async def _stream(events: AsyncIterator[trainer_pb2.WatchRunResponse]) -> AsyncIterator[bytes]:
+async def _stream(events: AsyncGenerator[trainer_pb2.WatchRunResponse, None]) -> AsyncIterator[bytes]:
     """Events of a run as a browser's EventSource reads them; ``end`` comes last, once the run has ended."""
     ends = asyncio.get_running_loop().time() + _STREAM_S
     coming: asyncio.Future[trainer_pb2.WatchRunResponse | None] | None = None
@@ -299,6 +299,8 @@ async def _stream(events: AsyncIterator[trainer_pb2.WatchRunResponse]) -> AsyncI
     finally:
         if coming is not None:
             coming.cancel()
+            await asyncio.wait({coming})
+        await events.aclose()
 
 
 async def _next(events: AsyncIterator[trainer_pb2.WatchRunResponse]) -> trainer_pb2.WatchRunResponse | None:

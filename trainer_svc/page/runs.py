@@ -4,8 +4,10 @@ import asyncio
 import json
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
+from trainer_svc.errors import NoSuchRunError
 from trainer_svc.runs.directory import RunDirectory
 from trainer_svc.runs.events import last_steps
 from trainer_svc.runs.run_log import ACTIVE, RunLog
@@ -47,7 +49,7 @@ class Runs:
 
     async def rows(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """Return the rows of these runs, those left out that are gone."""
-        return [_row(await self._there(self._manager.run, name)) for name in names]
+        return [_row(run) for run in await self._there(self._records, names)]
 
     async def record(self, name: str) -> trainer_pb2.Run:
         """Record of a run; of one that cannot be read, what is wrong with it."""
@@ -64,6 +66,13 @@ class Runs:
     async def directory(self, name: str) -> RunDirectory:
         """Directory of an existing run."""
         return await self._there(self._manager.directory, name)
+
+    def _records(self, names: Sequence[str]) -> list[trainer_pb2.Run]:
+        records = []
+        for name in names:
+            with suppress(NoSuchRunError):
+                records.append(self._manager.run(name))
+        return records
 
     async def _there(self, function: Callable[..., T], *args: object) -> T:
         async def call() -> T:

@@ -1,7 +1,7 @@
 """Events of a run for whoever watches it, past ones first, then as they come."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from trainer_svc.runs.run_log import RunLog
 from xenolith.v1 import trainer_pb2
@@ -9,7 +9,7 @@ from xenolith.v1 import trainer_pb2
 __all__ = ["watch"]
 
 
-async def watch(run_log: RunLog, after: int) -> AsyncIterator[trainer_pb2.WatchRunResponse]:
+async def watch(run_log: RunLog, after: int) -> AsyncGenerator[trainer_pb2.WatchRunResponse, None]:
     """Yield the events with a larger sequence number than `after`, until the run ends; on any event loop."""
     loop, news = asyncio.get_running_loop(), asyncio.Event()
 

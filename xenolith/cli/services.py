@@ -108,6 +108,7 @@ def services(
         runs=given.runs,
         home=given.stack_dir,
         announced=False,
+        page=True,
         cache=given.cache,
         addresses=addresses,
         environment=dict(environment or {}),

@@ -81,5 +81,6 @@ def _settings(given: argparse.Namespace, out: Any) -> StackSettings:
         addresses=elsewhere,
         prefer_default_ports=True,
         hang_s=given.hang_s,
+        page=True,
         environment=calculator_environment(given, out) if "oracle" in chosen else {},
     )

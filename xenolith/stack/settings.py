@@ -37,6 +37,8 @@ class StackSettings:
     """Services that already run elsewhere: the trainer calls these instead of embedded ones."""
     prefer_default_ports: bool = False
     """Take the usual ports where they are free; else any free ones."""
+    page: bool = False
+    """Have the trainer serve its live page on this machine."""
     announced: bool = True
     """Write that record while the stack serves."""
     startup_s: float = 300.0

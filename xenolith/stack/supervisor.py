@@ -11,7 +11,7 @@ from typing import Any, Self
 from xenolith.client import Client
 from xenolith.client.local_stack import StackRecord
 from xenolith.client.transport.connection import connection_from_environment
-from xenolith.contract.ports import DEFAULT_PORTS
+from xenolith.contract.ports import DEFAULT_PORTS, PAGE_PORT
 from xenolith.errors import InvalidArgumentError
 from xenolith.optional import MissingExtraError
 from xenolith.stack.hanging import HealthWatch
@@ -26,7 +26,7 @@ _POLL_S = 0.5
 _LIBRARIES = {
     "generator": ("torch", "safetensors", "grpc_reflection"),
     "oracle": ("torch", "chgnet", "grpc_reflection"),
-    "trainer": ("torch", "plotly", "grpc_reflection"),
+    "trainer": ("torch", "plotly", "starlette", "uvicorn", "grpc_reflection"),
 }
 _STABLE_S = 20.0
 _MOST_RESTARTS = 8
@@ -64,7 +64,8 @@ class Stack:
         names = tuple(name for name in SERVICES if name in settings.services)
         further = _further_generators(settings)
         self._order = (*SERVICES, *further)
-        ports = choose_ports(preferred, (*names, *further))
+        ports = choose_ports({"page": PAGE_PORT, **(preferred or {})}, (*names, *further, *_page(settings)))
+        self._page_port = ports.pop("page", None)
         self.addresses = {**settings.addresses, **{name: f"127.0.0.1:{ports[name]}" for name in names}}
         if further:
             each = (f"127.0.0.1:{ports[name]}" for name in ("generator", *further))
@@ -86,6 +87,8 @@ class Stack:
             for process in self.processes.values():
                 process.wait_serving(max(1.0, end - time.monotonic()))
                 self._on_event(f"{process.name} serves at {process.address}")
+            if self.page:
+                self._on_event(f"watch runs at {self.page}")
         except BaseException:
             self.stop()
             raise
@@ -103,6 +106,14 @@ class Stack:
             process.terminate()
             process.join(self.settings.grace_s + 10)
 
+    @property
+    def page(self) -> str | None:
+        """Address of the trainer's live page, None where there is none."""
+        if self._page_port is None:
+            return None
+        scheme = "https" if self._environment().get("XENOLITH_TLS_CERT") else "http"
+        return f"{scheme}://127.0.0.1:{self._page_port}/"
+
     def client(self, **options: Any) -> Client:
         """Return a client for all services of the stack; `options` are those of `xenolith.client.Options`."""
         return Client.connect(**{**self.addresses, **connection_from_environment(), **options})
@@ -115,11 +126,14 @@ class Stack:
         self.stop()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return addresses, process ids and log files, by name of service."""
-        return {
+        """Return addresses, process ids and log files, by name of service, with the trainer's page."""
+        document: dict[str, Any] = {
             name: {"address": p.address, "pid": p.pid, "log": str(p.log)}
             for name, p in self.processes.items()
         }
+        if self.page:
+            document["trainer"]["page"] = self.page
+        return document
 
     @property
     def _record(self) -> StackRecord:
@@ -141,6 +155,8 @@ class Stack:
         if first.isdecimal() and int(first):
             # One port cannot serve all of them: each takes the next one.
             environment["XENOLITH_METRICS_PORT"] = str(int(first) + self._order.index(name))
+        if name == "trainer" and self._page_port is not None:
+            environment["XENOLITH_TRAINER_PAGE_PORT"] = str(self._page_port)
         return ServiceProcess(name=name, port=port, log=log, environment=environment, module=module)
 
     def _environment(self) -> dict[str, str]:
@@ -210,6 +226,13 @@ def _further_generators(settings: StackSettings) -> tuple[str, ...]:
     if {**os.environ, **settings.environment}.get("XENOLITH_TLS_CERT"):
         raise InvalidArgumentError("several generators cannot have TLS here: leave generators at 1")
     return tuple(f"generator-{number}" for number in range(2, settings.generators + 1))
+
+
+def _page(settings: StackSettings) -> tuple[str, ...]:
+    """Return the name under which a port is chosen for the page, if one is served and has no port yet."""
+    served = settings.page and "trainer" in settings.services and "trainer" not in settings.modules
+    chosen = {**os.environ, **settings.environment}.get("XENOLITH_TRAINER_PAGE_PORT")
+    return ("page",) if served and not chosen else ()
 
 
 def _check_installed(settings: StackSettings) -> None:

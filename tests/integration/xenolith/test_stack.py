@@ -61,6 +61,21 @@ def test_starts_serves_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert "stopped" in log
 
 
+def test_the_trainer_alone_is_given_a_port_for_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = StackSettings(home=tmp_path / "stack", services=("oracle", "trainer"), page=True)
+    stack = Stack(given)
+    port = stack.processes["trainer"].environment["XENOLITH_TRAINER_PAGE_PORT"]
+    assert stack.page == f"http://127.0.0.1:{port}/" == stack.to_dict()["trainer"]["page"]
+    assert port not in {address.rpartition(":")[2] for address in stack.addresses.values()}
+    assert "XENOLITH_TRAINER_PAGE_PORT" not in stack.processes["oracle"].environment
+    monkeypatch.setenv("XENOLITH_TRAINER_PAGE_PORT", "1")
+    assert Stack(given).page is None, "the user has chosen one"
+    monkeypatch.delenv("XENOLITH_TRAINER_PAGE_PORT")
+    assert Stack(StackSettings(home=tmp_path / "stack", services=("oracle",), page=True)).page is None
+
+
 def test_a_token_and_a_port_of_metrics_are_for_all_services(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

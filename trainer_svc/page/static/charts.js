@@ -43,7 +43,7 @@ function frameOf(place, { xRange, yRange, xLabel, yLabel, height, log }) {
     svg.append(s("line", { class: "grid-line", x1: MARGIN.left, x2: width - MARGIN.right, y1: y(tick), y2: y(tick) }));
     svg.append(s("text", { class: "tick", x: MARGIN.left - 8, y: y(tick) + 4, "text-anchor": "end" }, compact(tick)));
   }
-  for (const tick of niceTicks(...xRange, inner.width / 80)) {
+  for (const tick of niceTicks(...xRange, inner.width / 55)) {
     svg.append(s("line", { class: "axis", x1: x(tick), x2: x(tick), y1: bottom, y2: bottom + 5 }));
     svg.append(s("text", { class: "tick", x: x(tick), y: bottom + 18, "text-anchor": "middle" }, compact(tick)));
   }

@@ -69,8 +69,8 @@ export class CrystalView {
       return (Math.min(...along) + Math.max(...along)) / 2;
     });
     this.place = (point) => [point[0] - middle[0], point[1] - middle[1], point[2] - middle[2]];
-    const largest = Math.max(...Object.values(drawing.elements).map((element) => element.radius));
-    this.reach = Math.max(...points.map((point) => Math.hypot(...this.place(point)))) + largest;
+    this.largest = Math.max(...Object.values(drawing.elements).map((element) => element.radius));
+    this.reach = Math.max(...points.map((point) => Math.hypot(...this.place(point)))) + this.largest;
     canvas.view = this;
     canvas.tabIndex = 0;
     canvas.setAttribute("role", "img");
@@ -158,11 +158,11 @@ export class CrystalView {
     for (const [i, j] of drawing.bonds) parts.push({ depth: Math.min(atoms[i].point[2], atoms[j].point[2]) - 1e-3, bond: [atoms[i], atoms[j]] });
     for (const edge of drawing.edges) {
       const [a, b] = edge.map((end) => this.project(end));
-      // In pieces, each of which is before or behind an atom by itself.
+      // In pieces, each of which is before or behind an atom by itself; those inside of a ball are behind it.
       const along = (share) => a.map((value, axis) => value + share * (b[axis] - value));
       for (let piece = 0; piece < PIECES; piece += 1) {
         const [from, to] = [along(piece / PIECES), along((piece + 1) / PIECES)];
-        parts.push({ depth: (from[2] + to[2]) / 2, edge: [from, to] });
+        parts.push({ depth: (from[2] + to[2]) / 2 - this.largest, edge: [from, to] });
       }
     }
     parts.sort((a, b) => a.depth - b.depth);

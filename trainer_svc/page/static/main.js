@@ -186,7 +186,8 @@ class RunView {
   drawCards() {
     const { base, tuned, headlines = [] } = this.run;
     const recent = this.steps.slice(-5);
-    this.cards.replaceChildren(...headlines.map(({ name, label, words }) => {
+    // The most demanding share first, as in the report.
+    this.cards.replaceChildren(...headlines.toReversed().map(({ name, label, words }) => {
       const trained = recent.map((step) => step.metrics[name]).filter((value) => value !== undefined && value !== null);
       const now = tuned?.[name] ?? (trained.length ? trained.reduce((sum, value) => sum + value, 0) / trained.length : base?.[name]);
       if (now === undefined || now === null) return "";

@@ -202,7 +202,7 @@ export class Structures {
   }
 
   head() {
-    return h("div", { class: "row head", "aria-hidden": "true" }, ["", "formula", "to hull, eV/atom", "to known, Å", "atoms", "step", "nearest known"].map((name) => h("span", {}, name)));
+    return h("div", { class: "row head", "aria-hidden": "true" }, [["", ""], ["formula", ""], ["to hull", ", eV/atom"], ["to known", ", Å"], ["atoms", ""], ["step", ""], ["nearest known", ""]].map(([name, unit]) => h("span", {}, name, h("small", {}, unit))));
   }
 
   cells(row) {
