@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 _LONGEST_NAME = 4096
 """Bytes of all that calls of a common batch must have in common; more is a rare request, scored by itself."""
+_MOST_NAMES = 64
+"""Components and properties that such calls may name."""
 _LONGEST_WAIT_S = 0.25
 """Seconds after which a call goes though a batch is at work: one may hold the calculator for long."""
 
@@ -106,6 +108,10 @@ class Merger:
             and counts[0] <= self._settings.max_atoms
             and not request.HasField("known")
             and not settings.HasField("relax")
+            # What may be long is not compared, and not on the event loop.
+            and not settings.HasField("calculator_settings")
+            and len(request.components) + len(settings.properties) <= _MOST_NAMES
+            and not settings.audit_calculator_ids
             and settings.sameness.metric != oracle_pb2.SAMENESS_METRIC_STRUCTURE_MATCHER
             and oracle_pb2.COMPONENT_AUDIT not in request.components
         )

@@ -6,37 +6,59 @@ in pieces that take milliseconds, in a thread, one such message after the other.
 after the other into one message is, by protobuf's own rule, to decode them joined.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError
 
-from xenolith.errors import InvalidArgumentError
+from xenolith.errors import invalid_field
 
 __all__ = ["decode", "decode_in_pieces"]
 
 _SMALL = 2**18
 """Bytes that are decoded in one go."""
-_MOST_NUMBERS = 2**24
-"""Bytes of a list of numbers of variable length, each of which has one at least and takes four or eight in
-memory. The largest request has a tenth of it."""
+_FEW_NUMBERS, _NUMBERS_SHARE = 2**20, 16
+"""Bytes that a list of numbers of variable length may have in any message, and the part of a larger message
+that it may be: each number takes four or eight bytes in memory, and each of an atom comes with 24 of
+coordinates."""
 _MOST_FIELDS = 2**19
 """Fields of a message, apart from those of small messages inside it."""
 _MOST_DEPTH = 32
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_FIXED = {
-    **dict.fromkeys((FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FIXED64), 8),
-    FieldDescriptor.TYPE_SFIXED64: 8,
-    **dict.fromkeys((FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_FIXED32), 4),
-    FieldDescriptor.TYPE_SFIXED32: 4,
+_VARIABLE = {
+    FieldDescriptor.TYPE_BOOL,
+    FieldDescriptor.TYPE_ENUM,
+    FieldDescriptor.TYPE_INT32,
+    FieldDescriptor.TYPE_INT64,
+    FieldDescriptor.TYPE_SINT32,
+    FieldDescriptor.TYPE_SINT64,
+    FieldDescriptor.TYPE_UINT32,
+    FieldDescriptor.TYPE_UINT64,
 }
-"""Bytes of a number, by type of field; the other numbers have no fixed length."""
+"""Types of numbers whose length varies."""
 
 # One at a time: what large messages need of memory and time while they are decoded is needed once.
 _thread = ThreadPoolExecutor(1, thread_name_prefix="decoding")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Within:
+    """Where in a request a message is."""
+
+    most_numbers: int
+    """Bytes that a list of numbers of variable length may have."""
+    path: str = ""
+    depth: int = 0
+
+    def inside(self, name: str) -> _Within:
+        """Return the place of a field of the message there."""
+        return replace(self, path=f"{self.path}.{name}" if self.path else name, depth=self.depth + 1)
 
 
 async def decode(whole: Callable[[bytes], Any], data: bytes) -> Any:
@@ -63,70 +85,61 @@ async def decode(whole: Callable[[bytes], Any], data: bytes) -> Any:
 def decode_in_pieces(kind: Callable[[], Any], data: bytes) -> Any:
     """As `decode`, always in pieces, in this thread."""
     message = kind()
-    _merge(message, memoryview(data), _MOST_DEPTH)
+    within = _Within(most_numbers=max(_FEW_NUMBERS, len(data) // _NUMBERS_SHARE))
+    _merge(message, memoryview(data), within)
     return message
 
 
-def _merge(message: Any, data: memoryview, depth: int) -> None:
+def _merge(message: Any, data: memoryview, within: _Within) -> None:
     """Add what these bytes hold to a message."""
-    if depth == 0:
+    if within.depth > _MOST_DEPTH:
         raise DecodeError("nested too deep")
     descriptor: Descriptor = message.DESCRIPTOR
     position, begin, fields = 0, 0, 0
     while position < len(data):
         fields += 1
         if fields > _MOST_FIELDS:
-            raise InvalidArgumentError(f"the request holds more than {_MOST_FIELDS} fields")
+            raise invalid_field(within.path or "request", f"holds more than {_MOST_FIELDS} fields")
         first, content, end = _field(data, position)
         if end - position > _SMALL or end - begin > _SMALL:
             _add(message, data[begin:position])
             begin = position
         if end - position > _SMALL:
-            _merge_large(
-                message,
-                descriptor.fields_by_number.get(first >> 3),
-                data[position:end],
-                content - position,
-                depth,
-            )
+            known = descriptor.fields_by_number.get(first >> 3)
+            _merge_large(message, known, data[position:end], content - position, within)
             begin = end
         position = end
     _add(message, data[begin:position])
 
 
 def _merge_large(
-    message: Any, field: FieldDescriptor | None, data: memoryview, head: int, depth: int
+    message: Any, field: FieldDescriptor | None, data: memoryview, head: int, within: _Within
 ) -> None:
     """Add one field of many bytes, the first `head` of which say which and how many."""
-    content = data[head:]
-    if field is None or field.type in {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES}:
-        _add(message, data)
-    elif field.message_type is not None:
-        if field.message_type.GetOptions().map_entry:
-            _add(message, data)
-        elif field.is_repeated:
-            _merge(getattr(message, field.name).add(), content, depth - 1)
+    inner = None if field is None else field.message_type
+    if field is not None and inner is not None and not inner.GetOptions().map_entry:
+        if field.is_repeated:
+            part = getattr(message, field.name).add()
         else:
-            inner = getattr(message, field.name)
-            inner.SetInParent()
-            _merge(inner, content, depth - 1)
-    elif field.is_repeated:
-        _merge_numbers(message, field, content)
-    else:
+            part = getattr(message, field.name)
+            part.SetInParent()
+        _merge(part, data[head:], within.inside(field.name))
+    elif field is not None and field.is_repeated and field.type in _VARIABLE:
+        _merge_numbers(message, field, data[head:], within)
+    else:  # texts, bytes and numbers of fixed length are copied as they are
         _add(message, data)
 
 
-def _merge_numbers(message: Any, field: FieldDescriptor, content: memoryview) -> None:
-    """Add packed numbers, some at a time."""
-    width = _FIXED.get(field.type)
-    if width is None and len(content) > _MOST_NUMBERS:
-        raise InvalidArgumentError(f"{field.name} holds more numbers than any request may")
+def _merge_numbers(message: Any, field: FieldDescriptor, content: memoryview, within: _Within) -> None:
+    """Add packed numbers of variable length, some at a time."""
+    if len(content) > within.most_numbers:
+        raise invalid_field(within.inside(field.name).path, "holds more numbers than any request may")
     name = _varint(field.number << 3 | _BYTES)
     begin = 0
     while begin < len(content):
         end = min(begin + _SMALL, len(content))
         # All bytes of a number but its last have the highest bit set.
-        while width is None and end < len(content) and content[end - 1] >= 0x80 and end > begin:
+        while end < len(content) and content[end - 1] >= 0x80 and end > begin:
             end -= 1
         if end == begin:
             raise DecodeError("a number without end")

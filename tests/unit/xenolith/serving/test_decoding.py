@@ -95,12 +95,26 @@ def test_damaged_bytes_are_refused_as_in_one_go() -> None:
 
 
 def test_more_numbers_or_fields_than_any_request_has_are_refused() -> None:
-    many = oracle_pb2.ScoreRequest(components=[1] * (17 * MIB)).SerializeToString()
-    with pytest.raises(InvalidArgumentError, match="components holds more numbers"):
-        decode_in_pieces(oracle_pb2.ScoreRequest, many)
+    many = oracle_pb2.ScoreRequest(components=[1] * (2 * MIB))
+    many.crystals.num_atoms.append(1)
+    with pytest.raises(InvalidArgumentError) as caught:
+        decode_in_pieces(oracle_pb2.ScoreRequest, many.SerializeToString())
+    assert caught.value.violations[0].field == "components"
+    inside = oracle_pb2.ScoreRequest(crystals=crystal_pb2.CrystalBatch(numbers=[200] * MIB))
+    with pytest.raises(InvalidArgumentError) as caught:
+        decode_in_pieces(oracle_pb2.ScoreRequest, inside.SerializeToString())
+    assert caught.value.violations[0].field == "crystals.numbers"
     settings = b"\x32\x00" * 600_000  # empty names of properties
     nested = b"\x1a" + bytes(
         [0x80 | len(settings) & 0x7F, 0x80 | len(settings) >> 7 & 0x7F, len(settings) >> 14]
     )
-    with pytest.raises(InvalidArgumentError, match="fields"):
+    with pytest.raises(InvalidArgumentError) as caught:
         decode_in_pieces(oracle_pb2.ScoreRequest, nested + settings)
+    assert caught.value.violations[0].field == "settings"
+
+
+def test_the_largest_requests_are_taken_in() -> None:
+    request = oracle_pb2.ScoreRequest(crystals=crystals(400, 500), known=crystals(2_000, 100))
+    request.crystals.numbers[:] = [118] * len(request.crystals.numbers)
+    request.known.numbers[:] = [118] * len(request.known.numbers)
+    assert decode_in_pieces(oracle_pb2.ScoreRequest, request.SerializeToString()) == request
