@@ -98,16 +98,17 @@ def main(argv: Sequence[str] | None = None) -> int:
                 time.sleep(arguments.idle_s)
                 return "nothing"
 
-            rows[f"idle_{module}"] = _tried(service, target, idle)
-            for attack, (where, run) in chosen.items():
-                if where == module:
-                    rows[attack] = _tried(service, target, run)
-    for attack, row in rows.items():
-        print(
-            f"{attack:28} p99 {row['health_p99_ms']:7.1f} ms  max {row['health_max_ms']:7.1f} ms  "
-            f"peak {row['peak_mb']:6.0f} MB (+{row['grown_mb']:.0f})  {row['outcome']}",
-            file=sys.stderr,
-        )
+            tried = {f"idle_{module}": idle} | {
+                attack: run for attack, (where, run) in chosen.items() if where == module
+            }
+            for attack, run in tried.items():
+                rows[attack] = row = _tried(service, target, run)
+                print(
+                    f"{attack:28} p99 {row['health_p99_ms']:7.1f} ms  max {row['health_max_ms']:7.1f} ms  "
+                    f"peak {row['peak_mb']:6.0f} MB (+{row['grown_mb']:.0f})  {row['outcome']}",
+                    file=sys.stderr,
+                    flush=True,
+                )
     publish({"attacks": rows}, arguments.json)
     return 0
 

@@ -88,8 +88,8 @@ async def serve(
     UnavailableError
         If the address cannot be listened on.
     """
-    # Threads that compute in Python keep the event loop waiting for this long at a time, five times longer unless
-    # told otherwise: health checks and small calls are to come through between them.
+    # Threads that compute in Python keep the event loop waiting for this long at a time, five times longer
+    # unless told otherwise: health checks and small calls are to come through between them.
     sys.setswitchinterval(0.001)
     start_logging(settings, name)
     end_export = _export(name)
