@@ -1,4 +1,4 @@
-"""What callers of bad will do to a service: its health meanwhile, its memory, and what they get.
+"""Attacks by callers of bad will on a service: its health meanwhile, its memory, and what they get.
 
 Oracle, generator and trainer run as processes with tokens. Each attack is tried once, with a token unless it
 says otherwise, while another process asks for the service's health fifty times a second. Requests are of

@@ -46,7 +46,7 @@ _OTHERS = (7, 8, 9, 16, 17, 34, 35)
 
 @dataclass(kw_only=True)
 class Account:
-    """What callers got."""
+    """Answers that callers got, and how long they waited."""
 
     seconds: list[float] = field(default_factory=list)
     """Of each answer, its refusals and pauses left out."""
