@@ -16,7 +16,7 @@ from oracle_svc.status import Status
 if TYPE_CHECKING:
     from xenolith.crystal import CrystalBatch
 
-__all__ = ["Calculator", "Evaluation", "EvaluationBuilder", "digest_of"]
+__all__ = ["Calculator", "Evaluation", "EvaluationBuilder", "device_settings", "digest_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +215,11 @@ class EvaluationBuilder:
 
 _ARTICLES = {"energy": "an energy", "embedding": "features", "forces": "forces", "stress": "a stress"}
 _VERBS = {"energy": "is", "embedding": "are", "forces": "are", "stress": "is"}
+
+
+def device_settings(device: str) -> dict[str, str]:
+    """Return what a calculator on a torch device tells of its settings: a description that names it."""
+    return {"device": f"torch device (here {device})"}
 
 
 def digest_of(settings: Mapping[str, object]) -> str:

@@ -42,6 +42,9 @@ class OracleSettings(ProcessSettings):
     calculator_settings: Json[dict[str, Any]] = Field(
         default_factory=dict, description="its settings, as a JSON object"
     )
+    device: str = Field(
+        "", description="torch device of a calculator that takes one: cpu, cuda:0; default: its own"
+    )
     hull: str = Field(
         "auto",
         description="hull of the calculator: a folder; auto: the reference's where that serves this"

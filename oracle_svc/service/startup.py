@@ -54,11 +54,13 @@ def open_service(settings: OracleSettings) -> OracleService:
     cache = open_cache(
         settings.cache, max_bytes=settings.cache_max_mb * 2**20, ttl_s=settings.cache_ttl_days * 86400.0
     )
+    # Not among the settings by which a hull is found: a device changes no energy.
+    on_device = {"device": settings.device} if settings.device else {}
     prepare_calculator(settings.calculator, settings.calculator_settings)
     jobs = _jobs(settings)
     calculators = CalculatorPool(
         calculator=settings.calculator,
-        settings=settings.calculator_settings,
+        settings={**on_device, **settings.calculator_settings},
         workers=settings.workers,
         threads=settings.worker_threads,
         atoms_per_batch=settings.atoms_per_batch,

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
+from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, device_settings, digest_of
 from oracle_svc.calculators.chgnet.graph import ATOM_CUTOFF, Bonds, find_bonds, merge
 from oracle_svc.calculators.chgnet.network import ChgnetNetwork
 from oracle_svc.calculators.screen import screen
@@ -77,6 +77,7 @@ class ChgnetCalculator:
     """File inside the `chgnet` package, and its SHA-256 (hex)."""
 
     def __init__(self, *, device: str = "cpu") -> None:
+        self.settings, self.parameters = device_settings(device), {"device": device}
         self.version = version("chgnet")
         checkpoint = torch.load(verified_file(*self.checkpoint), map_location="cpu", weights_only=True)
         self._network = ChgnetNetwork(checkpoint["model"]["state_dict"], torch.device(device))

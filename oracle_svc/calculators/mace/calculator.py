@@ -18,7 +18,7 @@ import structlog
 import torch
 from numpy.typing import NDArray
 
-from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
+from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, device_settings, digest_of
 from oracle_svc.calculators.mace.fetch import fetch
 from oracle_svc.calculators.mace.graph import sparse_graph
 from oracle_svc.calculators.mace.library import MaceLibrary
@@ -100,6 +100,7 @@ class MaceCalculator:
         if dtype not in _DTYPES:
             raise ValueError(f"dtype {dtype!r} is neither of {', '.join(_DTYPES)}")
         self._dtype, self._device = _DTYPES[dtype], torch.device(device)
+        self.settings, self.parameters = device_settings(device), {"device": device}
         if (path is None) == (model is None):
             raise ValueError("give either the path of a converted model, or the name of a published one")
         published, folder = fetch(model) if model is not None else (None, Path(path or ""))

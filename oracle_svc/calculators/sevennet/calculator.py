@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, digest_of
+from oracle_svc.calculators.base import Evaluation, EvaluationBuilder, device_settings, digest_of
 from oracle_svc.calculators.mp2020 import MP2020_SCHEME, correction_per_atom
 from oracle_svc.calculators.packing import packed
 from oracle_svc.calculators.screen import screen
@@ -67,6 +67,7 @@ class SevennetCalculator:
     settings_digest = digest_of({"id": "sevennet-l3i5", "weights": SHA256, "corrections": "MP2020"})
 
     def __init__(self, *, device: str = "cpu") -> None:
+        self.settings, self.parameters = device_settings(device), {"device": device}
         self.version = version("sevenn")
         self._network = SevennetNetwork(torch.device(device))
         self.elements = frozenset(self._network.row_of)

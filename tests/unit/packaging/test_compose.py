@@ -69,7 +69,7 @@ def test_images_and_stack_listen_where_clients_look(services: dict[str, Any]) ->
             if called := re.search(r"\b(generator|oracle|trainer):\d+", str(value)):
                 assert called[0] == addresses[called[1]], variable
     routes = [route.partition("=") for route in services["gateway"]["command"]]
-    assert {int(port) for port, _, _ in routes} == set(DEFAULT_PORTS.values())
+    assert {int(port) for port, _, _ in routes} == {*DEFAULT_PORTS.values(), 50080}
     for port, _, target in routes:
         assert target.rstrip("}").endswith(f":{port}")
 
@@ -106,6 +106,13 @@ def test_the_oracle_is_swapped_by_one_variable() -> None:
     text = (ROOT / "compose.yaml").read_text()
     named = [line for line in text.splitlines() if "oracle:50052" in line]
     assert named and all("${XENOLITH_ORACLE_ADDRESS:-oracle:50052}" in line for line in named)
+
+
+def test_what_reserves_a_gpu_computes_on_it() -> None:
+    for name, service in yaml.safe_load((ROOT / "compose.gpu.yaml").read_text())["services"].items():
+        assert service["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
+        variable = f"XENOLITH_{name.upper()}_DEVICE"
+        assert service["environment"][variable] == f"${{{variable}:-cuda:0}}"
 
 
 def test_images_are_pinned_by_exact_tags(services: dict[str, Any]) -> None:

@@ -57,6 +57,7 @@ def test_it_says_what_it_can_do(stub):
     assert answer.calculators[0].id == "chgnet-0.3.0"
     assert answer.calculators[0].supports_relaxation
     assert 11 in answer.calculators[0].elements
+    assert answer.calculators[0].settings == {"device": "torch device (here cpu)"}
     assert answer.references[0].id.startswith("textbook-")
     assert answer.references[0].hull_calculator_id == "chgnet-0.3.0"
     assert answer.references[0].num_structures == 40
