@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from trainer_svc.algorithms.registry import algorithm_names
 from trainer_svc.config.limits import RunLimits
 from trainer_svc.config.messages import config_from_proto, config_to_proto
 from trainer_svc.errors import NoSuchRunError
+from trainer_svc.rewards.spec import builtin_specs
 from trainer_svc.runs.watching import watch
 from trainer_svc.training.evaluate_call import evaluate
 from trainer_svc.training.manager import RunManager
@@ -33,6 +36,18 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
     def metric_samples(self) -> Iterator[MetricSample]:
         """Return what its runs have done, for `/metrics`."""
         return self._manager.metric_samples()
+
+    async def Describe(
+        self, request: trainer_pb2.TrainerServiceDescribeRequest, context: Any
+    ) -> trainer_pb2.TrainerServiceDescribeResponse:
+        """Answer what runs can be made of."""
+        return trainer_pb2.TrainerServiceDescribeResponse(
+            service_version=version("xenolith"),
+            algorithms=algorithm_names(),
+            reward_specs=builtin_specs(),
+            limits=self._limits.described(),
+            max_queued_runs=self._manager.max_queued,
+        )
 
     async def StartRun(
         self, request: trainer_pb2.StartRunRequest, context: Any
@@ -84,6 +99,13 @@ class TrainerService(trainer_pb2_grpc.TrainerServiceServicer):
         from_step = request.from_step if request.HasField("from_step") else None
         self._limits.check_steps(steps or 0, "steps")
         return trainer_pb2.ResumeRunResponse(run=self._manager.resume(request.name, steps, from_step))
+
+    async def DeleteRun(
+        self, request: trainer_pb2.DeleteRunRequest, context: Any
+    ) -> trainer_pb2.DeleteRunResponse:
+        """Remove a run."""
+        await self._manager.delete(request.name)
+        return trainer_pb2.DeleteRunResponse()
 
     async def Evaluate(
         self, request: trainer_pb2.EvaluateRequest, context: Any

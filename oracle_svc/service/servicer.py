@@ -125,6 +125,12 @@ class OracleService(oracle_pb2_grpc.OracleServiceServicer):
         """Ask an operation to stop."""
         return await self._operations.cancel(request)
 
+    async def ListOperations(
+        self, request: oracle_pb2.ListOperationsRequest, context: Any
+    ) -> oracle_pb2.ListOperationsResponse:
+        """Answer which operations there are."""
+        return await self._operations.page(request)
+
     @property
     def _operations(self) -> Operations:
         if self._kept is None:

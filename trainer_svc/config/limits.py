@@ -1,11 +1,31 @@
 """The most that a caller may ask of a trainer, whatever the run's own rules allow."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 
 from trainer_svc.config.run_config import EvaluationSettings, RunConfig
 from xenolith.errors import invalid_field
 
 __all__ = ["RunLimits"]
+
+_OF_RUN = {
+    "steps": "steps",
+    "groups": "samples",
+    "group_size": "samples",
+    "sampler.steps": "denoising_steps",
+    "optimizer.passes": "passes",
+    "optimizer.minibatches": "passes",
+    "replay.size": "samples",
+    "replay.per_step": "samples",
+    "adapter_rank": "adapter_rank",
+}
+_OF_EVALUATION = {
+    "n": "samples",
+    "n_during": "samples",
+    "bootstrap": "bootstrap",
+    "sampler.steps": "denoising_steps",
+}
+"""Ceiling of each field, by its path in a run's configuration and in the settings of an evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,19 +53,9 @@ class RunLimits:
         InvalidArgumentError
             It does; names the field.
         """
-        self.check_steps(config.steps, "config.steps")
-        for field, value, most in (
-            ("groups", config.groups, self.samples),
-            ("group_size", config.group_size, self.samples),
-            ("groups", config.groups * config.group_size, self.samples),
-            ("sampler.steps", config.sampler.steps, self.denoising_steps),
-            ("optimizer.passes", config.optimizer.passes, self.passes),
-            ("optimizer.minibatches", config.optimizer.minibatches, self.passes),
-            ("replay.size", config.replay.size, self.samples),
-            ("replay.per_step", config.replay.per_step, self.samples),
-            ("adapter_rank", config.adapter_rank, self.adapter_rank),
-        ):
-            _at_most(f"config.{field}", value, most)
+        for field, limit in _OF_RUN.items():
+            _at_most(f"config.{field}", attrgetter(field)(config), getattr(self, limit))
+        _at_most("config.groups", config.groups * config.group_size, self.samples)
         self.check_evaluation(config.evaluation, "config.evaluation")
 
     def check_evaluation(self, settings: EvaluationSettings, path: str) -> None:
@@ -56,13 +66,9 @@ class RunLimits:
         InvalidArgumentError
             It does; names the field below `path`.
         """
-        for field, value, most in (
-            ("n", settings.n * max(1, len(settings.seeds)), self.samples),
-            ("n_during", settings.n_during, self.samples),
-            ("bootstrap", settings.bootstrap, self.bootstrap),
-            ("sampler.steps", settings.sampler.steps or 0, self.denoising_steps),
-        ):
-            _at_most(f"{path}.{field}", value, most)
+        for field, limit in _OF_EVALUATION.items():
+            _at_most(f"{path}.{field}", attrgetter(field)(settings) or 0, getattr(self, limit))
+        _at_most(f"{path}.n", settings.n * max(1, len(settings.seeds)), self.samples)
 
     def check_steps(self, steps: int, field: str) -> None:
         """Refuse more steps than a run may have.
@@ -73,6 +79,18 @@ class RunLimits:
             They are more; names the field.
         """
         _at_most(field, steps, self.steps)
+
+    def described(self) -> dict[str, float]:
+        """Return the ceilings by the path of the field in a request."""
+        return {
+            "steps": self.steps,
+            **{f"config.{field}": getattr(self, limit) for field, limit in _OF_RUN.items()},
+            **{
+                f"{path}.{field}": getattr(self, limit)
+                for path in ("config.evaluation", "settings")
+                for field, limit in _OF_EVALUATION.items()
+            },
+        }
 
 
 def _at_most(field: str, value: int, most: int) -> None:

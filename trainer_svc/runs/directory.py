@@ -1,5 +1,6 @@
 """The directory of one run, and the names of what is in it."""
 
+import shutil
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -7,10 +8,13 @@ from google.protobuf import json_format
 from trainer_svc.config.run_config import RunConfig, validate_config
 from trainer_svc.errors import BrokenRunError, NoSuchRunError, RunExistsError
 from xenolith.errors import InvalidArgumentError
-from xenolith.files import read_json, write_json
+from xenolith.files import read_json, sync_directory, write_json
 from xenolith.v1 import trainer_pb2
 
-__all__ = ["RunDirectory", "list_runs"]
+__all__ = ["RunDirectory", "hide_run", "list_runs", "remove_deleted"]
+
+_DELETED = ".deleted-"
+"""Begins the name of a folder that is being removed; that of a run begins with a letter or digit."""
 
 _ARTIFACTS = {
     "report.html": "text/html",
@@ -132,7 +136,21 @@ class RunDirectory:
 def list_runs(root: Path) -> list[str]:
     """Name the runs in a root, newest first."""
     configs = sorted(root.glob("*/config.json"), key=lambda path: path.stat().st_ctime, reverse=True)
-    return [path.parent.name for path in configs]
+    return [path.parent.name for path in configs if not path.parent.name.startswith(".")]
+
+
+def hide_run(path: Path) -> None:
+    """Take the folder of a run out of sight at once; `remove_deleted` removes what is in it."""
+    hidden = path.with_name(f"{_DELETED}{path.name}")
+    shutil.rmtree(hidden, ignore_errors=True)
+    path.rename(hidden)
+    sync_directory(path.parent)
+
+
+def remove_deleted(root: Path) -> None:
+    """Remove what is left of deleted runs, also after a kill; what resists is tried again next time."""
+    for hidden in root.glob(f"{_DELETED}*"):
+        shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _broken(path: Path, error: Exception, remedy: str = "restore it, or delete the run") -> BrokenRunError:

@@ -14,7 +14,7 @@ from trainer_svc.config.messages import config_to_proto
 from trainer_svc.config.run_config import RunConfig
 from trainer_svc.errors import BrokenRunError, DiskFullError, RunLockedError, RunStateError
 from trainer_svc.runs.checkpoints import Checkpoints
-from trainer_svc.runs.directory import RunDirectory, list_runs
+from trainer_svc.runs.directory import RunDirectory, hide_run, list_runs, remove_deleted
 from trainer_svc.runs.lock import RunLock
 from trainer_svc.runs.run_log import ACTIVE, RunLog
 from trainer_svc.runs.totals import RunTotals
@@ -68,6 +68,7 @@ class RunManager:
             What a step has to leave free on the disk beside its checkpoint; else the run fails before it.
         """
         root.mkdir(parents=True, exist_ok=True)
+        remove_deleted(root)
         self.root, self.services, self.worker = root, services, worker
         # Two runs on one generator would keep replacing each other's policy.
         self.turn = asyncio.Lock()
@@ -242,6 +243,36 @@ class RunManager:
                 kind="gauge",
             )
         yield from self._totals.metric_samples()
+
+    async def delete(self, name: str) -> None:
+        """Remove a run with all its files, also one that is broken.
+
+        Raises
+        ------
+        RunStateError
+            It is at work, or waits for its turn.
+        RunLockedError
+            Another trainer works on it.
+        NoSuchRunError
+            There is none of this name.
+        """
+        directory = self.directory(name)
+        if name in self._tasks:
+            raise RunStateError(f"run {name!r} is at work or waits for its turn; stop it before deleting it")
+        lock = RunLock.take(directory.path)
+        try:
+            hide_run(directory.path)
+            self._logs.pop(name, None)
+        finally:
+            lock.release()
+        log.info("run deleted", run_id=name)
+        # Gone for everybody already; a large one takes a while.
+        await asyncio.to_thread(remove_deleted, self.root)
+
+    @property
+    def max_queued(self) -> int:
+        """Runs at work and waiting for their turn, at most."""
+        return self._most
 
     def _check_room(self) -> None:
         if len(self._tasks) >= self._most:

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from xenolith.cli import certificates, up
+from xenolith.cli import certificates, describe, up
 from xenolith.cli.generator import bundle, data, generate, pretrain
 from xenolith.cli.oracle import audit, candidates, conformance, disorder, judge, operation, reference, score
-from xenolith.cli.trainer import evaluate, quickstart, report, sweep, train
+from xenolith.cli.trainer import evaluate, manage, quickstart, report, sweep, train
 from xenolith.cli.version import version
 from xenolith.errors import XenolithError
 from xenolith.tracing import export_spans
@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 _COMMANDS = (
     quickstart, up, generate, score, audit, candidates, disorder, judge, operation, train, sweep, evaluate,
-    report, bundle, reference, data, pretrain, conformance, certificates,
+    report, manage, describe, bundle, reference, data, pretrain, conformance, certificates,
 )  # fmt: skip
 _INTERRUPTED = 130
 

@@ -15,7 +15,7 @@ from xenolith.client.client_sync import (
     TrainerClient,
 )
 from xenolith.client.conditions import condition
-from xenolith.client.results.operations import Operation
+from xenolith.client.results.operations import Operation, OperationPage
 from xenolith.client.results.runs import Artifact, Event, Run, RunPage
 from xenolith.client.results.samples import Decoded, Encoded, Samples, Trajectory
 from xenolith.client.results.scores import (
@@ -46,6 +46,7 @@ __all__ = [
     "HullPhase",
     "Operation",
     "OperationHandle",
+    "OperationPage",
     "Options",
     "OracleClient",
     "Provenance",

@@ -109,6 +109,7 @@ class OracleClient(Service):
     get_operation = _call(operation_calls.get_operation)
     wait_operation = _call(operation_calls.wait_operation)
     cancel_operation = _call(operation_calls.cancel_operation)
+    list_operations = _call(operation_calls.list_operations)
 
     def submit_score(self, crystals: "CrystalsLike", **how: Any) -> OperationHandle:
         """Start a scoring that may take hours, and return a handle on it at once.
@@ -137,12 +138,14 @@ class OracleClient(Service):
 class TrainerClient(Service):
     """Starts, watches and evaluates training runs."""
 
+    describe = _call(trainer_calls.describe)
     start_run = _call(trainer_calls.start_run)
     get_run = _call(trainer_calls.get_run)
     list_runs = _call(trainer_calls.list_runs)
     watch_run = _stream(trainer_calls.watch_run)
     stop_run = _call(trainer_calls.stop_run)
     resume_run = _call(trainer_calls.resume_run)
+    delete_run = _call(trainer_calls.delete_run)
     publish_policy = _call(trainer_calls.publish_policy)
     evaluate = _call(trainer_calls.evaluate)
     get_artifact = _call(trainer_calls.get_artifact)

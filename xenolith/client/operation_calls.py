@@ -1,17 +1,26 @@
 """The calls of the oracle about scorings that outlive their call."""
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from xenolith.client.oracle_calls import ScoreOptions
-from xenolith.client.results.operations import Operation, operation_from_proto
+from xenolith.client.results.operations import Operation, OperationPage, operation_from_proto
 from xenolith.client.transport import following
 from xenolith.client.transport.calls import Unary, takes
+from xenolith.contract.states import operation_state_number
 from xenolith.convert.items import as_items
 from xenolith.v1 import oracle_pb2
 
-__all__ = ["SubmitOptions", "cancel_operation", "get_operation", "submit_score", "wait_operation"]
+__all__ = [
+    "SubmitOptions",
+    "cancel_operation",
+    "get_operation",
+    "list_operations",
+    "submit_score",
+    "wait_operation",
+]
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,23 @@ def cancel_operation(operation_id: str, *, timeout_s: float | None = None) -> Un
     """Ask an operation to stop; what is measured stays."""
     request = oracle_pb2.CancelOperationRequest(operation_id=operation_id)
     return _operation_call("CancelOperation", request, timeout_s)
+
+
+def list_operations(
+    *, states: Iterable[str] = (), page_size: int = 0, page_token: str = "", timeout_s: float | None = None
+) -> Unary[OperationPage]:
+    """Return operations of all callers, newest first, all of them or those in `states`; without scores."""
+    request = oracle_pb2.ListOperationsRequest(
+        states=[operation_state_number(state) for state in states],
+        page_size=page_size,
+        page_token=page_token,
+    )
+    return Unary(method="ListOperations", request=request, parse=_page, timeout_s=timeout_s, default_s=60)
+
+
+def _page(response: oracle_pb2.ListOperationsResponse) -> OperationPage:
+    operations = tuple(operation_from_proto(operation) for operation in response.operations)
+    return OperationPage(operations=operations, next_page_token=response.next_page_token)
 
 
 def _operation_call(method: str, request: Any, timeout_s: float | None) -> Unary[Operation]:

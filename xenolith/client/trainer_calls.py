@@ -21,6 +21,8 @@ from xenolith.contract.states import run_state_number
 from xenolith.v1 import trainer_pb2
 
 __all__ = [
+    "delete_run",
+    "describe",
     "evaluate",
     "get_artifact",
     "get_run",
@@ -50,6 +52,12 @@ def run_config(
     for name in set(fields) & {"reward_terms", "conditions"}:
         result.ClearField(name)
     return fill(result, fields, "config")
+
+
+def describe(*, timeout_s: float | None = None) -> Unary[trainer_pb2.TrainerServiceDescribeResponse]:
+    """Return what runs can be made of, and the most that they may ask for."""
+    request = trainer_pb2.TrainerServiceDescribeRequest()
+    return Unary(method="Describe", request=request, parse=lambda r: r, timeout_s=timeout_s, default_s=20)
 
 
 def start_run(
@@ -96,6 +104,17 @@ def resume_run(
     """
     request = trainer_pb2.ResumeRunRequest(name=name, steps=steps, from_step=from_step)
     return _run_call("ResumeRun", request, timeout_s)
+
+
+def delete_run(name: str, *, timeout_s: float | None = None) -> Unary[None]:
+    """Remove a run with all its files; refused while it is at work or waits for its turn."""
+    return Unary(
+        method="DeleteRun",
+        request=trainer_pb2.DeleteRunRequest(name=name),
+        parse=lambda _: None,
+        timeout_s=timeout_s,
+        default_s=300,
+    )
 
 
 def list_runs(

@@ -52,14 +52,18 @@ _OF_SERVICE: dict[str, dict[str, Access]] = {
         "GetOperation": Access.SCORE,
         "WaitOperation": Access.SCORE,
         "CancelOperation": Access.SCORE,
+        # With an operation's id anybody who scores can read and cancel it; not everybody is told all ids.
+        "ListOperations": Access.ADMIN,
     },
     "xenolith.v1.TrainerService": {
+        "Describe": Access.CALLER,
         "StartRun": Access.TRAIN,
         "GetRun": Access.TRAIN,
         "ListRuns": Access.TRAIN,
         "WatchRun": Access.TRAIN,
         "StopRun": Access.TRAIN,
         "ResumeRun": Access.TRAIN,
+        "DeleteRun": Access.TRAIN,
         "Evaluate": Access.TRAIN,
         "PublishPolicy": Access.TRAIN,
         "GetArtifact": Access.TRAIN,

@@ -6,7 +6,14 @@ from xenolith.contract.names import value_name, value_number
 from xenolith.errors import InvalidArgumentError
 from xenolith.v1 import oracle_pb2, trainer_pb2
 
-__all__ = ["OPERATION_ENDED", "RUN_ENDED", "operation_state_name", "run_state_name", "run_state_number"]
+__all__ = [
+    "OPERATION_ENDED",
+    "RUN_ENDED",
+    "operation_state_name",
+    "operation_state_number",
+    "run_state_name",
+    "run_state_number",
+]
 
 OPERATION_ENDED: frozenset[int] = frozenset(
     {
@@ -38,6 +45,11 @@ def run_state_name(number: int) -> str:
     return value_name(trainer_pb2.RunState, number)
 
 
+def operation_state_number(name: str) -> Any:
+    """Return the number of an operation's state from its name; as `run_state_number`."""
+    return _number(oracle_pb2.OperationState, name)
+
+
 def run_state_number(name: str) -> Any:
     """Return the number of a run's state from its name, in any case.
 
@@ -46,8 +58,12 @@ def run_state_number(name: str) -> Any:
     InvalidArgumentError
         No state has that name; lists those there are.
     """
+    return _number(trainer_pb2.RunState, name)
+
+
+def _number(states: Any, name: str) -> Any:
     try:
-        return value_number(trainer_pb2.RunState, name)
+        return value_number(states, name)
     except ValueError:
-        known = ", ".join(run_state_name(number) for number in trainer_pb2.RunState.values() if number)
+        known = ", ".join(value_name(states, number) for number in states.values() if number)
         raise InvalidArgumentError(f"there is no state {name!r}; there are {known}") from None

@@ -70,6 +70,11 @@ class OracleServiceStub(object):
                 request_serializer=xenolith_dot_v1_dot_oracle__pb2.CancelOperationRequest.SerializeToString,
                 response_deserializer=xenolith_dot_v1_dot_oracle__pb2.CancelOperationResponse.FromString,
                 _registered_method=True)
+        self.ListOperations = channel.unary_unary(
+                '/xenolith.v1.OracleService/ListOperations',
+                request_serializer=xenolith_dot_v1_dot_oracle__pb2.ListOperationsRequest.SerializeToString,
+                response_deserializer=xenolith_dot_v1_dot_oracle__pb2.ListOperationsResponse.FromString,
+                _registered_method=True)
 
 
 class OracleServiceServicer(object):
@@ -126,6 +131,14 @@ class OracleServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListOperations(self, request, context):
+        """Operations of all callers, newest first, without their responses. For whoever runs the oracle: an id is all that it
+        takes to read or cancel an operation.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OracleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -163,6 +176,11 @@ def add_OracleServiceServicer_to_server(servicer, server):
                     servicer.CancelOperation,
                     request_deserializer=xenolith_dot_v1_dot_oracle__pb2.CancelOperationRequest.FromString,
                     response_serializer=xenolith_dot_v1_dot_oracle__pb2.CancelOperationResponse.SerializeToString,
+            ),
+            'ListOperations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOperations,
+                    request_deserializer=xenolith_dot_v1_dot_oracle__pb2.ListOperationsRequest.FromString,
+                    response_serializer=xenolith_dot_v1_dot_oracle__pb2.ListOperationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -355,6 +373,33 @@ class OracleService(object):
             '/xenolith.v1.OracleService/CancelOperation',
             xenolith_dot_v1_dot_oracle__pb2.CancelOperationRequest.SerializeToString,
             xenolith_dot_v1_dot_oracle__pb2.CancelOperationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOperations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xenolith.v1.OracleService/ListOperations',
+            xenolith_dot_v1_dot_oracle__pb2.ListOperationsRequest.SerializeToString,
+            xenolith_dot_v1_dot_oracle__pb2.ListOperationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,31 @@ RUN_STATE_STOPPED: RunState
 RUN_STATE_INTERRUPTED: RunState
 RUN_STATE_WAITING: RunState
 
+class TrainerServiceDescribeRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TrainerServiceDescribeResponse(_message.Message):
+    __slots__ = ("service_version", "algorithms", "reward_specs", "limits", "max_queued_runs")
+    class LimitsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    SERVICE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    ALGORITHMS_FIELD_NUMBER: _ClassVar[int]
+    REWARD_SPECS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    MAX_QUEUED_RUNS_FIELD_NUMBER: _ClassVar[int]
+    service_version: str
+    algorithms: _containers.RepeatedScalarFieldContainer[str]
+    reward_specs: _containers.RepeatedScalarFieldContainer[str]
+    limits: _containers.ScalarMap[str, float]
+    max_queued_runs: int
+    def __init__(self, service_version: _Optional[str] = ..., algorithms: _Optional[_Iterable[str]] = ..., reward_specs: _Optional[_Iterable[str]] = ..., limits: _Optional[_Mapping[str, float]] = ..., max_queued_runs: _Optional[int] = ...) -> None: ...
+
 class RunConfig(_message.Message):
     __slots__ = ("name", "seed", "expected_bundle_digest", "base_policy_version", "steps", "groups", "group_size", "atom_counts", "conditions", "sampler", "optimizer", "reward_terms", "invalid_reward", "score_settings", "evaluation", "early_stopping", "checkpoint_every", "max_staleness", "share_initial_noise", "adapter_rank", "labels", "reward_spec", "suspicious_below", "creativity", "adapter_alpha", "adapter_targets", "algorithm", "algorithm_settings", "hold", "reward_combine", "elements", "replay", "from_run")
     class LabelsEntry(_message.Message):
@@ -762,6 +787,16 @@ class ResumeRunResponse(_message.Message):
     RUN_FIELD_NUMBER: _ClassVar[int]
     run: Run
     def __init__(self, run: _Optional[_Union[Run, _Mapping]] = ...) -> None: ...
+
+class DeleteRunRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DeleteRunResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class EvaluateRequest(_message.Message):
     __slots__ = ("run_name", "step", "settings", "atom_counts", "score_settings", "seed", "conditions")

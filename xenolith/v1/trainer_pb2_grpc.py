@@ -35,6 +35,11 @@ class TrainerServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.Describe = channel.unary_unary(
+                '/xenolith.v1.TrainerService/Describe',
+                request_serializer=xenolith_dot_v1_dot_trainer__pb2.TrainerServiceDescribeRequest.SerializeToString,
+                response_deserializer=xenolith_dot_v1_dot_trainer__pb2.TrainerServiceDescribeResponse.FromString,
+                _registered_method=True)
         self.StartRun = channel.unary_unary(
                 '/xenolith.v1.TrainerService/StartRun',
                 request_serializer=xenolith_dot_v1_dot_trainer__pb2.StartRunRequest.SerializeToString,
@@ -65,6 +70,11 @@ class TrainerServiceStub(object):
                 request_serializer=xenolith_dot_v1_dot_trainer__pb2.ResumeRunRequest.SerializeToString,
                 response_deserializer=xenolith_dot_v1_dot_trainer__pb2.ResumeRunResponse.FromString,
                 _registered_method=True)
+        self.DeleteRun = channel.unary_unary(
+                '/xenolith.v1.TrainerService/DeleteRun',
+                request_serializer=xenolith_dot_v1_dot_trainer__pb2.DeleteRunRequest.SerializeToString,
+                response_deserializer=xenolith_dot_v1_dot_trainer__pb2.DeleteRunResponse.FromString,
+                _registered_method=True)
         self.Evaluate = channel.unary_stream(
                 '/xenolith.v1.TrainerService/Evaluate',
                 request_serializer=xenolith_dot_v1_dot_trainer__pb2.EvaluateRequest.SerializeToString,
@@ -85,6 +95,13 @@ class TrainerServiceStub(object):
 class TrainerServiceServicer(object):
     """Starts, watches, stops and resumes training runs, and evaluates policies.
     """
+
+    def Describe(self, request, context):
+        """What runs can be made of, and the most that they may ask for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def StartRun(self, request, context):
         """Starts a run; ALREADY_EXISTS if the name is taken by another configuration. Starting the same configuration under
@@ -116,7 +133,8 @@ class TrainerServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StopRun(self, request, context):
-        """Stops a run after the step at work; its checkpoint stays, ResumeRun continues it.
+        """Stops a run after the step at work; its checkpoint stays, ResumeRun continues it. A run that waits for its turn
+        leaves the queue at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,6 +143,13 @@ class TrainerServiceServicer(object):
     def ResumeRun(self, request, context):
         """Continues a run from its last checkpoint, or from an earlier one. It ends in the same weights as one that was never
         stopped.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteRun(self, request, context):
+        """Removes a run with all its files. FAILED_PRECONDITION while it is at work or waits for its turn: stop it first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -155,6 +180,11 @@ class TrainerServiceServicer(object):
 
 def add_TrainerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Describe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Describe,
+                    request_deserializer=xenolith_dot_v1_dot_trainer__pb2.TrainerServiceDescribeRequest.FromString,
+                    response_serializer=xenolith_dot_v1_dot_trainer__pb2.TrainerServiceDescribeResponse.SerializeToString,
+            ),
             'StartRun': grpc.unary_unary_rpc_method_handler(
                     servicer.StartRun,
                     request_deserializer=xenolith_dot_v1_dot_trainer__pb2.StartRunRequest.FromString,
@@ -185,6 +215,11 @@ def add_TrainerServiceServicer_to_server(servicer, server):
                     request_deserializer=xenolith_dot_v1_dot_trainer__pb2.ResumeRunRequest.FromString,
                     response_serializer=xenolith_dot_v1_dot_trainer__pb2.ResumeRunResponse.SerializeToString,
             ),
+            'DeleteRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRun,
+                    request_deserializer=xenolith_dot_v1_dot_trainer__pb2.DeleteRunRequest.FromString,
+                    response_serializer=xenolith_dot_v1_dot_trainer__pb2.DeleteRunResponse.SerializeToString,
+            ),
             'Evaluate': grpc.unary_stream_rpc_method_handler(
                     servicer.Evaluate,
                     request_deserializer=xenolith_dot_v1_dot_trainer__pb2.EvaluateRequest.FromString,
@@ -211,6 +246,33 @@ def add_TrainerServiceServicer_to_server(servicer, server):
 class TrainerService(object):
     """Starts, watches, stops and resumes training runs, and evaluates policies.
     """
+
+    @staticmethod
+    def Describe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xenolith.v1.TrainerService/Describe',
+            xenolith_dot_v1_dot_trainer__pb2.TrainerServiceDescribeRequest.SerializeToString,
+            xenolith_dot_v1_dot_trainer__pb2.TrainerServiceDescribeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def StartRun(request,
@@ -364,6 +426,33 @@ class TrainerService(object):
             '/xenolith.v1.TrainerService/ResumeRun',
             xenolith_dot_v1_dot_trainer__pb2.ResumeRunRequest.SerializeToString,
             xenolith_dot_v1_dot_trainer__pb2.ResumeRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xenolith.v1.TrainerService/DeleteRun',
+            xenolith_dot_v1_dot_trainer__pb2.DeleteRunRequest.SerializeToString,
+            xenolith_dot_v1_dot_trainer__pb2.DeleteRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,6 +22,7 @@ from xenolith.v1 import oracle_pb2
 __all__ = ["Operations"]
 
 _LONGEST_KEY = 256
+_PAGE, _LARGEST_PAGE = 100, 1000
 _FIRST_LOOK_S = 0.05
 _LONGEST_LOOK_S = 0.5
 _BEFORE_DEADLINE_S = 0.5
@@ -29,7 +30,7 @@ _BEFORE_DEADLINE_S = 0.5
 
 
 class Operations:
-    """Answers SubmitScore, GetOperation, WaitOperation and CancelOperation.
+    """Answers SubmitScore, GetOperation, WaitOperation, CancelOperation and ListOperations.
 
     Parameters
     ----------
@@ -107,6 +108,31 @@ class Operations:
         """Ask an operation to stop."""
         operation = await self._worker.run(self._cancel, request.operation_id)
         return oracle_pb2.CancelOperationResponse(operation=operation)
+
+    async def page(self, request: oracle_pb2.ListOperationsRequest) -> oracle_pb2.ListOperationsResponse:
+        """Answer a page of operations."""
+        return await self._worker.run(self._list, request)
+
+    def _list(self, request: oracle_pb2.ListOperationsRequest) -> oracle_pb2.ListOperationsResponse:
+        check_bounded(request, characters=_LONGEST_KEY)
+        if not 0 <= request.page_size <= _LARGEST_PAGE:
+            raise invalid_field("page_size", f"is {request.page_size}; give 1 to {_LARGEST_PAGE}, or none")
+        try:
+            states = [State(number) for number in request.states] or list(State)
+        except ValueError as error:
+            raise invalid_field("states", str(error)) from error
+        size = request.page_size or _PAGE
+        try:
+            rows = self._store.listed(states, most=size + 1, before=request.page_token)
+        except KeyError:
+            raise invalid_field(
+                "page_token", "is none of ListOperations, or its operation has expired"
+            ) from None
+        page = rows[:size]
+        return oracle_pb2.ListOperationsResponse(
+            operations=[self._message(row) for row in page],
+            next_page_token=page[-1].id if len(rows) > size else "",
+        )
 
     def _submit(self, request: oracle_pb2.SubmitScoreRequest) -> oracle_pb2.Operation:
         check_bounded(request, characters=_LONGEST_KEY, leave=("request",))

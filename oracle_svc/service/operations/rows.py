@@ -9,7 +9,7 @@ from enum import IntEnum
 
 from xenolith.v1 import oracle_pb2
 
-__all__ = ["COLUMNS", "SCHEMA", "OperationRow", "State", "row_of"]
+__all__ = ["COLUMNS", "SCHEMA", "WITHOUT_CONTENT", "OperationRow", "State", "row_of"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS operation (
@@ -100,6 +100,9 @@ COLUMNS = (
     "id, digest, oracle, calculator, retention_s, request, state, done, total, created, started, ended, "
     "expires, cancel, attempts, response, error, warnings"
 )
+
+WITHOUT_CONTENT = COLUMNS.replace(" request,", " x'' AS request,").replace(" response,", " NULL AS response,")
+"""As `COLUMNS`, without what may be large."""
 
 
 def row_of(values: sqlite3.Row) -> OperationRow:

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from oracle_svc.service.operations.rows import COLUMNS, SCHEMA, OperationRow, State, row_of
+from oracle_svc.service.operations.rows import COLUMNS, SCHEMA, WITHOUT_CONTENT, OperationRow, State, row_of
 
 __all__ = ["OperationStore", "QueueFullError"]
 
 _LIVE = (State.QUEUED, State.RUNNING)
+_LAST_NUMBER = 2**63 - 1
 
 
 class QueueFullError(Exception):
@@ -94,6 +95,38 @@ class OperationStore:
         with self._lock:
             found = self._db.execute(query, (operation, self._clock())).fetchone()
         return None if found is None else row_of(found)
+
+    def listed(self, states: Sequence[State], *, most: int, before: str = "") -> list[OperationRow]:
+        """Return operations without requests and responses, newest first.
+
+        Parameters
+        ----------
+        states
+            Those in one of these.
+        most
+            So many at most.
+        before
+            Id of one; only older ones are returned. Empty: from the newest.
+
+        Raises
+        ------
+        KeyError
+            There is no operation `before`.
+        """
+        marks = ", ".join("?" for _ in states)
+        query = (
+            f"SELECT {WITHOUT_CONTENT} FROM operation WHERE state IN ({marks}) AND number < ? "  # noqa: S608
+            "AND (expires IS NULL OR expires >= ?) ORDER BY number DESC LIMIT ?"
+        )
+        with self._lock:
+            number = _LAST_NUMBER
+            if before:
+                found = self._db.execute("SELECT number FROM operation WHERE id = ?", (before,)).fetchone()
+                if found is None:
+                    raise KeyError(before)
+                number = found["number"]
+            rows = self._db.execute(query, (*states, number, self._clock(), most)).fetchall()
+        return [row_of(row) for row in rows]
 
     def claim(self, oracle: str, owner: str, operation: str | None = None) -> OperationRow | None:
         """Take up the next waiting operation of this scale, or the one named; None if there is none."""

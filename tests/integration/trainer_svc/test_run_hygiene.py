@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 
 from tests.integration.trainer_svc.conftest import Stub
 from trainer_svc.errors import RunLockedError
+from trainer_svc.runs.directory import hide_run, list_runs
 from trainer_svc.runs.lock import RunLock
 from trainer_svc.service import TrainerService
 from trainer_svc.training.manager import RunManager
@@ -286,5 +287,69 @@ def test_a_queue_ends_and_a_run_in_it_can_be_stopped(lab, small_run):
         assert (await state(lab.stub, "second")).steps_done == 0
         await lab.stub.ResumeRun(pb.ResumeRunRequest(name="second"))
         assert (await lab.watch("second"))[-1].state.state == pb.RUN_STATE_SUCCEEDED
+
+    lab(scenario)
+
+
+def test_a_run_is_deleted_with_its_files_and_never_while_it_is_at_work_or_queued(lab, small_run):
+    async def scenario(lab):
+        small_run.evaluation.n = 0
+        await start(lab, small_run, steps=100)
+        await start(lab, small_run, name="queued", steps=1)
+        await lab.until_step("small", 1)
+        for name in ("small", "queued"):
+            said = await refused(
+                lab.stub.DeleteRun(pb.DeleteRunRequest(name=name)), grpc.StatusCode.FAILED_PRECONDITION
+            )
+            assert "stop it before deleting it" in said
+        await lab.stub.StopRun(pb.StopRunRequest(name="queued"))
+        await lab.stub.DeleteRun(pb.DeleteRunRequest(name="queued"))
+        await refused(lab.stub.GetRun(pb.GetRunRequest(name="queued")), grpc.StatusCode.NOT_FOUND)
+        await lab.stub.StopRun(pb.StopRunRequest(name="small"))
+        await lab.watch("small")
+        # Broken ones can be deleted, too.
+        (lab.runs / "small" / "run.json").write_text("{ cut")
+        await lab.stub.DeleteRun(pb.DeleteRunRequest(name="small"))
+        assert list(lab.runs.iterdir()) == []
+        assert (await start(lab, small_run, name="queued", steps=2)).state == pb.RUN_STATE_QUEUED
+        assert (await lab.watch("queued"))[-1].state.state == pb.RUN_STATE_SUCCEEDED
+
+    lab(scenario)
+
+
+def test_what_a_kill_left_of_a_deleted_run_is_no_run_and_is_removed_at_the_next_start(
+    lab, small_run, tmp_path
+):
+    async def make(lab):
+        small_run.evaluation.n = 0
+        await start(lab, small_run, steps=1)
+        await lab.watch("small")
+
+    async def look(lab):
+        assert not (await lab.stub.ListRuns(pb.ListRunsRequest())).runs
+        assert list(lab.runs.iterdir()) == []
+
+    lab(make)
+    hide_run(tmp_path / "runs" / "small")
+    assert list_runs(tmp_path / "runs") == []
+    lab(look)
+
+
+def test_a_trainer_describes_limits_that_are_those_that_it_keeps(lab, small_run):
+    async def scenario(lab):
+        described = await lab.stub.Describe(pb.TrainerServiceDescribeRequest())
+        assert "grpo" in described.algorithms
+        assert "discovery" in described.reward_specs
+        assert described.max_queued_runs == 32
+        limits = dict(described.limits)
+        for field, value in (("steps", small_run.steps), ("adapter_rank", 4)):
+            most = int(limits[f"config.{field}"])
+            assert value < most
+            said = await refused(start(lab, small_run, **{field: most + 1}), grpc.StatusCode.INVALID_ARGUMENT)
+            assert f"config.{field}" in said
+            assert str(most) in said
+        small_run.evaluation.bootstrap = int(limits["config.evaluation.bootstrap"]) + 1
+        said = await refused(start(lab, small_run), grpc.StatusCode.INVALID_ARGUMENT)
+        assert "config.evaluation.bootstrap" in said
 
     lab(scenario)

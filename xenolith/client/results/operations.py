@@ -9,7 +9,7 @@ from xenolith.convert.item import Item
 from xenolith.errors import XenolithError, error_class_of
 from xenolith.v1 import oracle_pb2
 
-__all__ = ["Operation", "operation_from_proto"]
+__all__ = ["Operation", "OperationPage", "operation_from_proto"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,16 @@ class Operation:
     """Whether it has ended."""
     warnings: tuple[str, ...] = ()
     """What the user should know."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperationPage:
+    """Some operations, newest first, without their scores."""
+
+    operations: tuple[Operation, ...]
+    """The operations."""
+    next_page_token: str
+    """For the next page; empty when there is none."""
 
 
 def operation_from_proto(message: oracle_pb2.Operation) -> Operation:

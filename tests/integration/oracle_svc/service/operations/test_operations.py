@@ -242,6 +242,33 @@ def test_a_submission_gives_what_a_call_gives(serve, crystals):
     assert kept_s == pytest.approx(7 * 86400e9)
 
 
+def test_operations_are_listed_newest_first_in_pages_and_by_state(serve, crystals):
+    with serve() as stub:
+        ids = [submitted(stub, submission(crystals["SrTiO3"])).id for _ in range(3)]
+        for one in ids:
+            ended(stub, one)
+        first = stub.ListOperations(oracle_pb2.ListOperationsRequest(page_size=2), timeout=30)
+        assert [one.id for one in first.operations] == [ids[2], ids[1]]
+        assert all(one.state == oracle_pb2.OPERATION_STATE_SUCCEEDED for one in first.operations)
+        assert not any(one.HasField("response") for one in first.operations)
+        rest = stub.ListOperations(
+            oracle_pb2.ListOperationsRequest(page_size=2, page_token=first.next_page_token), timeout=30
+        )
+        assert [one.id for one in rest.operations] == [ids[0]]
+        assert not rest.next_page_token
+        queued = [oracle_pb2.OPERATION_STATE_QUEUED]
+        assert not stub.ListOperations(oracle_pb2.ListOperationsRequest(states=queued), timeout=30).operations
+        for wrong, field in (
+            (oracle_pb2.ListOperationsRequest(page_size=-1), "page_size"),
+            (oracle_pb2.ListOperationsRequest(page_size=1001), "page_size"),
+            (oracle_pb2.ListOperationsRequest(page_token="none of ours"), "page_token"),
+            (oracle_pb2.ListOperationsRequest(states=[77]), "states"),
+        ):
+            with pytest.raises(grpc.RpcError, match=field) as caught:
+                stub.ListOperations(wrong, timeout=30)
+            assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_relaxation_and_forces_are_kept_too(serve, crystals):
     asked = scoring(crystals["CaF2"], crystals["MgO-rocksalt"])
     asked.settings.relax.max_steps = 20
