@@ -1,7 +1,6 @@
 """``xenolith describe``: what a service that runs can do, and the most that it may be asked for."""
 
 import argparse
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +8,7 @@ from xenolith.cli.output import add_json, console, table, write_json
 from xenolith.cli.services import add_security_arguments, options_of
 from xenolith.client import Client
 from xenolith.client.results.runs import message_dict
-from xenolith.contract.ports import DEFAULT_PORTS
+from xenolith.errors import InvalidArgumentError
 from xenolith.stack import SERVICES
 
 __all__ = ["add_parser", "run"]
@@ -28,8 +27,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--at",
         metavar="HOST:PORT",
-        help="where it is; also read from XENOLITH_GENERATOR, XENOLITH_ORACLE and XENOLITH_TRAINER; default:"
-        " the usual port of this machine",
+        help="where it is; default: as XENOLITH_GENERATOR, XENOLITH_ORACLE or XENOLITH_TRAINER says, else the"
+        " stack that runs on this machine",
     )
     add_security_arguments(parser.add_argument_group("security"))
     add_json(parser, "the description, with nothing left out,")
@@ -39,14 +38,22 @@ def add_parser(commands: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     """Ask and show."""
     out = console(given.json)
-    usual = f"127.0.0.1:{DEFAULT_PORTS[given.service]}"
-    address = given.at or os.environ.get(f"XENOLITH_{given.service.upper()}") or usual
-    with Client.connect(**{given.service: address}, options=options_of(given)) as client:
+    with _client(given) as client:
         described = message_dict(getattr(client, given.service).describe())
     write_json(given.json, described)
     if given.json != "-":
-        out.print(table(f"{given.service} at {address}", ["", ""], _rows(described)))
+        out.print(table(given.service, ["", ""], _rows(described)))
     return 0
+
+
+def _client(given: argparse.Namespace) -> Client:
+    if given.at:
+        return Client.connect(**{given.service: given.at}, options=options_of(given))
+    if given.token_file or given.tls_ca or given.tls_cert:
+        raise InvalidArgumentError(
+            "--token-file, --tls-ca and --tls-cert go with the address of a service: --at HOST:PORT"
+        )
+    return Client()
 
 
 def _rows(described: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

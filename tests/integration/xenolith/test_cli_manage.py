@@ -85,7 +85,11 @@ def test_operations_are_listed_over_all_pages(at: Any, capsys: Any) -> None:  # 
     assert found[0]["state"] == "RUNNING"
 
 
-def test_a_service_is_described_with_its_limits(at: Any, capsys: Any) -> None:  # noqa: F811
+def test_a_service_is_described_with_its_limits(
+    at: Any,  # noqa: F811
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     address = at(Manager())
     assert main(["describe", "trainer", "--at", address]) == 0
     shown = capsys.readouterr().out
@@ -94,3 +98,6 @@ def test_a_service_is_described_with_its_limits(at: Any, capsys: Any) -> None:  
     assert "grpo, awm" in shown
     assert main(["describe", "trainer", "--at", address, "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["max_queued_runs"] == 3
+    monkeypatch.setenv("XENOLITH_TRAINER", address)
+    assert main(["describe", "trainer", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["algorithms"] == ["grpo", "awm"]
