@@ -24,13 +24,14 @@ T = TypeVar("T")
 
 MOST_STEPS = 1_500
 """Steps of a curve; of longer runs every second, third, ... is given, and the last ones."""
+_AT_ONCE = 20
 _MOST_WARNINGS = 50
 _LONGEST_TEXT = 2_000
 _NUMBERS = ("reward_mean", "reward_std", "kl", "clip_fraction", "ratio_deviation", "grad_norm", "loss")
 
 
 class Runs:
-    """The run manager as other event loops reach it: every call is made on the manager's own.
+    """The run manager as other event loops reach it: whatever it keeps in memory is asked for on its own.
 
     Parameters
     ----------
@@ -45,11 +46,17 @@ class Runs:
 
     async def names(self) -> list[str]:
         """All runs, newest first."""
-        return await self._there(self._manager.names)
+        # It only looks at the folder, for which any thread will do.
+        return await asyncio.to_thread(self._manager.names)
 
     async def rows(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """Return the rows of these runs, those left out that are gone."""
-        return [_row(run) for run in await self._there(self._records, names)]
+        rows = []
+        # A few at a time, so that calls of the service come in between.
+        for first in range(0, len(names), _AT_ONCE):
+            records = await self._there(self._records, names[first : first + _AT_ONCE])
+            rows += [_row(run) for run in records]
+        return rows
 
     async def record(self, name: str) -> trainer_pb2.Run:
         """Record of a run; of one that cannot be read, what is wrong with it."""

@@ -4,11 +4,13 @@ import asyncio
 import io
 import json
 import shutil
+import ssl
 import time
 import urllib.request
 import zipfile
 
 import pytest
+import trustme
 from ase.io import read as read_ase
 
 from tests.integration.trainer_svc.page_server import HOSTILE, Page, served_page, write_run
@@ -266,6 +268,30 @@ def test_a_token_that_is_withdrawn_closes_its_sessions(runs, tokens):
                 return
             time.sleep(0.05)
         raise AssertionError("the session outlives its token")
+
+
+@pytest.mark.parametrize("mutual", [False, True])
+def test_it_is_served_over_tls_with_the_certificates_of_the_service(runs, tmp_path, mutual):
+    authority = trustme.CA()
+    shown, own = authority.issue_cert("127.0.0.1"), tmp_path / "own.pem"
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    shown.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    shown.private_key_pem.write_to_path(tmp_path / "key.pem")
+    authority.issue_cert("browser").private_key_and_cert_chain_pem.write_to_path(own)
+    asked = {"tls_client_ca": tmp_path / "ca.pem"} if mutual else {}
+    with served_page(runs, tls_cert=tmp_path / "cert.pem", tls_key=tmp_path / "key.pem", **asked) as page:
+        assert page.url.startswith("https://")
+        trusting = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+        if mutual:
+            with pytest.raises(OSError, match=r"certificate|reset|closed"):
+                read_over(page, trusting)
+            trusting.load_cert_chain(own)
+        assert len(read_over(page, trusting)["rows"]) == 2
+
+
+def read_over(page, context):
+    with urllib.request.urlopen(f"{page.url}api/runs", context=context, timeout=30) as answer:  # noqa: S310
+        return json.load(answer)
 
 
 def test_a_run_that_cannot_be_read_is_told_and_the_others_are_given(tmp_path):
