@@ -26,7 +26,7 @@ from xenolith.contract.wire import batch_to_proto, tensor_from_proto, tensor_to_
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import CancelledError
 from xenolith.serving import Stop, Worker
-from xenolith.serving.authentication import caller
+from xenolith.serving.calls.authentication import caller
 from xenolith.serving.metric_sample import MetricSample
 from xenolith.v1 import crystal_pb2, generator_pb2, generator_pb2_grpc
 

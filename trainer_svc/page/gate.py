@@ -9,8 +9,8 @@ from starlette.requests import HTTPConnection
 
 from xenolith.contract.metadata import TOKEN_KEY, token_of
 from xenolith.errors import AuthenticationError, PermissionDeniedError
-from xenolith.serving.authentication import let_in
 from xenolith.serving.callers import Callers
+from xenolith.serving.calls.authentication import let_in
 
 __all__ = ["COOKIE", "SESSION_S", "Gate"]
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xenolith.contract.requests import check_score_request, check_settings_digest
     from xenolith.serving.app import RunningServer, running_server, serve
+    from xenolith.serving.calls.interceptors import request_id, run_id
     from xenolith.serving.cores import usable_cores
     from xenolith.serving.hops import HopSettings
-    from xenolith.serving.interceptors import request_id, run_id
     from xenolith.serving.settings import (
         ProcessSettings,
         ServingSettings,
@@ -65,8 +65,8 @@ _HOMES = {
     "add_arguments": "xenolith.serving.settings",
     "check_score_request": "xenolith.contract.requests",
     "check_settings_digest": "xenolith.contract.requests",
-    "request_id": "xenolith.serving.interceptors",
-    "run_id": "xenolith.serving.interceptors",
+    "request_id": "xenolith.serving.calls.interceptors",
+    "run_id": "xenolith.serving.calls.interceptors",
     "running_server": "xenolith.serving.app",
     "score_stream": "xenolith.serving.streams",
     "serve": "xenolith.serving.app",

@@ -17,12 +17,12 @@ from grpc_reflection.v1alpha import reflection
 
 from xenolith.errors import UnavailableError
 from xenolith.optional import MissingExtraError
-from xenolith.serving.authentication import AuthenticationInterceptor
-from xenolith.serving.coding import CodingInterceptor
-from xenolith.serving.handlers import AroundInterceptor
-from xenolith.serving.idle import IdleInterceptor
-from xenolith.serving.interceptors import admission, identity, rich_errors
-from xenolith.serving.observation import RefusalLog, observed
+from xenolith.serving.calls.authentication import AuthenticationInterceptor
+from xenolith.serving.calls.coding import CodingInterceptor
+from xenolith.serving.calls.handlers import AroundInterceptor
+from xenolith.serving.calls.idle import IdleInterceptor
+from xenolith.serving.calls.interceptors import admission, identity, rich_errors
+from xenolith.serving.calls.observation import RefusalLog, observed
 from xenolith.serving.parent import parent_gone
 from xenolith.serving.settings import ServingSettings, start_logging
 from xenolith.tracing import export_spans

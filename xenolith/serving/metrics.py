@@ -20,8 +20,8 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from xenolith.serving.calls.record import CallRecord
 from xenolith.serving.metric_sample import SECONDS, MetricSample
-from xenolith.serving.record import CallRecord
 
 __all__ = ["Metrics"]
 

@@ -25,8 +25,8 @@ from pydantic_settings import (
 
 from xenolith.errors import InvalidArgumentError
 from xenolith.serving.callers import Callers, TokenFiles, single_token
+from xenolith.serving.calls.observation import AccessLevel
 from xenolith.serving.log import configure_logging
-from xenolith.serving.observation import AccessLevel
 
 __all__ = [
     "ProcessSettings",

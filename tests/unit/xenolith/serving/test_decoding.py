@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from xenolith.contract.wire import batch_to_proto, tensor_to_proto
 from xenolith.crystal import CrystalBatch
 from xenolith.errors import InvalidArgumentError
-from xenolith.serving.decoding import decode_in_pieces
+from xenolith.serving.calls.decoding import decode_in_pieces
 from xenolith.v1 import crystal_pb2, generator_pb2, oracle_pb2
 
 MIB = 2**20

@@ -14,8 +14,8 @@ from xenolith.contract.access import Access, access_of, may_call
 from xenolith.contract.metadata import TOKEN_KEY, token_of
 from xenolith.errors import AuthenticationError, PermissionDeniedError, XenolithError
 from xenolith.serving.callers import Caller, Callers
-from xenolith.serving.handlers import Around, CallInfo, call_info, wrapped
-from xenolith.serving.record import call_record
+from xenolith.serving.calls.handlers import Around, CallInfo, call_info, wrapped
+from xenolith.serving.calls.record import call_record
 
 __all__ = ["AuthenticationInterceptor", "caller", "let_in"]
 

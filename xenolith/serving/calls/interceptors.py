@@ -1,8 +1,8 @@
 """Everything that happens around a call, whatever the service: the interceptors of a server, in their order.
 
-A call passes them from the outside in: `identity` takes its ids, `observed` (`xenolith.serving.observation`)
-counts it and leaves its line in the log, `rich_errors` turns what it raises into a status,
-`AuthenticationInterceptor` asks who it is and what he may call before a byte of the request is taken in,
+A call passes them from the outside in: `identity` takes its ids, `observed` (`observation`) counts it and
+leaves its line in the log, `rich_errors` turns what it raises into a status, `AuthenticationInterceptor`
+(`authentication`) asks who it is and what he may call before a byte of the request is taken in,
 `admission` whether there is room, `IdleInterceptor` ends streams that fell silent, `CodingInterceptor` makes
 messages of bytes, and bytes of answers. A new one is a function that returns an `Around`, added to the list
 in `xenolith.serving.app`.
@@ -29,10 +29,10 @@ from xenolith.errors import (
     UnimplementedError,
     XenolithError,
 )
-from xenolith.serving.authentication import caller
-from xenolith.serving.handlers import Around, CallInfo, is_infrastructure
-from xenolith.serving.observation import RefusalLog
-from xenolith.serving.record import call_record
+from xenolith.serving.calls.authentication import caller
+from xenolith.serving.calls.handlers import Around, CallInfo, is_infrastructure
+from xenolith.serving.calls.observation import RefusalLog
+from xenolith.serving.calls.record import call_record
 from xenolith.tracing import CallContext, TraceContext, current_call, enter_call
 
 __all__ = [

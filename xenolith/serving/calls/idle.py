@@ -9,8 +9,8 @@ import grpc
 import grpc.aio
 
 from xenolith.errors import DeadlineError
-from xenolith.serving.handlers import remade, served_by
-from xenolith.serving.record import call_record
+from xenolith.serving.calls.handlers import remade, served_by
+from xenolith.serving.calls.record import call_record
 
 __all__ = ["IdleInterceptor"]
 

@@ -9,9 +9,9 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from xenolith.errors import InvalidArgumentError
-from xenolith.serving.decoding import decode
-from xenolith.serving.handlers import remade, served_by
-from xenolith.serving.record import call_record
+from xenolith.serving.calls.decoding import decode
+from xenolith.serving.calls.handlers import remade, served_by
+from xenolith.serving.calls.record import call_record
 
 __all__ = ["CodingInterceptor"]
 

@@ -13,8 +13,8 @@ from typing import Any, Literal, Protocol
 import grpc
 import structlog
 
-from xenolith.serving.handlers import Around, CallInfo, is_infrastructure
-from xenolith.serving.record import CallRecord, enter_record
+from xenolith.serving.calls.handlers import Around, CallInfo, is_infrastructure
+from xenolith.serving.calls.record import CallRecord, enter_record
 from xenolith.tracing import Span, SpanKind, current_call, enter_call, span
 
 __all__ = ["AccessLevel", "Observer", "RefusalLog", "observed"]
