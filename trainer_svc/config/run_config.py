@@ -3,7 +3,7 @@
 import difflib
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from generator_svc.networks.lora import LoraConfig
 from trainer_svc.algorithms.learning import Hold, Model, OptimizerSettings
@@ -168,8 +168,9 @@ class RunConfig(Model):
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
     early_stopping: EarlyStopping = Field(default_factory=EarlyStopping)
     checkpoint_every: int = Field(default=1, ge=1)
-    max_staleness: int = Field(default=0, ge=0)
-    """Of the contract; any but 0 is refused, for sampling, scoring and updating take turns."""
+    max_staleness: int = Field(default=0, ge=0, le=8)
+    """Updates that the policy of a step's samples is behind: sampling, scoring and updating overlap. 0: they
+    take turns, and each step is sampled by the latest policy. For algorithms on the forward process."""
     share_initial_noise: bool = False
     replay: Replay = Field(default_factory=Replay)
     adapter_rank: int = Field(default=0, ge=0)
@@ -196,9 +197,17 @@ class RunConfig(Model):
 
     @field_validator("max_staleness")
     @classmethod
-    def _no_overlap(cls, value: int) -> int:
-        if value:
-            raise ValueError("this trainer does not sample while it updates; leave it at 0")
+    def _may_be_stale(cls, value: int, info: ValidationInfo) -> int:
+        hold = info.data.get("hold")
+        if value and (
+            algorithm_named(info.data["algorithm"]).needs_trajectory or (hold is not None and hold.ratio_clip)
+        ):
+            raise ValueError(
+                "needs an algorithm on the forward process, without hold.ratio_clip: ratios to the policy"
+                " that sampled are not formed for an older one"
+            )
+        if value and info.data.get("checkpoint_every", 1) != 1:
+            raise ValueError("needs checkpoint_every 1: older policies are read from checkpoints")
         return value
 
     @field_validator("conditions", mode="before")

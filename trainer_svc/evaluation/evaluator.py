@@ -18,7 +18,7 @@ from trainer_svc.rollouts.conditions import Conditions
 from trainer_svc.rollouts.draws import evaluation_seeds
 from trainer_svc.seeds import derive_seed
 from trainer_svc.services.policy_link import PolicyLink
-from trainer_svc.services.scoring import Relaxed, Scorer
+from trainer_svc.services.scoring import Relaxed, Scorer, spending
 from xenolith.client import Samples
 from xenolith.contract.evaluations import put_estimate
 from xenolith.crystal import Crystal, CrystalBatch
@@ -100,7 +100,7 @@ class Evaluated:
     estimates: dict[str, Estimate]
     provenance: oracle_pb2.ScoreProvenance
     oracle_calls: int
-    calculator_evaluations: int
+    calculator_evaluations: int = 0
     audits: tuple[Audited, ...]
     wall_s: float
     relaxed: "EvaluatedRelaxed | None" = None
@@ -150,7 +150,17 @@ class Evaluator:
         targets
             Crystals that the policy was trained on as if they were data.
         """
-        began, before = time.monotonic(), self._scorer.calculator_evaluations
+        with spending() as spent:
+            evaluated = await self._evaluated(plan, on_progress, targets)
+        return replace(evaluated, calculator_evaluations=spent.evaluations)
+
+    async def _evaluated(
+        self,
+        plan: EvaluationPlan,
+        on_progress: Callable[[str, int, int], None],
+        targets: Sequence[Crystal],
+    ) -> Evaluated:
+        began = time.monotonic()
         total = plan.n * len(plan.seeds)
         samples = await self._sample(plan, lambda done: on_progress("sample", done, total))
         on_progress("score", 0, total)
@@ -173,7 +183,6 @@ class Evaluator:
             )
         return Evaluated(
             audits=await self._audits(samples.crystals, scored.measured, plan),
-            calculator_evaluations=self._scorer.calculator_evaluations - before,
             policy_version=samples.policy_version,
             crystals=samples.crystals,
             measured=scored.measured,

@@ -15,7 +15,7 @@ from xenolith.headlines import HEADLINES, headline
 from xenolith.intervals import Estimate
 from xenolith.v1 import trainer_pb2
 
-__all__ = ["cards", "comparison", "gallery", "provenance", "verdict", "warnings_list"]
+__all__ = ["cards", "comparison", "gallery", "idle_shares", "provenance", "verdict", "warnings_list"]
 
 _FIRST = ("msun", "sun", "metastable", "stable", "novel", "unique", "valid")
 """Rows of the table, the most important first; what is not named here follows."""
@@ -119,6 +119,7 @@ def provenance(data: ReportData) -> str:
         "seeds": f"run {run.config.seed}, evaluation {list(run.config.evaluation.seeds) or 'derived'}",
         "structures scored": f"{run.oracle_calls:,}",
         "time at work": _duration(run.wall_s),
+        "idle during steps": idle_shares(data.steps),
         "software": ", ".join(f"{name} {version}" for name, version in software.items()),
     }
     marked = {key for key, value in entries.items() if str(value).endswith("</code>")}
@@ -129,6 +130,22 @@ def provenance(data: ReportData) -> str:
         )
         + "</dl>"
     )
+
+
+def idle_shares(steps: Sequence[trainer_pb2.StepEvent]) -> str:
+    """Say what share of the steps' time each service had nothing to do for the run.
+
+    An oracle that scores groups while others are sampled is busy for less than this counts.
+    """
+    total = sum(step.timings["total"] for step in steps if "total" in step.timings)
+    if not total:
+        return "-"
+    stages = {"generator": ("sample",), "oracle": ("score", "relax"), "trainer": ("update", "push")}
+    told = []
+    for service, names in stages.items():
+        busy = sum(step.timings[name] for step in steps for name in names if name in step.timings)
+        told.append(f"{service} {max(0.0, 1.0 - busy / total):.0%}")
+    return ", ".join(told)
 
 
 def warnings_list(warnings: Sequence[str]) -> str:

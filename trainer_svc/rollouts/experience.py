@@ -1,6 +1,7 @@
 """Memory of a run's earlier steps beside its weights: formulas, successes, its best latents."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,8 +111,14 @@ class Experience:
 
     def emphasis(self, counts: list[int]) -> NDArray[np.float64] | None:
         """Factors of the probabilities of atom counts; None without curriculum."""
-        floor = self._config.atom_counts.curriculum
-        return None if floor is None else self._successes.weights(counts, floor)
+        return self.emphasis_of(self._successes.counted)(counts)
+
+    def emphasis_of(
+        self, counted: dict[int, tuple[float, float]]
+    ) -> Callable[[list[int]], NDArray[np.float64] | None]:
+        """Give `emphasis` as it was or will be with these successes, whatever is counted later."""
+        floor, successes = self._config.atom_counts.curriculum, Successes(counted)
+        return lambda counts: None if floor is None else successes.weights(counts, floor)
 
     def replayed(self, step: int) -> list[Tensor]:
         """Draw latents (N, L) of earlier steps for this one."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,12 @@ from trainer_svc.rollouts.judging import Judged, Judging
 from trainer_svc.rollouts.relaxing import RelaxedTargets, Relaxing
 from trainer_svc.seeds import derive_seed
 from trainer_svc.services.policy_link import PolicyLink
-from trainer_svc.services.scoring import Scored, Scorer, components_of
+from trainer_svc.services.scoring import Scored, Scorer, components_of, spending
 from xenolith.client import Samples
 from xenolith.crystal import CrystalBatch
 from xenolith.v1 import generator_pb2
 
-__all__ = ["Collected", "Emphasis", "RolloutPipeline"]
+__all__ = ["Collected", "Drawn", "Emphasis", "RolloutPipeline"]
 
 Emphasis = Callable[[list[int]], NDArray[np.float64] | None]
 """From atom counts to factors of their probabilities."""
@@ -42,10 +42,24 @@ class Collected:
     """Seconds until the last group was sampled."""
     score_s: float
     """Seconds from then until everything was scored."""
+    evaluations: int = 0
+    """Energies that the oracle's calculator computed for them."""
     relaxed: RelaxedTargets | None = None
     """Further members of the groups, where the algorithm asks for them."""
     judged: Judged | None = None
     """What a second judge says of the best of all members."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """The sampled structures of a step, before they are measured."""
+
+    step: int
+    samples: Samples
+    sample_s: float
+    """Seconds until the last group was sampled."""
+    evaluations: int
+    """Energies that the oracle's calculator computed in the meantime."""
 
 
 class RolloutPipeline:
@@ -96,9 +110,24 @@ class RolloutPipeline:
         emphasis
             Gives the factors by which the probabilities of atom counts are multiplied.
         """
+        return await self.measure(await self.sample(step, emphasis))
+
+    async def sample(self, step: int, emphasis: Emphasis = lambda _counts: None) -> Drawn:
+        """Sample one step with the policy that the generator has; arguments as of `collect`."""
         began = time.monotonic()
-        samples = await self._sample_groups(step, emphasis)
-        sampled = time.monotonic()
+        with spending() as spent:
+            samples = await self._sample_groups(step, emphasis)
+        sample_s = time.monotonic() - began
+        return Drawn(step=step, samples=samples, sample_s=sample_s, evaluations=spent.evaluations)
+
+    async def measure(self, drawn: Drawn) -> Collected:
+        """Score the samples of a step, and have them relaxed and judged where that is asked for."""
+        with spending() as spent:
+            collected = await self._measured(drawn)
+        return replace(collected, evaluations=drawn.evaluations + spent.evaluations)
+
+    async def _measured(self, drawn: Drawn) -> Collected:
+        samples, began = drawn.samples, time.monotonic()
         scored = await self._scorer.score(samples.crystals, self._components)
         scored_at = time.monotonic()
         groups = np.repeat(np.arange(self._config.groups), self._config.group_size)
@@ -115,10 +144,10 @@ class RolloutPipeline:
         return Collected(
             samples=samples,
             groups=groups,
-            conditions=tuple(filter(None, self._of_groups(step))),
+            conditions=tuple(filter(None, self._of_groups(drawn.step))),
             scored=scored,
-            sample_s=sampled - began,
-            score_s=scored_at - sampled,
+            sample_s=drawn.sample_s,
+            score_s=scored_at - began,
             relaxed=relaxed,
             judged=judged,
         )

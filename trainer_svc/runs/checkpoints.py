@@ -157,8 +157,7 @@ class Checkpoints:
         """
         step = self._newest() if step is None else step
         self.restore(networks, step)
-        with self._usable(step, files=False) as path:
-            return _state(path)
+        return self.state(step)
 
     def latents(self) -> dict[str, Tensor]:
         """Read the latents that the newest checkpoint keeps for replay."""
@@ -187,6 +186,17 @@ class Checkpoints:
                     network.load_state_dict(tensors)
             moments = load_file(path / "optimizer.safetensors")
             _restore_optimizer(networks.trained, networks.optimizer, moments)
+
+    def state(self, step: int) -> TrainingState:
+        """Read the state of a step.
+
+        Raises
+        ------
+        CheckpointError
+            There is no such checkpoint, or it is damaged.
+        """
+        with self._usable(step, files=False) as path:
+            return _state(path)
 
     def go_back(self, step: int) -> None:
         """Forget the checkpoints after that of a step, which is checked before.

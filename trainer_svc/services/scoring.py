@@ -1,7 +1,9 @@
 """Scoring through the oracle: components a reward needs, warm-up of the cache, one scale for a whole run."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +23,7 @@ from xenolith.contract.wire import batch_from_proto, batch_to_proto
 from xenolith.crystal import CrystalBatch
 from xenolith.v1 import oracle_pb2
 
-__all__ = ["Relaxed", "Scored", "Scorer", "components_of"]
+__all__ = ["Relaxed", "Scored", "Scorer", "Spent", "components_of", "spending"]
 
 _SINGLE = tuple(number for number in DEFAULT_COMPONENTS if number not in COMPARING_COMPONENTS)
 """What depends on one structure alone, so that scoring it early fills the cache."""
@@ -59,6 +61,26 @@ def components_of(spec: RewardSpec) -> tuple[int, ...]:
     return tuple(sorted(number for number in wanted if number is not None))
 
 
+class Spent:
+    """What a part of the work has cost: energies by the calculator, steps of relaxations among them."""
+
+    evaluations: int = 0
+
+
+_SPENT: ContextVar[Spent | None] = ContextVar("spent", default=None)
+
+
+@contextmanager
+def spending() -> Iterator[Spent]:
+    """Count what is computed for calls in this context, and for tasks that are begun in it."""
+    spent = Spent()
+    before = _SPENT.set(spent)
+    try:
+        yield spent
+    finally:
+        _SPENT.reset(before)
+
+
 class Scorer:
     """Scores batches, all on the scale of the first one."""
 
@@ -87,8 +109,6 @@ class Scorer:
         self._scale: oracle_pb2.ScoreProvenance | None = None
         self.seconds = 0.0
         """Time spent waiting for scores, seconds."""
-        self.calculator_evaluations = 0
-        """Energies that the oracle's calculator computed, steps of relaxations among them."""
 
     @property
     def scale(self) -> oracle_pb2.ScoreProvenance | None:
@@ -213,7 +233,8 @@ class Scorer:
         else:
             answer = await self._oracle.score(request)
         steps = sum(score.relaxation.steps for score in answer.scores if score.HasField("relaxation"))
-        self.calculator_evaluations += answer.stats.calculator_calls + steps
+        if (spent := _SPENT.get()) is not None:
+            spent.evaluations += answer.stats.calculator_calls + steps
         return answer
 
     async def _is_long(self) -> bool:

@@ -12,6 +12,7 @@ The loop is the only place that knows all the parts of a run, and none of them k
 - `report` writes the page at the end.
 """
 
+import asyncio
 import time
 
 import numpy as np
@@ -30,6 +31,7 @@ from trainer_svc.runs.summary import run_summary
 from trainer_svc.runs.tables import structure_table, write_table
 from trainer_svc.runs.targets import read_targets
 from trainer_svc.services.policy_link import version_of
+from trainer_svc.training.ahead import Ahead, Snapshot
 from trainer_svc.training.learner import step_event
 from trainer_svc.training.setup import Parts, Preparation
 from trainer_svc.training.stopping import collapse, over_budget, plateau
@@ -64,6 +66,7 @@ class Training:
         self._checkpoints = preparation.checkpoints
         self._reported = {event.step.step for event in self._log.events.after(0) if event.HasField("step")}
         self._stop = False
+        self._turn = asyncio.Lock()
 
     def stop(self) -> None:
         """Ask the run to stop after the step at work."""
@@ -95,42 +98,81 @@ class Training:
         state = parts.state
         if state.step < self._config.steps and not state.stop_reason:
             self._log.set_state(trainer_pb2.RUN_STATE_RUNNING)
-            await self._take_steps(parts)
+            if self._config.max_staleness:
+                await self._take_steps_ahead(parts)
+            else:
+                await self._take_steps(parts)
         await self._choose(parts, due=True)
 
     async def _take_steps(self, parts: Parts) -> None:
-        state, stopping = parts.state, self._config.early_stopping
-        every = self._config.evaluation.every
+        state = parts.state
         while state.step < self._config.steps:
-            if self._stop:
-                raise StopRequested
-            check_room(self._directory.path, self._checkpoints.next_size(), self._reserve)
-            await self._choose(parts, due=bool(every) and state.step % every == 0)
+            await self._before_step(parts)
             if parts.link.version != state.policy_version:
                 await self._publish(parts)
             with traced("training step", self._attributes(state.step + 1)):
                 event = await self._step(parts)
-            self._log.update(steps_done=state.step, policy_version=state.policy_version, last_step=event)
-            self._count(state)
-            collapsed = collapse(stopping, dict(event.metrics).get("unique"), state.systems)
-            if collapsed and state.back_offs < stopping.back_offs:
-                await self._back_off(parts, collapsed)
-                continue
-            reason = (
-                over_budget(
-                    stopping,
-                    training_s=state.training_s,
-                    oracle_calls=state.oracle_calls + state.selection_calls,
-                    calculator_evaluations=state.calculator_evaluations,
-                )
-                or collapsed
-                or plateau(stopping, state.reward_means)
-            )
-            if reason:
-                state.stop_reason = f"stopped early after step {state.step}: {reason}"
-                await self._worker.run(self._checkpoint, parts)
-                self._log.warn(state.stop_reason)
+            if await self._ends(parts, event):
                 return
+
+    async def _take_steps_ahead(self, parts: Parts) -> None:
+        """Sample and score while the learner is at work; see `Ahead`."""
+        state, lag = parts.state, self._config.max_staleness
+        done, steps = state.step, self._config.steps
+        async with Ahead(parts.pipeline, parts.link, self._turn, lag=lag, done=done, steps=steps) as ahead:
+            for step in range(max(0, done - lag), done + 1):
+                ahead.release(await self._worker.run(self._snapshot_of, parts, step))
+            while state.step < steps:
+                await self._before_step(parts)
+                with traced("training step", self._attributes(state.step + 1)):
+                    event = await self._step(parts, ahead)
+                if await self._ends(parts, event):
+                    return
+                ahead.release(await self._worker.run(self._snapshot_of, parts, state.step))
+
+    def _snapshot_of(self, parts: Parts, step: int) -> Snapshot:
+        """Read what later steps are drawn by from the checkpoint of a step."""
+        _, weights = self._checkpoints.weights(step)
+        counted = self._checkpoints.state(step).experience.successes
+        return Snapshot(
+            step=step,
+            version=version_of(self._config.name, step, weights),
+            weights=weights,
+            emphasis=parts.learner.experience.emphasis_of(counted),
+        )
+
+    async def _before_step(self, parts: Parts) -> None:
+        """Evaluate the policy if that is due; leave if the run was asked to stop."""
+        if self._stop:
+            raise StopRequested
+        check_room(self._directory.path, self._checkpoints.next_size(), self._reserve)
+        step, every = parts.state.step, self._config.evaluation.every
+        await self._choose(parts, due=bool(every) and step % every == 0)
+
+    async def _ends(self, parts: Parts, event: trainer_pb2.StepEvent) -> bool:
+        """Tell of a step, answer a collapse, and say whether it was the last one."""
+        state, stopping = parts.state, self._config.early_stopping
+        self._log.update(steps_done=state.step, policy_version=state.policy_version, last_step=event)
+        self._count(state)
+        collapsed = collapse(stopping, dict(event.metrics).get("unique"), state.systems)
+        if collapsed and state.back_offs < stopping.back_offs:
+            await self._back_off(parts, collapsed)
+            return False
+        reason = (
+            over_budget(
+                stopping,
+                training_s=state.training_s,
+                oracle_calls=state.oracle_calls + state.selection_calls,
+                calculator_evaluations=state.calculator_evaluations,
+            )
+            or collapsed
+            or plateau(stopping, state.reward_means)
+        )
+        if reason:
+            state.stop_reason = f"stopped early after step {state.step}: {reason}"
+            await self._worker.run(self._checkpoint, parts)
+            self._log.warn(state.stop_reason)
+        return bool(reason)
 
     async def _choose(self, parts: Parts, *, due: bool) -> None:
         """Evaluate the policy on seeds of their own if that is due, and keep the best one so far."""
@@ -169,19 +211,21 @@ class Training:
             f" ({state.back_offs} of {self._config.early_stopping.back_offs})"
         )
 
-    async def _step(self, parts: Parts) -> trainer_pb2.StepEvent:
+    async def _step(self, parts: Parts, ahead: Ahead | None = None) -> trainer_pb2.StepEvent:
         state, began, step = parts.state, time.monotonic(), parts.state.step + 1
-        computed = parts.scorer.calculator_evaluations
-        collected = await parts.pipeline.collect(step, parts.learner.experience.emphasis)
-        computed = parts.scorer.calculator_evaluations - computed
-        state.calculator_evaluations += computed
+        if ahead is None:
+            collected = await parts.pipeline.collect(step, parts.learner.experience.emphasis)
+        else:
+            collected = await ahead.collected(step)
+        state.calculator_evaluations += collected.evaluations
         collected_at = time.monotonic()
         event = await self._worker.run(self._learn, parts, collected, step)
         learnt_at = time.monotonic()
-        await self._publish(parts)
+        if ahead is None:
+            await self._publish(parts)
         pushed_at = time.monotonic()
         event.policy_version = state.policy_version
-        event.calculator_evaluations = computed
+        event.calculator_evaluations = collected.evaluations
         event.replayed = step in self._reported
         state.training_s += pushed_at - began
         timings = {
@@ -191,6 +235,8 @@ class Training:
             "push": pushed_at - learnt_at,
             "total": pushed_at - began,
         }
+        if ahead is not None:
+            timings["wait"] = collected_at - began
         for name, seconds in timings.items():
             event.timings[name] = seconds
         if not self._log.run.score_provenance.settings_digest and parts.scorer.scale is not None:
@@ -283,8 +329,10 @@ class Training:
         weights = merged_state(parts.learner.policy) if latest else self._checkpoints.weights(step)[1]
         targets = read_targets(self._directory.path, step) if plan.further else []
         with traced("evaluation", self._attributes(step)):
-            await parts.link.publish(version_of(self._config.name, step, weights), weights)
-            evaluated = await parts.evaluator.evaluate(plan, self._on_progress, targets)
+            # Nothing else is sampled meanwhile: the generator has one policy at a time.
+            async with self._turn:
+                await parts.link.publish(version_of(self._config.name, step, weights), weights)
+                evaluated = await parts.evaluator.evaluate(plan, self._on_progress, targets)
         event = trainer_pb2.EvaluationEvent(step=step, evaluation=to_proto(evaluated), choosing=choosing)
         self._log.events.append(trainer_pb2.WatchRunResponse(evaluation=event))
         parts.board.evaluation(step, event.evaluation)

@@ -79,7 +79,9 @@ class Preparation:
         from_step: int | None = None,
     ) -> None:
         self.directory, self.config, self.log, self.worker = directory, config, log_, worker
-        self.checkpoints = Checkpoints(directory.checkpoints, _KEPT_CHECKPOINTS)
+        # Of the last ones each can be gone back to, and goes on with policies as old as the run allows.
+        kept = _KEPT_CHECKPOINTS + config.max_staleness
+        self.checkpoints = Checkpoints(directory.checkpoints, kept)
         self._generator, self._oracle = services
         self._from_step = from_step
 

@@ -61,7 +61,12 @@ def test_values_survive_the_wire():
         ('name = "a"\nsteps = 0', "steps"),
         ('name = "a"\ngroup_size = 1', "group_size"),
         ('name = "a"\n[sampler]\neta = 0.0', "eta must be above 0"),
-        ('name = "a"\nmax_staleness = 1', "max_staleness: this trainer does not sample while it updates"),
+        ('name = "a"\nmax_staleness = 1', "max_staleness: .*needs an algorithm on the forward process"),
+        (
+            'name = "a"\nalgorithm = "awm"\nmax_staleness = 1\ncheckpoint_every = 2',
+            "needs checkpoint_every 1",
+        ),
+        ('name = "a"\nalgorithm = "awm"\nmax_staleness = 1\n[hold]\nratio_clip = 0.1', "hold.ratio_clip"),
         ('name = "a"\n[optimizer]\nema_decay = 0.9', r"optimizer\.ema_decay: .* leave it at 0, not 0\.9"),
         ('name = "a"\nadapter_rank = 4\nadapter_targets = ["heads"]', "attention, mlp, modulation"),
         ('name = "a"\nadapter_alpha = 4.0', "need adapter_rank"),

@@ -8,7 +8,7 @@ import pytest
 
 from trainer_svc.evaluation.headline import estimates
 from trainer_svc.report import sample_charts
-from trainer_svc.report.blocks import comparison, verdict
+from trainer_svc.report.blocks import comparison, idle_shares, verdict
 from trainer_svc.report.data import Policy, ReportData
 from trainer_svc.report.drawing import draw
 from trainer_svc.report.page import render
@@ -64,6 +64,15 @@ def test_charts_are_json_without_nan():
     figures = re.findall(r'<script type="application/json">(.*?)</script>', page)
     assert len(figures) == 7
     assert all(json.loads(figure, parse_constant=pytest.fail)["data"] for figure in figures)
+
+
+def test_idle_shares_are_of_the_time_of_all_steps():
+    timings = {"sample": 2.0, "score": 1.0, "relax": 1.0, "update": 0.5, "push": 0.5, "total": 4.0}
+    told = idle_shares([pb.StepEvent(step=step, timings=timings) for step in (1, 2)])
+    assert told == "generator 50%, oracle 50%, trainer 75%"
+    assert idle_shares([]) == idle_shares(steps(2)) == "-"
+    overlapping = [pb.StepEvent(timings={"score": 9.0, "total": 4.0})]
+    assert "oracle 0%" in idle_shares(overlapping)
 
 
 def test_the_verdict_depends_on_the_intervals():
