@@ -62,7 +62,7 @@ def components_of(spec: RewardSpec) -> tuple[int, ...]:
 
 
 class Spent:
-    """What a part of the work has cost: energies by the calculator, steps of relaxations among them."""
+    """Cost of a part of the work: energies by the calculator, steps of relaxations among them."""
 
     evaluations: int = 0
 

@@ -23,7 +23,7 @@ __all__ = ["Ahead", "Snapshot"]
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What the samples of a later step are drawn by, as it was after one."""
+    """State after a step, by which the samples of a later one are drawn."""
 
     step: int
     """After which."""

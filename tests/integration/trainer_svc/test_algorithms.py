@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from generator_svc.service.servicer import GeneratorService
 from trainer_svc.algorithms import registry
 from trainer_svc.algorithms.awm import AdvantageWeightedMatching
 from xenolith.v1 import trainer_pb2 as pb
@@ -32,24 +33,27 @@ def forward_run(small_run):
 
 
 @pytest.mark.parametrize("name", FORWARD)
-def test_a_run_learns_from_final_latents(lab, forward_run, tmp_path, name):
+def test_a_run_learns_from_final_latents(lab, forward_run, tmp_path, monkeypatch, name):
     forward_run.algorithm = name
     asked = []
 
-    async def scenario(lab):
-        sample = lab.generator.Sample
+    class Listening(GeneratorService):
+        """A generator that remembers whether trajectories were asked for."""
 
-        async def listening(request, context):
+        async def Sample(self, request, context):
             asked.append(request.return_trajectory)
-            async for part in sample(request, context):
+            async for part in super().Sample(request, context):
                 yield part
 
-        lab.generator.Sample = listening
+    monkeypatch.setattr("tests.integration.trainer_svc.conftest.GeneratorService", Listening)
+
+    async def scenario(lab):
         run = await lab.run(forward_run)
         assert run.state == pb.RUN_STATE_SUCCEEDED, run.message
         return [event.step for event in await lab.watch("small") if event.HasField("step")]
 
     steps = lab(scenario)
+    assert asked == [False] * 8
     assert [step.step for step in steps] == [1, 2, 3, 4]
     assert not equal(checkpoint(tmp_path / "runs", 0), checkpoint(tmp_path / "runs", 4))
     assert all(np.isfinite([step.loss, step.grad_norm, step.kl]).all() for step in steps)

@@ -128,9 +128,13 @@ def expect_as_if_undisturbed(client, config, runs):
 
 
 @pytest.mark.timeout(300)
-def test_a_run_survives_the_death_of_every_service(stack, small_run, tmp_path):
+@pytest.mark.parametrize("staleness", [0, 2])
+def test_a_run_survives_the_death_of_every_service(stack, small_run, tmp_path, staleness):
     client = Watcher(stack["trainer"])
     small_run.steps = 12
+    if staleness:
+        small_run.ClearField("optimizer")
+        small_run.algorithm, small_run.max_staleness = "awm", staleness
     client.call("StartRun", pb.StartRunRequest(config=small_run))
     for number, victim in enumerate(("generator", "oracle", "trainer")):
         client.until("small", lambda run, done=2 + 3 * number: run.steps_done >= done)
