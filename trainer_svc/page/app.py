@@ -40,6 +40,7 @@ from xenolith.errors import (
     PermissionDeniedError,
     XenolithError,
 )
+from xenolith.serving import Worker
 from xenolith.v1 import trainer_pb2
 
 __all__ = ["page_app"]
@@ -77,7 +78,7 @@ _LONGEST_FORM = 4_096
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def page_app(runs: Runs, health: ServicesHealth, gate: Gate, *, secure: bool) -> ASGIApp:
+def page_app(runs: Runs, health: ServicesHealth, gate: Gate, worker: Worker, *, secure: bool) -> ASGIApp:
     """Return the page as an ASGI application.
 
     Parameters
@@ -88,16 +89,21 @@ def page_app(runs: Runs, health: ServicesHealth, gate: Gate, *, secure: bool) ->
         The services' health.
     gate
         Who is let in.
+    worker
+        Thread for tables and files; one, so that many who look do not keep the trainer from its calls.
     secure
         Whether it is served over TLS.
     """
-    page = _Page(runs, health, gate, secure=secure)
+    page = _Page(runs, health, gate, worker, secure=secure)
     return SafeHeaders(Starlette(routes=page.routes(), exception_handlers={XenolithError: _refusal}))
 
 
 class _Page:
-    def __init__(self, runs: Runs, health: ServicesHealth, gate: Gate, *, secure: bool) -> None:
+    def __init__(
+        self, runs: Runs, health: ServicesHealth, gate: Gate, worker: Worker, *, secure: bool
+    ) -> None:
         self._runs, self._health, self._gate, self._secure = runs, health, gate, secure
+        self._worker = worker
         self._tables = Tables()
         self._streams = 0
 
@@ -178,7 +184,7 @@ class _Page:
         except BrokenRunError:
             record = await self._runs.record(name)
             return _json({"name": name, "state": "FAILED", "active": False, "message": record.message})
-        return Response(await asyncio.to_thread(_run_json, run_log), media_type="application/json")
+        return Response(await self._worker.run(_run_json, run_log), media_type="application/json")
 
     async def _events(self, request: Request) -> Response:
         if self._streams >= _MOST_STREAMS:
@@ -206,7 +212,7 @@ class _Page:
             found = {source: self._tables.get(directory, source) for source in SOURCES}
             return to_json(pareto_document({source: table for source, table in found.items() if table}))
 
-        return Response(await asyncio.to_thread(compute), media_type="application/json")
+        return Response(await self._worker.run(compute), media_type="application/json")
 
     async def _structures(self, request: Request) -> Response:
         name, source = request.path_params["name"], request.path_params["source"]
@@ -234,12 +240,12 @@ class _Page:
                     row["drawing"] = drawing(crystal)
             return to_json({"total": len(order), "offset": offset, "rows": rows})
 
-        return Response(await asyncio.to_thread(compute), media_type="application/json")
+        return Response(await self._worker.run(compute), media_type="application/json")
 
     async def _structure(self, request: Request) -> Response:
         name, row = request.path_params["name"], _whole("row", request.path_params["row"])
         directory, run = await self._runs.directory(name), await self._runs.record(name)
-        table = await asyncio.to_thread(self._tables.get, directory, request.path_params["source"])
+        table = await self._worker.run(self._tables.get, directory, request.path_params["source"])
         if table is None:
             raise NotFoundError(f"the run has no {request.path_params['source']} yet")
         document = table.row(row, run.config.suspicious_below)
@@ -249,7 +255,7 @@ class _Page:
         source = request.path_params["source"]
         stem, _, suffix = request.path_params["file"].rpartition(".")
         directory = await self._runs.directory(request.path_params["name"])
-        table = await asyncio.to_thread(self._tables.get, directory, source)
+        table = await self._worker.run(self._tables.get, directory, source)
         if table is None:
             raise NotFoundError(f"the run has no {source} yet")
         if stem == "picked":
@@ -258,12 +264,12 @@ class _Page:
             rows = _rows(stem, table)
         else:
             raise NotFoundError("structures are called by their row: 12.cif, 12.extxyz, picked.zip?rows=1,2")
-        return await asyncio.to_thread(_structures_file, table, rows, stem, suffix, source)
+        return await self._worker.run(_structures_file, table, rows, stem, suffix, source)
 
     async def _artifact(self, request: Request) -> Response:
         name, artifact = request.path_params["name"], request.path_params["artifact"]
         directory = await self._runs.directory(name)
-        artifacts = await asyncio.to_thread(directory.artifacts)
+        artifacts = await self._worker.run(directory.artifacts)
         if artifact not in artifacts:
             raise NoSuchRunError(
                 f"run {name!r} has no such file; it has: {', '.join(artifacts) or 'none yet'}"

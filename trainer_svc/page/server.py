@@ -15,7 +15,7 @@ from trainer_svc.page.health import ServicesHealth
 from trainer_svc.page.runs import Runs
 from trainer_svc.training.manager import RunManager
 from xenolith.errors import UnavailableError
-from xenolith.serving import ServingSettings
+from xenolith.serving import ServingSettings, Worker
 
 __all__ = ["running_page"]
 
@@ -45,10 +45,12 @@ async def running_page(
     """
     secure = serving.tls_cert is not None
     listening = _listen(host, port)
+    worker = Worker("page")
     app = page_app(
         Runs(manager, asyncio.get_running_loop()),
         ServicesHealth(manager.services),
         Gate(serving.callers()),
+        worker,
         secure=secure,
     )
     authority = serving.tls_client_ca or serving.tls_ca
@@ -79,6 +81,7 @@ async def running_page(
         server.should_exit = True
         await asyncio.to_thread(thread.join, _STOP_S + 3)
         listening.close()
+        worker.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:
