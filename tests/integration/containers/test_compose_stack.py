@@ -36,8 +36,9 @@ RUN: dict[str, Any] = {
     "sampler": {"steps": 6},
     "evaluation": {"n": 8, "bootstrap": 100},
 }
+STEPS = 12
 SMALL_DISK = {
-    # Runs on 384 MB of memory that `holder` keeps mounted while the trainer restarts.
+    # Runs on 1 GB of memory that `holder` keeps mounted while the trainer restarts.
     "services": {
         "trainer": {"volumes": ["small:/runs"]},
         "holder": {
@@ -49,7 +50,7 @@ SMALL_DISK = {
         },
     },
     "volumes": {
-        "small": {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=384m,uid=10001,gid=10001"}}
+        "small": {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=1g,uid=10001,gid=10001"}}
     },
 }
 
@@ -225,11 +226,11 @@ def test_every_container_is_killed_and_terminated_once_and_the_jobs_end_well(sta
         for number in range(2 if service == "oracle" else 1)
     ]
     with stack.client() as client:
-        job = client.trainer.start_run(name="job-1", steps=6, **RUN)
+        job = client.trainer.start_run(name="job-1", steps=STEPS, **RUN)
         jobs = [job.name]
         for service, number, signal in to_end:
             if steady(client, jobs[-1]).ended:
-                jobs.append(client.trainer.start_run(name=f"job-{len(jobs) + 1}", steps=6, **RUN).name)
+                jobs.append(client.trainer.start_run(name=f"job-{len(jobs) + 1}", steps=STEPS, **RUN).name)
             container = stack.containers(service)[number]
             before = stack.restarts(container)
             stack.end_processes(container, signal)
@@ -237,7 +238,7 @@ def test_every_container_is_killed_and_terminated_once_and_the_jobs_end_well(sta
             stack.say(f"signal {signal} to {service} {number + 1}: it is back")
         for name in jobs:
             run = finished(client, name)
-            assert (run.state, run.steps_done) == ("SUCCEEDED", 6), run.message
+            assert (run.state, run.steps_done) == ("SUCCEEDED", STEPS), run.message
             stack.say(f"{name}: {run.state} after {run.steps_done} steps")
     assert sum(stack.restarts(container) for container in stack.containers("oracle")) >= 4
 
