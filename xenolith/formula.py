@@ -3,11 +3,11 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from xenolith.elements import ELECTRONEGATIVITY, SYMBOLS
 
-__all__ = ["parse_formula", "reduced_formula"]
+__all__ = ["formula_of_counts", "parse_formula", "reduced_formula"]
 
 # Formulas that chemists do not reduce fully.
 _SPECIAL = {
@@ -35,10 +35,25 @@ def reduced_formula(numbers: Iterable[int]) -> str:
     str
         The formula; empty if there are no atoms or a number is no element.
     """
-    counts = Counter(int(number) for number in numbers)
-    if not counts or any(not 1 <= number < len(SYMBOLS) for number in counts):
+    return formula_of_counts(Counter(int(number) for number in numbers))
+
+
+def formula_of_counts(counts: Mapping[int, int]) -> str:
+    """Return the reduced formula of atoms that are counted, as `reduced_formula` does.
+
+    Parameters
+    ----------
+    counts
+        How many atoms there are of each atomic number.
+
+    Returns
+    -------
+    str
+        The formula; empty if there are no atoms or a number is no element.
+    """
+    if not counts or min(counts) < 1 or max(counts) >= len(SYMBOLS):
         return ""
-    formula, _ = _reduce({number: counts[number] for number in sorted(counts, key=_order)})
+    formula, _ = _reduce({number: counts[number] for number in sorted(counts, key=_PLACES.__getitem__)})
     return _SPECIAL.get(formula, formula)
 
 
@@ -71,6 +86,12 @@ def parse_formula(formula: str) -> dict[str, float]:
 def _order(number: int) -> tuple[float, str]:
     value = ELECTRONEGATIVITY[number]
     return (math.inf if math.isnan(value) else value, SYMBOLS[number])
+
+
+_PLACES = [-1] * len(SYMBOLS)
+"""Place of each element in the order of a formula, by atomic number."""
+for _place, _number in enumerate(sorted(range(1, len(SYMBOLS)), key=_order)):
+    _PLACES[_number] = _place
 
 
 def _reduce(counts: dict[int, int]) -> tuple[str, int]:

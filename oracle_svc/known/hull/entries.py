@@ -10,7 +10,7 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
-from xenolith.formula import reduced_formula
+from xenolith.formula import formula_of_counts
 
 __all__ = ["Composition", "HullEntry", "MixedSchemesError", "Phase", "System", "composition_of", "one_scheme"]
 
@@ -35,7 +35,7 @@ def composition_of(numbers: NDArray[np.integer]) -> Composition:
 @lru_cache(maxsize=65_536)
 def _formula(composition: Composition) -> str:
     # Of phases that many chemical systems share, it is asked for with each of their hulls.
-    return reduced_formula([z for z, count in composition for _ in range(count)])
+    return formula_of_counts(dict(composition))
 
 
 @dataclass(frozen=True, kw_only=True)

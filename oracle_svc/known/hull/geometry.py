@@ -44,7 +44,12 @@ def points_of(
         (M - d,) index in `phases` of each compound.
     """
     size = len(system)
-    fractions = np.array([phase.fractions(system) for phase in phases]).reshape(-1, size)
+    column = {z: place for place, z in enumerate(system)}
+    rows = [row for row, phase in enumerate(phases) for _ in phase.composition]
+    columns = [column[z] for phase in phases for z, _ in phase.composition]
+    amounts = np.zeros((len(phases), size))
+    amounts[rows, columns] = [count for phase in phases for _, count in phase.composition]
+    fractions = amounts / amounts.sum(axis=1, keepdims=True)
     energies = np.array([phase.energy_per_atom for phase in phases]) - fractions @ [
         references[z] for z in system
     ]
