@@ -44,6 +44,6 @@ class ServicesHealth:
             Path(file) if file else None for file in (options.tls_ca, options.tls_cert, options.tls_key)
         )
         health = await asyncio.to_thread(
-            check, address, timeout_s=2.0, authority=authority, certificate=certificate, key=key
+            check, address, timeout_s=4.0, authority=authority, certificate=certificate, key=key
         )
         return {"name": name, "address": address, "health": health[:300]}
