@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextvars import copy_context
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,10 @@ class CalculatorPool:
         """
         limit = self._limit_s if structure_limit_s is None else structure_limit_s
         futures = {
-            self._threads.submit(self._requests.evaluate, batch.take(part), with_forces, limit, stop): part
+            # In the context of who asks, so that log lines name the request.
+            self._threads.submit(
+                copy_context().run, self._requests.evaluate, batch.take(part), with_forces, limit, stop
+            ): part
             for part in self._packed(batch.num_atoms)
         }
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Event
 
@@ -58,7 +59,7 @@ def relax_side_by_side(
 
     with ThreadPoolExecutor(threads, thread_name_prefix="relaxation") as pool:
         for _ in range(threads):
-            pool.submit(work)
+            pool.submit(copy_context().run, work)
         working = threads
         try:
             while working:

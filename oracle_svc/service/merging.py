@@ -67,6 +67,8 @@ class _Member:
     stop: Stop = field(default_factory=Stop)
     """Set when its caller has gone."""
     since: float = field(default_factory=time.monotonic)
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    """Of the call: its request, run and trace."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -178,10 +180,9 @@ class Merger:
         most = self._settings.most
         members, queue.waiting = queue.waiting[:most], queue.waiting[most:]
         queue.at_work += 1
-        # The batch is nobody's: its log lines are not to bear the ids of the call that happens to begin it.
-        task = asyncio.get_running_loop().create_task(
-            self._run(name, queue, members), context=contextvars.Context()
-        )
+        # A batch of several is nobody's: its log lines are not to bear the ids of the call that begins it.
+        context = members[0].context if len(members) == 1 else contextvars.Context()
+        task = asyncio.get_running_loop().create_task(self._run(name, queue, members), context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+import structlog
 
 from oracle_svc.cache import open_cache
 from oracle_svc.crystals.validity import ValidityLimits
@@ -226,6 +227,18 @@ def test_a_structure_that_ends_the_calculator_costs_itself_alone(odd):
     ] * 6
     failed = {result.component: result.status for result in answers[6].scores[0].components}
     assert failed[2] == crystal_pb2.STRUCTURE_STATUS_CALCULATOR_FAILED
+
+
+def test_what_is_logged_of_a_call_without_company_bears_its_ids(odd):
+    request = asked(metal(13, 4.05), [1, 2])
+    with (
+        structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines,
+        served(odd()) as common,
+    ):
+        common.stub.Score(request, metadata=(("x-request-id", "r1"), ("x-run-id", "mine")), timeout=60)
+    replaced = [line for line in lines if line["event"] == "worker replaced"]
+    assert replaced
+    assert {(line.get("request_id"), line.get("run_id")) for line in replaced} == {("r1", "mine")}
 
 
 def test_a_structure_that_holds_the_calculator_costs_the_others_a_batch_that_is_given_up(odd):
