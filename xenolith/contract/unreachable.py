@@ -52,6 +52,11 @@ _CASES = (
         "wait until it has started, or see its log",
     ),
     _case(
+        r"ping timeout|keepalive|timed out before receiving SETTINGS",
+        "the {service} at {address} gives no sign of life",
+        "it hangs, or something in between does: see its log, or end it and start it again",
+    ),
+    _case(
         r"before receiving SETTINGS|(last error|all addresses).*(closed|reset|EOF)",
         "the {service} at {address} takes no connection like this one",
         "it may want TLS (--tls-ca FILE), or a client's certificate",

@@ -54,7 +54,7 @@ def test_a_call_to_a_service_that_hangs_ends_as_one_to_a_service_that_is_away(tm
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         try:
-            with pytest.raises(UnavailableError):
+            with pytest.raises(UnavailableError, match="gives no sign of life"):
                 client.oracle.describe(timeout_s=100)
         finally:
             os.kill(pid, signal.SIGCONT)

@@ -19,6 +19,12 @@ BACKENDS = "connections to all backends failing; last error: "
         (BACKENDS + "UNKNOWN: ipv4:1.2.3.4:1: connect: No route to host (113)", "no oracle answers at"),
         (BACKENDS + "ipv4:1.2.3.4:1: backend unhealthy", "does not serve: wait until it has started"),
         (BACKENDS + "UNAVAILABLE: ipv4:1.2.3.4:1: Socket closed", "takes no connection like this one"),
+        (
+            BACKENDS
+            + "UNKNOWN: ipv4:1.2.3.4:1: connection attempt timed out before receiving SETTINGS frame",
+            "gives no sign of life",
+        ),
+        ("Stream removed (ping timeout)", "gives no sign of life"),
         ("Socket closed", "ended while Score was at work"),
         ("recvmsg:Connection reset by peer", "ended while Score was at work"),
     ],
