@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
+from xenolith.client.messages import fill
 from xenolith.elements import atomic_number
 from xenolith.errors import InvalidArgumentError
 from xenolith.formula import parse_formula
 from xenolith.v1 import generator_pb2
 
-__all__ = ["condition"]
+__all__ = ["condition", "read_condition"]
 
 
 def condition(
@@ -49,3 +51,24 @@ def condition(
     except KeyError as error:
         raise InvalidArgumentError(f"{error.args[0]!r} is no element") from None
     return generator_pb2.Condition(composition=amounts, chemical_system=system, properties=properties)
+
+
+def read_condition(document: Mapping[str, Any]) -> generator_pb2.Condition:
+    """Return a condition that is written as a table, such as in the configuration of a run.
+
+    Parameters
+    ----------
+    document
+        In the contract's JSON form, or with a formula for ``composition`` and a text such as ``Li-Fe-O`` for
+        ``chemical_system``.
+
+    Raises
+    ------
+    InvalidArgumentError
+        It is neither.
+    """
+    texts = {
+        key: document[key] for key in ("composition", "chemical_system") if isinstance(document.get(key), str)
+    }
+    rest = {key: value for key, value in document.items() if key not in texts}
+    return fill(condition(**texts), rest, "condition")

@@ -5,6 +5,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from xenolith.client.conditions import read_condition
 from xenolith.client.messages import fill
 from xenolith.client.results.runs import (
     Artifact,
@@ -42,16 +43,27 @@ _HOUR_S = 3600.0
 def run_config(
     config: trainer_pb2.RunConfig | Mapping[str, Any] | None = None, **fields: Any
 ) -> trainer_pb2.RunConfig:
-    """Return a ``RunConfig`` from a message or mapping and single fields; unknown names are refused."""
+    """Return a ``RunConfig`` from a message or mapping and single fields; unknown names are refused.
+
+    Conditions may be messages, or tables as `read_condition` reads them.
+    """
     result = trainer_pb2.RunConfig()
     if isinstance(config, trainer_pb2.RunConfig):
         result.CopyFrom(config)
     elif config:
-        fill(result, config, "config")
+        fill(result, _with_conditions(config), "config")
     # A term list given anew replaces the one there is.
     for name in set(fields) & {"reward_terms", "conditions"}:
         result.ClearField(name)
-    return fill(result, fields, "config")
+    return fill(result, _with_conditions(fields), "config")
+
+
+def _with_conditions(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = fields.get("conditions")
+    if not isinstance(given, list | tuple):
+        return fields
+    read = [read_condition(one) if isinstance(one, Mapping) else one for one in given]
+    return {**fields, "conditions": read}
 
 
 def describe(*, timeout_s: float | None = None) -> Unary[trainer_pb2.TrainerServiceDescribeResponse]:
