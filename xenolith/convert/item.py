@@ -6,6 +6,7 @@ from typing import Any
 
 from xenolith.crystal import Crystal
 from xenolith.errors import CrystalError, ReadError
+from xenolith.listing import first_of
 
 __all__ = ["Item", "Items"]
 
@@ -43,6 +44,5 @@ class Items(list[Item]):
         """Tells of the ignored files; empty if there are none."""
         if not self.ignored:
             return ""
-        shown = self.ignored[:_MOST_NAMED]
-        names = ", ".join(shown) + (", ..." if len(self.ignored) > len(shown) else "")
+        names = first_of(self.ignored, _MOST_NAMED)
         return f"{len(self.ignored)} files are of no known kind and were not read: {names}"

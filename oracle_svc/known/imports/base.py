@@ -14,12 +14,23 @@ from oracle_svc.known.hull import Composition, HullEntry, covered, reduce_to_ver
 from oracle_svc.known.reference.write import DataSource, write_reference
 from xenolith.elements import SYMBOLS
 from xenolith.errors import InvalidArgumentError
+from xenolith.listing import first_of
 
-__all__ = ["MATERIALS_PROJECT", "Imported", "ImportedEnergies", "Labels", "composition_from", "write_hull"]
+__all__ = [
+    "MATERIALS_PROJECT",
+    "MOST_NAMED",
+    "Imported",
+    "ImportedEnergies",
+    "Labels",
+    "composition_from",
+    "write_hull",
+]
 
 MATERIALS_PROJECT = (
     "entries of the Materials Project (materialsproject.org), A. Jain et al., APL Mater. 1, 011002 (2013)"
 )
+MOST_NAMED = 5
+"""Rows that a note names; it counts all."""
 _NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
 
 
@@ -68,7 +79,7 @@ class Labels:
         again = [label for label, count in self._seen.items() if count > 1]
         notes = []
         if again:
-            named = ", ".join(again[:5]) + (", ..." if len(again) > 5 else "")
+            named = first_of(again, MOST_NAMED)
             notes.append(f"{len(again)} ids occur more than once; all of their entries count: {named}")
         if self._blank:
             notes.append(f"{self._blank} entries have no id; they are named by their place")

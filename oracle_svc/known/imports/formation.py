@@ -10,10 +10,17 @@ from itertools import zip_longest
 from pathlib import Path
 
 from oracle_svc.known.hull import HullEntry
-from oracle_svc.known.imports.base import Imported, ImportedEnergies, Labels, composition_from
+from oracle_svc.known.imports.base import (
+    MOST_NAMED,
+    Imported,
+    ImportedEnergies,
+    Labels,
+    composition_from,
+)
 from xenolith.convert.reading.content import decode, read_bytes
 from xenolith.errors import InvalidArgumentError, ReadError
 from xenolith.formula import parse_formula
+from xenolith.listing import first_of
 
 __all__ = ["FORMATION", "read_formation_energies"]
 
@@ -75,8 +82,7 @@ def read_formation_energies(
 
 def _told_blank(lines: Sequence[int]) -> Iterator[str]:
     if lines:
-        named = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
-        yield f"{len(lines)} blank lines among the rows were passed over: {named}"
+        yield f"{len(lines)} blank lines among the rows were passed over: {first_of(lines, MOST_NAMED)}"
 
 
 def _rows(path: Path) -> tuple[list[tuple[int, dict[str, str | None]]], list[int]]:
