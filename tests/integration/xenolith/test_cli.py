@@ -332,6 +332,10 @@ def test_a_preset_is_changed_by_the_file_and_both_by_the_command_line(at: Any, t
     assert (config.algorithm, config.reward_spec, config.sampler.steps) == ("grpo", "paper", 50)
     assert config.optimizer.learning_rate == 2e-5
     assert config.optimizer.clip_high == 1e-3
+    assert config.optimizer.kl_weight == 1.0
+    other = ["train", "--preset", "quickstart", "--name", "other", "--algorithm", "nft"]
+    assert main([*other, "--trainer", at(trainer)]) == 0
+    assert not trainer.runs["other"].config.optimizer.HasField("kl_weight")  # nft has its own
 
 
 def test_a_run_whose_trainer_was_lost_goes_on(at: Any, capsys: Any) -> None:

@@ -17,8 +17,14 @@ def preset_names() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
-def preset(name: str) -> dict[str, Any]:
+def preset(name: str, algorithm: str | None = None) -> dict[str, Any]:
     """Return the fields of ``RunConfig`` that a preset sets.
+
+    Parameters
+    ----------
+    algorithm
+        What the run is to learn by, if not by the preset's own. The preset's ``kl_weight`` is left out then:
+        what the distance to the base policy should weigh depends on the loss beside it.
 
     Raises
     ------
@@ -27,4 +33,7 @@ def preset(name: str) -> dict[str, Any]:
     """
     if name not in preset_names():
         raise InvalidArgumentError(f"there is no preset {name!r}: there are {', '.join(preset_names())}")
-    return tomllib.loads(resources.files(_ROOM).joinpath(f"{name}.toml").read_text())
+    config = tomllib.loads(resources.files(_ROOM).joinpath(f"{name}.toml").read_text())
+    if algorithm not in (None, config["algorithm"]):
+        config["optimizer"].pop("kl_weight")
+    return config

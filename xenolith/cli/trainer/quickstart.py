@@ -44,11 +44,7 @@ def run(given: argparse.Namespace) -> int:
 
 def _preset(algorithm: str | None) -> dict[str, Any]:
     """Return the quickstart's own configuration for GRPO, which wants other settings, and for all others."""
-    config = preset("quickstart-grpo" if algorithm == "grpo" else "quickstart")
-    if algorithm not in (None, config["algorithm"]):
-        # What the distance to the base policy should weigh depends on the loss beside it.
-        config["optimizer"].pop("kl_weight")
-    return config
+    return preset("quickstart-grpo" if algorithm == "grpo" else "quickstart", algorithm)
 
 
 def _started(client: Client, config: Any, out: Any) -> Run:

@@ -115,8 +115,9 @@ def run(given: argparse.Namespace) -> int:
 
 def _configured(given: argparse.Namespace) -> trainer_pb2.RunConfig:
     """Return the preset with the changes of the configuration file."""
-    start = run_config(preset(given.preset) if given.preset else {})
-    return run_config(start, **read_toml(given.config)) if given.config else start
+    file = read_toml(given.config) if given.config else {}
+    start = preset(given.preset, given.algorithm or file.get("algorithm")) if given.preset else {}
+    return run_config(run_config(start), **file)
 
 
 def audit(config: trainer_pb2.RunConfig, given: argparse.Namespace, client: Client) -> None:
